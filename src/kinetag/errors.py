@@ -1,0 +1,16 @@
+"""The one error class of kinetag."""
+
+
+class KinetagError(Exception):
+    """Something in the input is wrong, and the user can mend it.
+
+    The message is one line that names the value found, where it was found, and what to do about it.
+    The command line prints it without a traceback and exits with code 2.
+    """
+
+
+def missing_extra(module: str, extra: str, purpose: str) -> KinetagError:
+    """The error for an optional package that is not installed, with the line that installs it."""
+    return KinetagError(
+        f"{purpose} needs the package '{module}', which is not installed: pip install 'kinetag[{extra}]'"
+    )
