@@ -1,8 +1,10 @@
 """Pose estimators: pictures in, people's keypoints out."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
+from kinetag.errors import KinetagError
 from kinetag.sequence import Frame, Pose
 
 
@@ -18,3 +20,16 @@ class PoseEstimator(Protocol):
     def estimate(self, frames: Sequence[Frame]) -> list[list[Pose]]: ...
 
     def reset(self) -> None: ...
+
+
+def open_estimator(name: str | Path, *, max_people: int = 10) -> PoseEstimator:
+    """'blazepose' (embedded), or the path of an RTMPose- or RTMO-style ONNX file."""
+    if str(name) == "blazepose":
+        from kinetag.pose.blazepose import BlazePose
+
+        return BlazePose(max_people=max_people)
+    if Path(name).suffix == ".onnx":
+        from kinetag.pose.onnx_pose import OnnxPose
+
+        return OnnxPose(Path(name))
+    raise KinetagError(f"unknown pose estimator '{name}': give 'blazepose' or the path of an .onnx file")

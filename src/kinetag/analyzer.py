@@ -1,0 +1,223 @@
+"""From a video to a timeline: frames -> poses -> tracks -> windows -> probabilities -> segments -> repetitions.
+
+`analyze` does a whole source; `Analyzer` is fed frames one at a time (a camera, a decoder of your own).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from kinetag.appearance import clothing_colors
+from kinetag.classifier import Classifier
+from kinetag.errors import KinetagError
+from kinetag.exercises.library import Exercise, load_library
+from kinetag.pose import PoseEstimator, open_estimator
+from kinetag.pose.files import is_pose_source, read_pose_file
+from kinetag.reps import count_repetitions
+from kinetag.running import RunningLabel
+from kinetag.segments import decode
+from kinetag.sequence import Frame, Pose, PoseSequence
+from kinetag.smoothing import smooth
+from kinetag.timeline import OTHER, Person, Timeline
+from kinetag.tracking import Tracker
+from kinetag.video import VideoSource, open_source
+
+RATE = 15.0  # poses a second and person: a jump rope turns at most about 3 times a second
+_RUN = 4  # frames handed to the estimator at a time, so that it can use several cores
+
+Progress = Callable[[float, float | None], None]
+
+
+@dataclass(frozen=True)
+class LivePerson:
+    """What is known about one person right now. ``label`` is None until enough has been seen to say."""
+
+    id: int
+    pose: Pose
+    label: str | None
+    confidence: float
+    repetitions: int
+
+
+def analyze(
+    source: str | Path | int,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    rate: float = RATE,
+    pose: str | Path | PoseEstimator = "blazepose",
+    model: str | Path | None = None,
+    exercises: Sequence[str | Path] = (),
+    max_people: int = 10,
+    progress: Progress | None = None,
+    keep_partial: bool = False,
+) -> Timeline:
+    """Tell who in ``source`` does which exercise, when, and how many times.
+
+    ``source`` is a video file, an image, a folder of frames, a camera index, a stream URL, or a file or folder of poses.
+    ``start`` and ``end`` (s) limit what is read. ``rate`` is poses a second and person: more follows faster movement
+    and takes longer. ``pose`` is 'blazepose' or an ONNX file of the RTMPose or RTMO kind; ``model`` a classifier ONNX
+    in place of the shipped one; ``exercises`` further YAML files or folders for the library. ``progress`` is called
+    with the time reached and the duration (None when unknown). With ``keep_partial`` a KeyboardInterrupt ends the
+    reading and gives the timeline of what was seen, with a warning that says so.
+
+    Raises KinetagError for a source that cannot be read. Nobody in the picture is not an error: the timeline is empty.
+    """
+    if not rate > 0:
+        raise KinetagError(f"rate is {rate}, but must be more than 0 poses a second")
+    library = load_library([Path(path) for path in exercises])
+    classifier = Classifier.load(model)
+    if is_pose_source(source):
+        sequences = [_cut(sequence, start, end) for sequence in read_pose_file(Path(str(source)))]
+        return _from_poses(str(source), [s for s in sequences if len(s)], classifier, library)
+    with open_source(source, start=start, end=end, rate=rate) as video:
+        analyzer = Analyzer(
+            pose=pose, classifier=classifier, library=library, max_people=max_people, running_labels=False
+        )
+        try:
+            for frames in _runs(video, _RUN):
+                analyzer.feed_many(frames)
+                if progress is not None:
+                    progress(frames[-1].time, video.duration)
+        except KeyboardInterrupt:
+            if not keep_partial:
+                raise
+            video.warnings.append(f"stopped by the user at {analyzer.last_time:.1f} s; the rest was not looked at")
+        return analyzer.finish(video)
+
+
+class Analyzer:
+    """Frames in, one at a time with their timestamps; who is doing what comes out.
+
+    >>> analyzer = Analyzer()
+    >>> for image, seconds in my_camera():
+    ...     for person in analyzer.feed(Frame(image, seconds, index=0)):
+    ...         print(person.id, person.label, person.repetitions)
+    >>> timeline = analyzer.finish()
+
+    ``running_labels`` off saves the work of saying at once what each person does; `finish` is not affected.
+    """
+
+    def __init__(
+        self,
+        *,
+        pose: str | Path | PoseEstimator = "blazepose",
+        classifier: Classifier | None = None,
+        library: dict[str, Exercise] | None = None,
+        tracker: Tracker | None = None,
+        max_people: int = 10,
+        running_labels: bool = True,
+    ) -> None:
+        self.estimator = open_estimator(pose, max_people=max_people) if isinstance(pose, str | Path) else pose
+        self.classifier = classifier or Classifier.load()
+        self.library = load_library() if library is None else library
+        self.tracker = tracker or Tracker()
+        self.running_labels = running_labels
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything seen: the next frame starts a new video."""
+        self.estimator.reset()
+        self.tracker.reset()
+        self.first_time, self.last_time = 0.0, 0.0
+        self.frame_count = 0
+        self.frame_size = (0, 0)
+        self._running: dict[int, RunningLabel] = {}
+
+    def feed(self, frame: Frame) -> list[LivePerson]:
+        """Take the next frame (times must increase) and say who is in it and what each one is doing."""
+        return self.feed_many([frame])[0]
+
+    def feed_many(self, frames: Sequence[Frame]) -> list[list[LivePerson]]:
+        """The same for several consecutive frames at once, which uses more cores."""
+        found = self.estimator.estimate(frames)
+        return [self._follow(frame, poses) for frame, poses in zip(frames, found, strict=True)]
+
+    def _follow(self, frame: Frame, poses: list[Pose]) -> list[LivePerson]:
+        if self.frame_count and frame.time <= self.last_time:
+            raise KinetagError(
+                f"frame time {frame.time:.3f} s does not come after the frame before ({self.last_time:.3f} s)"
+            )
+        if not self.frame_count:
+            self.first_time = frame.time
+            self.frame_size = (frame.image.shape[1], frame.image.shape[0])
+        self.last_time, self.frame_count = frame.time, self.frame_count + 1
+        poses = [replace(pose, appearance=clothing_colors(frame.image, pose)) for pose in poses]
+        ids = self.tracker.update(poses, frame.time)
+        return [self._live(person, pose, frame) for person, pose in zip(ids, poses, strict=True) if person is not None]
+
+    def _live(self, person: int, pose: Pose, frame: Frame) -> LivePerson:
+        if not self.running_labels:
+            return LivePerson(person, pose, None, 0.0, 0)
+        running = self._running.setdefault(person, RunningLabel(person, self.classifier, self.library, self.frame_size))
+        label, confidence, repetitions = running.update(pose, frame.time)
+        return LivePerson(person, pose, label, confidence, repetitions)
+
+    def finish(self, video: VideoSource | None = None) -> Timeline:
+        """The timeline of everything fed so far. ``video`` adds what is known of the source: name, duration, warnings."""
+        people = label_people(self.tracker.sequences(self.frame_size), self.classifier, self.library)
+        span = self.last_time - self.first_time
+        timeline = Timeline(
+            source=video.name if video else "frames",
+            duration=(video.duration if video and video.duration else span),
+            frame_rate=video.frame_rate if video else ((self.frame_count - 1) / span if span > 0 else 0.0),
+            people=people,
+            warnings=list(video.warnings) if video else [],
+            frame_size=self.frame_size,
+        )
+        if not people:
+            timeline.warnings.append("nobody was found")
+        return timeline
+
+
+def label_people(
+    sequences: Iterable[PoseSequence], classifier: Classifier, library: dict[str, Exercise]
+) -> list[Person]:
+    """Each person's poses -> segments with repetitions."""
+    return [label_person(sequence, classifier, library) for sequence in sequences]
+
+
+def label_person(sequence: PoseSequence, classifier: Classifier, library: dict[str, Exercise]) -> Person:
+    """One person's raw poses -> smoothed poses, class probabilities, segments and their repetitions."""
+    poses = smooth(sequence)
+    times, probabilities = classifier.predict(poses)  # (W,), (W, K)
+    minimum = {name: exercise.min_duration for name, exercise in library.items()}
+    segments = decode(
+        times,
+        probabilities,
+        classifier.labels,
+        start=float(poses.times[0]),
+        end=float(poses.times[-1]),
+        minimum_durations=minimum,
+        pose_times=poses.times,
+    )
+    for segment in segments:
+        exercise = library.get(segment.label)
+        if exercise is not None and segment.label != OTHER:
+            segment.repetitions = count_repetitions(poses, exercise, segment.start, segment.end)
+    return Person(sequence.person, segments, poses, tuple(classifier.labels), times, probabilities)
+
+
+def _from_poses(
+    name: str, sequences: list[PoseSequence], classifier: Classifier, library: dict[str, Exercise]
+) -> Timeline:
+    people = label_people(sequences, classifier, library)
+    first = min((s.times[0] for s in sequences), default=0.0)
+    last = max((s.times[-1] for s in sequences), default=0.0)
+    longest = max(sequences, key=len, default=None)
+    rate = (len(longest) - 1) / longest.duration if longest is not None and longest.duration > 0 else 0.0
+    size = sequences[0].frame_size if sequences else (0, 0)
+    warnings = [] if people else ["nobody was found"]
+    return Timeline(name, float(last - first), rate, people, warnings, size)
+
+
+def _cut(sequence: PoseSequence, start: float | None, end: float | None) -> PoseSequence:
+    return sequence.between(float("-inf") if start is None else start, float("inf") if end is None else end)
+
+
+def _runs(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    """Consecutive frames in lists of ``size``; the last may be shorter."""
+    iterator = iter(frames)
+    while run := list(islice(iterator, size)):
+        yield run

@@ -1,0 +1,87 @@
+"""What a person is doing right now, from the poses so far: for live use.
+
+The full decoder runs again every half second over the recent past only, so the work a second stays bounded however long
+the camera runs; repetitions that lie further back are kept as a sum.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kinetag.classifier import Classifier
+from kinetag.exercises.library import Exercise
+from kinetag.reps import count_repetitions
+from kinetag.segments import decode
+from kinetag.sequence import Pose, PoseSequence
+from kinetag.smoothing import smooth
+
+_PERIOD = 0.5  # seconds between two runs of the decoder
+_HORIZON = 20.0  # seconds of poses that it looks at
+
+
+@dataclass
+class RunningLabel:
+    """One person's running label. ``update`` takes each new pose and returns (label or None, confidence, repetitions)."""
+
+    person: int
+    classifier: Classifier
+    library: dict[str, Exercise]
+    frame_size: tuple[int, int]
+    _poses: list[tuple[float, Pose]] = field(default_factory=list)
+    _label: str | None = None
+    _confidence: float = 0.0
+    _since: float = 0.0  # when the current label began
+    _kept: list[float] = field(default_factory=list)  # times of its repetitions
+    _next_run: float = -np.inf
+
+    def update(self, pose: Pose, time: float) -> tuple[str | None, float, int]:
+        self._poses.append((time, pose))
+        if time >= self._next_run:
+            self._next_run = time + _PERIOD
+            while self._poses[0][0] < time - _HORIZON:
+                self._poses.pop(0)
+            self._decide()
+        return self._label, self._confidence, len(self._kept)
+
+    def _decide(self) -> None:
+        poses = smooth(self._sequence())
+        if poses.duration < 1.0:
+            return
+        times, probabilities = self.classifier.predict(poses)
+        segments = decode(
+            times,
+            probabilities,
+            self.classifier.labels,
+            start=float(poses.times[0]),
+            end=float(poses.times[-1]),
+            minimum_durations={name: exercise.min_duration for name, exercise in self.library.items()},
+            pose_times=poses.times,
+        )
+        if not segments:
+            return
+        segment = segments[-1]
+        # The same label still goes on when its segment reaches back to the edge of what is looked at, or to its start.
+        continues = segment.label == self._label and segment.start <= max(self._since, poses.times[0]) + _PERIOD
+        if not continues:
+            self._since, self._kept = segment.start, []
+        self._label, self._confidence = segment.label, segment.confidence
+        exercise = self.library.get(segment.label)
+        if exercise is not None:
+            counted = count_repetitions(poses, exercise, segment.start, segment.end)
+            # Near the edge of the horizon a repetition is cut, so what was counted there before stays.
+            settled = poses.times[0] + 3.0 if continues and self._since < poses.times[0] else -np.inf
+            old = [moment for moment in self._kept if moment < settled]
+            self._kept = old + [rep.time for rep in counted if not rep.partial and rep.time >= settled]
+
+    def _sequence(self) -> PoseSequence:
+        poses = [pose for _, pose in self._poses]
+        has_world = all(pose.world is not None for pose in poses)
+        return PoseSequence(
+            times=np.array([time for time, _ in self._poses]),
+            keypoints=np.stack([pose.keypoints for pose in poses]),
+            confidence=np.stack([pose.confidence for pose in poses]),
+            layout=poses[0].layout,
+            frame_size=self.frame_size,
+            person=self.person,
+            world=np.stack([pose.world for pose in poses]) if has_world else None,  # type: ignore[misc]
+        )
