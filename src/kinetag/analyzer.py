@@ -55,12 +55,12 @@ def analyze(
 ) -> Timeline:
     """Tell who in ``source`` does which exercise, when, and how many times.
 
-    ``source`` is a video file, an image, a folder of frames, a camera index, a stream URL, or a file or folder of poses.
-    ``start`` and ``end`` (s) limit what is read. ``rate`` is poses a second and person: more follows faster movement
-    and takes longer. ``pose`` is 'blazepose' or an ONNX file of the RTMPose or RTMO kind; ``model`` a classifier ONNX
-    in place of the shipped one; ``exercises`` further YAML files or folders for the library. ``progress`` is called
-    with the time reached and the duration (None when unknown). With ``keep_partial`` a KeyboardInterrupt ends the
-    reading and gives the timeline of what was seen, with a warning that says so.
+    ``source`` is a video file, an image, a folder of frames, a camera index, a stream URL, or a file or folder of
+    poses. ``start`` and ``end`` (s) limit what is read. ``rate`` is poses a second and person: more follows faster
+    movement and takes longer. ``pose`` is 'blazepose' or an ONNX file of the RTMPose or RTMO kind; ``model`` a
+    classifier ONNX in place of the shipped one; ``exercises`` further YAML files or folders for the library.
+    ``progress`` is called with the time reached and the duration (None when unknown). With ``keep_partial`` a
+    KeyboardInterrupt ends the reading and gives the timeline of what was seen, with a warning that says so.
 
     Raises KinetagError for a source that cannot be read. Nobody in the picture is not an error: the timeline is empty.
     """
@@ -155,7 +155,7 @@ class Analyzer:
         return LivePerson(person, pose, label, confidence, repetitions)
 
     def finish(self, video: VideoSource | None = None) -> Timeline:
-        """The timeline of everything fed so far. ``video`` adds what is known of the source: name, duration, warnings."""
+        """The timeline of everything fed so far; ``video`` adds what is known of the source."""
         people = label_people(self.tracker.sequences(self.frame_size), self.classifier, self.library)
         span = self.last_time - self.first_time
         timeline = Timeline(

@@ -21,7 +21,7 @@ _HORIZON = 20.0  # seconds of poses that it looks at
 
 @dataclass
 class RunningLabel:
-    """One person's running label. ``update`` takes each new pose and returns (label or None, confidence, repetitions)."""
+    """One person's running label: `update` takes each new pose and returns (label or None, confidence, repetitions)."""
 
     person: int
     classifier: Classifier

@@ -1,0 +1,80 @@
+import csv
+import io
+import json
+
+import pytest
+
+from kinetag.timeline import Person, Repetition, Segment, Timeline
+
+
+@pytest.fixture
+def timeline() -> Timeline:
+    reps = [
+        Repetition(1.0, 1.5, 2.0, range_of_motion={"left_knee": (80.0, 172.0)}),
+        Repetition(2.0, 2.5, 3.0),
+        Repetition(3.0, 3.2, 3.4, partial=True),
+    ]
+    people = [
+        Person(1, [Segment("squat", 0.5, 4.0, 0.9123, reps), Segment("other", 4.0, 9.0, 0.6)]),
+        Person(4, [Segment("push_up", 2.0, 3.5, 0.7)]),
+    ]
+    return Timeline("clip.mp4", 10.0, 29.97, people, ["cut off"])
+
+
+def test_json_has_the_documented_structure(timeline: Timeline) -> None:
+    data = json.loads(timeline.to_json())
+    assert list(data) == ["source", "duration", "frame_rate", "warnings", "people"]
+    segment = data["people"][0]["segments"][0]
+    assert segment["label"] == "squat"
+    assert segment["confidence"] == 0.912
+    assert segment["repetitions"] == 2  # the partial one is listed, not counted
+    assert segment["repetition_times"] == [1.5, 2.5]
+    assert len(segment["repetition_details"]) == 3
+
+
+def test_csv_has_a_line_a_segment(timeline: Timeline) -> None:
+    rows = list(csv.DictReader(io.StringIO(timeline.to_csv())))
+    assert [(row["person"], row["label"], row["repetitions"]) for row in rows] == [
+        ("1", "squat", "2"),
+        ("1", "other", "0"),
+        ("4", "push_up", "0"),
+    ]
+
+
+def test_repetitions_csv_has_ranges(timeline: Timeline) -> None:
+    rows = list(csv.DictReader(io.StringIO(timeline.to_repetitions_csv())))
+    assert [row["partial"] for row in rows] == ["False", "False", "True"]
+    assert rows[0]["left_knee_min"] == "80.0"
+    assert rows[1]["left_knee_min"] == "nan"
+
+
+def test_vtt_counts_up_and_names_everyone(timeline: Timeline) -> None:
+    text = timeline.to_vtt()
+    blocks = [block.split("\n") for block in text.split("\n\n")[1:] if block.strip()]
+    assert text.startswith("WEBVTT\n\n")
+    spoken = {block[0]: block[1:] for block in blocks}
+    assert spoken["00:00:01.500 --> 00:00:02.000"] == ["Person 1: squat ×1"]
+    assert spoken["00:00:02.500 --> 00:00:03.500"] == ["Person 1: squat ×2", "Person 4: push up"]
+    starts = [block[0].split(" --> ")[0] for block in blocks]
+    assert starts == sorted(starts)
+
+
+def test_dataframe_equals_csv(timeline: Timeline) -> None:
+    frame = timeline.to_dataframe()
+    assert frame["label"].tolist() == ["squat", "other", "push_up"]
+    assert frame["repetition_times"].iloc[0] == [1.5, 2.5]
+
+
+def test_main_segment_prefers_a_named_one(timeline: Timeline) -> None:
+    main = timeline.people[0].main_segment
+    assert main is not None
+    assert main.label == "squat"  # though 'other' lasts longer
+    assert Person(1, []).main_segment is None
+
+
+def test_empty_timeline_is_valid_everywhere() -> None:
+    empty = Timeline("x", 0.0, 0.0)
+    assert json.loads(empty.to_json())["people"] == []
+    assert empty.to_csv().count("\n") == 1
+    assert empty.to_vtt() == "WEBVTT\n"
+    assert empty.to_dataframe().empty
