@@ -1,0 +1,70 @@
+"""Speed of the whole analysis, with all outputs but the annotated video, against the clip's own length.
+
+    python bench/speed.py [CLIP ...]
+
+Without clips it renders two 720p, 30 fps scenes: one person and three people. Each is analysed in a process of its own;
+the ratio is seconds of video a second of work, start-up included.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import av
+from common import save, show
+
+
+def render_clips(folder: Path) -> list[Path]:
+    from kinetag.exercises.scene import make_scene, write_scene
+
+    clips = []
+    for name in ("single:squat", "three"):
+        path = folder / f"{name.replace(':', '_')}_720p.mp4"
+        write_scene(make_scene(name, width=1280, height=720, frame_rate=30.0, duration=30.0), path)
+        clips.append(path)
+    return clips
+
+
+def measure(clip: Path, runs: int) -> dict:
+    with av.open(str(clip)) as container:
+        stream = container.streams.video[0]
+        seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+        shape = f"{stream.width}x{stream.height}"
+    walls, cpu = [], []
+    for _ in range(runs):
+        with tempfile.TemporaryDirectory() as out:
+            command = [sys.executable, "-m", "kinetag", "analyze", str(clip), "--out", out, "--no-annotated", "--quiet"]
+            before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+            subprocess.run(command, check=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            walls.append(time.perf_counter() - start)
+            cpu.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    wall = sorted(walls)[len(walls) // 2]
+    return {
+        "clip": clip.stem,
+        "size": shape,
+        "seconds": round(seconds, 1),
+        "wall s": round(wall, 2),
+        "CPU s": round(sorted(cpu)[len(cpu) // 2], 2),
+        "times real time": round(seconds / wall, 2),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", nargs="*", type=Path)
+    parser.add_argument("--runs", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        clips = options.clips or render_clips(Path(folder))
+        rows = [measure(clip, options.runs) for clip in clips]
+    show("End to end, all outputs but the annotated video", rows)
+    save("speed", rows=rows)
+
+
+if __name__ == "__main__":
+    main()
