@@ -1,0 +1,385 @@
+"""The command line. A verb is one entry in VERBS and one function; its work is imported only when it runs.
+
+Exit codes: 0 done, 1 `doctor` found something broken, 2 bad input, 130 interrupted.
+"""
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from kinetag import __version__
+from kinetag.errors import KinetagError
+
+if TYPE_CHECKING:
+    from kinetag.timeline import Timeline
+
+FORMATS = ("table", "json", "csv", "vtt")
+INTERRUPTED = 130
+
+_WELCOME = f"""\
+kinetag {__version__}: who in a video is doing which exercise, when, and how many times
+
+  kinetag demo                             see it work, without a video of your own
+  kinetag analyze workout.mp4              a table of what everybody does
+  kinetag analyze workout.mp4 --out DIR    with report, subtitles, tables and an annotated video
+  kinetag live                             the camera, as it happens
+  kinetag exercises                        what it knows
+  kinetag doctor                           what works on this machine, and how to mend what does not
+
+'kinetag VERB --help' shows the options of a verb."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a file name that is not valid UTF-8 must not break the output
+            stream.reconfigure(errors="backslashreplace")
+    if not argv:
+        print(_WELCOME)
+        return 0
+    try:
+        args = _parser(argv).parse_args(argv)
+        code = args.run(args)
+        sys.stdout.flush()
+        return code
+    except KinetagError as error:
+        _complain(str(error))
+        return 2
+    except KeyboardInterrupt:
+        _complain("interrupted; nothing was written")
+        return INTERRUPTED
+    except BrokenPipeError:  # `kinetag ... | head`: the reader has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+# --- verbs -----------------------------------------------------------------------------------------------------------
+
+
+def analyze(args: argparse.Namespace) -> int:
+    """Analyse a source, print the timeline and write the outputs."""
+    from kinetag.report import check_output_folder
+
+    if args.start is not None and args.end is not None and args.start >= args.end:
+        raise KinetagError(f"--start {args.start:g} is not before --end {args.end:g}")
+    if args.out is not None:
+        check_output_folder(args.out, overwrite=args.overwrite)
+    from kinetag import analyzer
+
+    source = _source(args.source)
+    with _progress("Reading", args.quiet) as progress:
+        timeline = analyzer.analyze(
+            source,
+            start=args.start,
+            end=args.end,
+            rate=args.rate,
+            pose=args.pose,
+            model=args.model,
+            exercises=args.exercises,
+            max_people=args.max_people,
+            progress=progress,
+            keep_partial=True,
+        )
+    interrupted = any(warning.startswith("stopped by the user") for warning in timeline.warnings)
+    _print_timeline(timeline, args)
+    if args.out is not None:
+        _write(timeline, source, args)
+    if interrupted:
+        kept = f"what was seen is in '{args.out}'" if args.out else "the timeline above covers what was seen"
+        _complain(f"interrupted; {kept}")
+    return INTERRUPTED if interrupted else 0
+
+
+def live(args: argparse.Namespace) -> int:
+    """Say what everybody does, as it happens."""
+    from kinetag.live import live as run
+    from kinetag.report import check_output_folder
+
+    if args.out is not None:
+        check_output_folder(args.out, overwrite=args.overwrite)
+    timeline = run(
+        _source(args.source),
+        pose=args.pose,
+        model=args.model,
+        exercises=args.exercises,
+        max_people=args.max_people,
+        window=args.window,
+    )
+    if args.out is not None:
+        args.start = args.end = None
+        _write(timeline, None, args)
+    return 0
+
+
+def demo(args: argparse.Namespace) -> int:
+    """Render two people, analyse the video, compare with the truth."""
+    from kinetag.demo import demo as run
+
+    with _progress("Working", args.quiet) as progress:
+        result = run(args.out, seconds=args.seconds, progress=progress)
+    _console(args).print(result.table())
+    return 0
+
+
+def exercises(args: argparse.Namespace) -> int:
+    """List the exercise library, or show one exercise."""
+    from kinetag.exercises.library import load_library
+    from kinetag.report.exercise import exercise_table, show_exercise
+
+    library = load_library([Path(path) for path in args.exercises])
+    console = _console(args)
+    if args.name is None:
+        console.print(exercise_table(library))
+    else:
+        console.print(show_exercise(library, args.name, args.out))
+    return 0
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """Check the installation."""
+    from kinetag.doctor import checks_table, run_checks
+
+    checks = run_checks()
+    _console(args).print(checks_table(checks))
+    return 0 if all(check.ok or not check.needed for check in checks) else 1
+
+
+# --- options ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb: what it does in one line, its options, its function."""
+
+    summary: str
+    options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def _analyze_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source", help="video, image, folder of frames, camera number, stream address, or file of poses"
+    )
+    parser.add_argument("--format", choices=FORMATS, default="table", help="what is printed (default: table)")
+    parser.add_argument("--start", type=_seconds, metavar="TIME", help="begin here: seconds, or 1:30")
+    parser.add_argument("--end", type=_seconds, metavar="TIME", help="stop here: seconds, or 1:30")
+    parser.add_argument(
+        "--rate", type=_positive, default=15.0, metavar="N", help="poses a second; more follows faster movement (15)"
+    )
+    _model_options(parser)
+    _out_options(parser)
+    parser.add_argument("--no-annotated", dest="annotated", action="store_false", help="leave out annotated.mp4")
+    parser.add_argument("--no-report", dest="report", action="store_false", help="leave out report.html")
+
+
+def _live_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source", nargs="?", default="0", help="camera number, stream address or video file (default: camera 0)"
+    )
+    parser.add_argument("--no-window", dest="window", action="store_false", help="lines of JSON even with a display")
+    _model_options(parser)
+    _out_options(parser)
+    parser.set_defaults(annotated=False, report=True)
+
+
+def _demo_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, default=Path("kinetag_demo"), metavar="DIR", help="default: kinetag_demo")
+    parser.add_argument("--seconds", type=_positive, default=20.0, metavar="N", help="length of the video (20)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _exercises_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", help="show this one")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write its picture (.png) or animation (.mp4)")
+    _extra_exercises(parser)
+
+
+def _doctor_options(parser: argparse.ArgumentParser) -> None:
+    """None: it checks everything."""
+
+
+def _model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pose", default="blazepose", metavar="NAME", help="'blazepose', or an RTMPose or RTMO .onnx")
+    parser.add_argument("--model", type=Path, metavar="FILE", help="a classifier .onnx in place of the shipped one")
+    _extra_exercises(parser)
+    parser.add_argument("--max-people", type=_count, default=10, metavar="N", help="people followed at once (10)")
+
+
+def _extra_exercises(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--exercises",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a YAML file, or folder of them, with exercises of your own; may be repeated",
+    )
+
+
+def _out_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write all outputs into this folder")
+    parser.add_argument(
+        "--overwrite", "--force", action="store_true", help="replace the outputs of another run in that folder"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, no notes")
+
+
+VERBS = {
+    "analyze": Verb("who does what in a video, when, and how many times", _analyze_options, analyze),
+    "live": Verb("the same for a camera or stream, as it happens", _live_options, live),
+    "demo": Verb("render two people, analyse them, compare with the truth", _demo_options, demo),
+    "exercises": Verb("list what kinetag knows, or show one exercise", _exercises_options, exercises),
+    "doctor": Verb("what works on this machine, and how to mend what does not", _doctor_options, doctor),
+}
+
+_OTHER_WORDS = {"analyse": "analyze", "webcam": "live", "camera": "live", "list": "exercises", "check": "doctor"}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors become a KinetagError, with the nearest right word for a wrong one."""
+
+    def error(self, message: str) -> NoReturn:
+        raise KinetagError(f"{message}; see: {self.prog} --help")
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace=None):  # type: ignore[override]
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self._unknown(unknown[0], parsed.parser)
+        return parsed
+
+    def _unknown(self, word: str, verb: argparse.ArgumentParser) -> NoReturn:
+        if not word.startswith("-"):
+            raise KinetagError(f"one argument too many: '{word}'; see: {verb.prog} --help")
+        known = [option for action in verb._actions for option in action.option_strings]
+        verb.error(f"unknown option '{word}'{_nearest(word.partition('=')[0], known)}")
+
+
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser for this command line: options of the other verbs are not built."""
+    parser = _Parser(
+        prog="kinetag",
+        description=_WELCOME,
+        usage="kinetag VERB ...",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"kinetag {__version__}")
+    word = next((word for word in argv if not word.startswith("-")), None)
+    if word is not None and argv[0] == word and word not in VERBS:
+        raise KinetagError(_unknown_verb(word))
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
+    for name, verb in VERBS.items():
+        child = verbs.add_parser(name, help=verb.summary, description=verb.summary, allow_abbrev=False)
+        child.set_defaults(run=verb.run, parser=child)
+        verb.options(child)
+    return parser
+
+
+def _unknown_verb(word: str) -> str:
+    if Path(word).exists():
+        return f"'{word}' is a file, not a verb; did you mean: kinetag analyze {word}"
+    hint = f"; did you mean '{_OTHER_WORDS[word]}'?" if word in _OTHER_WORDS else _nearest(word, list(VERBS))
+    return f"unknown verb '{word}'{hint or '; known: ' + ', '.join(VERBS)}"
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def _seconds(text: str) -> float:
+    """'90', '1:30' or '1:02:03.5' -> seconds."""
+    try:
+        value = 0.0
+        for part in text.split(":"):
+            value = 60 * value + float(part)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a time: give seconds, or 1:30") from None
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a time from 0 up")
+    return value
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 up")
+    return int(text)
+
+
+# --- what is printed -------------------------------------------------------------------------------------------------
+
+
+def _source(text: str) -> str | int:
+    """A number is a camera, unless a file has that name."""
+    return int(text) if text.isdigit() and not Path(text).exists() else text
+
+
+def _print_timeline(timeline: "Timeline", args: argparse.Namespace) -> None:
+    if args.format == "table":
+        from kinetag.report.table import timeline_table
+
+        _console(args).print(timeline_table(timeline))
+        return
+    text = {"json": timeline.to_json, "csv": timeline.to_csv, "vtt": timeline.to_vtt}[args.format]()
+    print(text.rstrip("\n"), flush=True)
+
+
+def _write(timeline: "Timeline", source: str | int | None, args: argparse.Namespace) -> None:
+    from kinetag.report import write_outputs
+
+    with _progress("Writing", args.quiet) as progress:
+        written = write_outputs(
+            timeline,
+            args.out,
+            source,
+            start=args.start,
+            end=args.end,
+            annotated=args.annotated,
+            report=args.report,
+            overwrite=args.overwrite,
+            progress=progress,
+        )
+    if not args.quiet:
+        print(f"\nwritten to {args.out}{os.sep}: {', '.join(path.name for path in written)}", file=sys.stderr)
+
+
+def _console(args: argparse.Namespace):
+    """A terminal on stdout; lines are not folded at 80 columns when the output goes to a file."""
+    from rich.console import Console
+
+    console = Console(highlight=False, emoji=False)
+    return console if console.is_terminal else Console(highlight=False, emoji=False, width=120)
+
+
+@contextmanager
+def _progress(verb: str, quiet: bool) -> Iterator[Callable[[float, float | None], None]]:
+    """A progress bar on stderr in seconds of video, only where somebody can see it."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda time, duration: None
+        return
+    from kinetag.report.progress import progress_bar
+
+    with progress_bar(verb) as update:
+        yield update
+
+
+def _complain(message: str) -> None:
+    red, plain = ("\033[31m", "\033[0m") if sys.stderr.isatty() and "NO_COLOR" not in os.environ else ("", "")
+    line = " ".join(message.split())  # one line, whatever a file name holds
+    print(f"{red}error: {line}{plain}", file=sys.stderr)

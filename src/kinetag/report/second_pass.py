@@ -1,0 +1,74 @@
+"""The second reading of the video: the annotated copy, and a picture of each repetition."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kinetag.report.annotate import Annotator
+from kinetag.timeline import Timeline
+
+if TYPE_CHECKING:
+    from kinetag.video import VideoSource, VideoWriter
+
+MAX_PICTURES = 24  # repetitions with a picture, a person
+MAX_PICTURES_IN_ALL = 120
+_PICTURE_HEIGHT = 160  # pixels
+_FRAME_RATE = 30.0  # when the source does not say
+
+# (person id, time of the repetition's turning point) -> JPEG bytes
+Pictures = dict[tuple[int, float], bytes]
+
+
+def can_read_again(source: str | Path | int) -> bool:
+    """True for video files and folders of frames; False for cameras, streams and files of poses."""
+    from kinetag.pose.files import is_pose_source
+
+    return not isinstance(source, int) and "://" not in str(source) and not is_pose_source(source)
+
+
+def second_pass(
+    timeline: Timeline,
+    source: str | Path | int,
+    video: Path | None,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    progress: Callable[[float, float | None], None] | None = None,
+) -> Pictures:
+    """Read ``source`` again: write the annotated copy to ``video`` (unless None) and return pictures of repetitions."""
+    from kinetag.video import open_source
+
+    wanted = wanted_pictures(timeline)
+    pictures: Pictures = {}
+    with open_source(source, start=start, end=end) as frames, _writer(video, frames) as writer:
+        annotator = Annotator(timeline, (frames.width, frames.height))
+        for frame in frames:
+            while wanted and frame.time >= wanted[0][0] - 1e-6:
+                time, person = wanted.pop(0)
+                pictures[person, time] = annotator.picture(frame.image, time, person, _PICTURE_HEIGHT)
+            if writer is not None:
+                writer.write(annotator.draw(frame.image, frame.time), frame.time)
+            elif not wanted:
+                break
+            if progress is not None:
+                progress(frame.time, frames.duration)
+    return pictures
+
+
+def _writer(path: Path | None, frames: "VideoSource") -> "AbstractContextManager[VideoWriter | None]":
+    from kinetag.video import VideoWriter
+
+    if path is None:
+        return nullcontext()
+    return VideoWriter(path, frames.width, frames.height, frames.frame_rate or _FRAME_RATE)
+
+
+def wanted_pictures(timeline: Timeline) -> list[tuple[float, int]]:
+    """(time, person id) of the repetitions that get a picture, in order of time: the first of each person."""
+    each = min(MAX_PICTURES, MAX_PICTURES_IN_ALL // max(1, len(timeline.people)))
+    wanted = []
+    for person in timeline.people:
+        repetitions = [repetition for segment in person.segments for repetition in segment.repetitions]
+        wanted += [(repetition.time, person.id) for repetition in repetitions[:each]]
+    return sorted(wanted)

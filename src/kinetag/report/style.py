@@ -1,0 +1,29 @@
+"""What all outputs share: colours, and how labels and times are written."""
+
+# Okabe and Ito's palette (https://jfly.uni-koeln.de/color/): distinct with any kind of colour vision. One a person.
+PEOPLE = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0072B2")
+
+# Paul Tol's 'light' scheme (https://personal.sron.nl/~pault/): for filling cells that carry dark text. One a label.
+LABELS = ("#77AADD", "#EE8866", "#44BB99", "#EEDD88", "#FFAABB", "#BBCC33", "#99DDFF", "#AAAA00")
+
+Color = tuple[int, int, int]
+
+
+def person_color(person: int) -> Color:
+    """(red, green, blue) of a person's id, 1 and up."""
+    code = PEOPLE[(person - 1) % len(PEOPLE)]
+    return int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16)
+
+
+def readable(label: str) -> str:
+    """'push_up' -> 'push up'."""
+    return label.replace("_", " ")
+
+
+def clock(seconds: float) -> str:
+    """'0:04.2', '12:30.0', '1:02:03.5'."""
+    tenths = max(0, round(seconds * 10))
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    seconds_part = f"{rest // 10:02d}.{rest % 10}"
+    return f"{hours}:{minutes:02d}:{seconds_part}" if hours else f"{minutes}:{seconds_part}"

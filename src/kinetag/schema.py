@@ -1,0 +1,82 @@
+"""The documented structure of ``timeline.json``: pydantic models, and the JSON Schema (2020-12) made from them.
+
+``python -m kinetag.schema`` prints the schema; the copy in ``docs/timeline.schema.json`` is its output.
+"""
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kinetag.errors import KinetagError
+
+_ID = "https://kinetag.dev/timeline.schema.json"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="allow")  # later versions may add keys; readers should ignore unknown ones
+
+
+class RepetitionModel(_Model):
+    """One repetition, full or partial."""
+
+    start: float = Field(description="Start of the repetition, s from the start of the source.")
+    time: float = Field(description="Its turning point (the deepest point of a squat), s.")
+    end: float = Field(description="End of the repetition, s.")
+    partial: bool = Field(description="True when it stayed well short of the exercise's usual range; not counted.")
+    range_of_motion: dict[str, tuple[float, float]] = Field(
+        description="Joint angle name to [smallest, largest] degrees reached during the repetition."
+    )
+
+
+class SegmentModel(_Model):
+    """A stretch of time in which one person does one thing."""
+
+    label: str = Field(description="Exercise or pose name, 'other' when it is none that is known.")
+    start: float = Field(description="Start, s from the start of the source.")
+    end: float = Field(description="End, s.")
+    confidence: float = Field(ge=0, le=1, description="Calibrated probability that the label is right.")
+    repetitions: int = Field(ge=0, description="Full repetitions counted.")
+    repetition_times: list[float] = Field(description="Turning point of each counted repetition, s, increasing.")
+    repetition_details: list[RepetitionModel] = Field(
+        default_factory=list, description="Every repetition with its range of motion, partial ones included."
+    )
+
+
+class PersonModel(_Model):
+    """One person, followed through the whole source."""
+
+    id: int = Field(ge=1, description="Stays with the person for the whole source.")
+    segments: list[SegmentModel] = Field(description="In order of time, without overlaps.")
+
+
+class TimelineModel(_Model):
+    """Who in a video does which exercise, when, and how many times."""
+
+    source: str = Field(description="The file, stream, folder or camera that was analysed.")
+    duration: float = Field(ge=0, description="Length of the source, s.")
+    frame_rate: float = Field(ge=0, description="Frames a second of the source, 0 when unknown.")
+    warnings: list[str] = Field(description="What the reader should know: damaged frames, an early stop, nobody found.")
+    people: list[PersonModel]
+
+
+def timeline_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of ``Timeline.to_dict()`` and ``timeline.json``."""
+    schema = TimelineModel.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": _ID, **schema}
+
+
+def validate_timeline(data: Any) -> TimelineModel:
+    """Check parsed JSON; raises a KinetagError that names the first wrong key, its path and its value."""
+    try:
+        return TimelineModel.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"]) or "the top level"
+        value = repr(first["input"])
+        shown = value if len(value) <= 60 else value[:57] + "..."
+        raise KinetagError(f"not a kinetag timeline: {path} is {shown}: {first['msg'].lower()}") from None
+
+
+if __name__ == "__main__":
+    print(json.dumps(timeline_schema(), indent=2))
