@@ -1,0 +1,102 @@
+"""People who are followed from frame to frame: where to look for each next, and whether two are really one."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kinetag.pose.networks import Body
+from kinetag.pose.regions import Region
+from kinetag.sequence import Pose
+from kinetag.skeletons import BLAZEPOSE, KINETAG13
+
+# The 13 joints that decide: faces, hands and feet of BlazePose move together with them.
+MAIN = np.array(BLAZEPOSE.indices(KINETAG13.joints))
+_SIGMAS = KINETAG13.sigmas
+_SHOULDERS = np.array(BLAZEPOSE.indices(("left_shoulder", "right_shoulder")))
+_HIPS = np.array(BLAZEPOSE.indices(("left_hip", "right_hip")))
+
+PRESENT = 0.5  # below this score the landmark network sees nobody
+_FORGET = 1.0  # s that a lost person is looked for
+_DAMPING = 0.5  # s in which a predicted movement dies away
+_OUTSIDE = 0.2  # factor on the confidence of a joint outside the picture
+# Offset (in sides), size (log) and angle (radians) that a region may be off before the landmarks suffer.
+_STALE = (0.1, 0.22, 0.35)
+# What a lost person's region is tried with, in turn: as it was, larger, and turned.
+_RETRIES = ((1.0, 0.0), (1.4, 0.0), (1.0, math.pi / 2), (1.0, -math.pi / 2))
+
+
+@dataclass(eq=False)
+class Followed:
+    """One person: the region to look at next, the last body seen there, and how long ago that was."""
+
+    region: Region
+    time: float
+    body: Body | None = None
+    runs: int = 0  # frames in which the network confirmed this person
+    misses: int = 0
+    velocity: tuple[float, float] = field(default=(0.0, 0.0))  # pixels a second
+
+    def expected(self, time: float) -> Region:
+        """Where to look at ``time``: on from the last region at constant velocity, dying away; if lost, variations."""
+        ahead = min(max(time - self.time, 0.0), _DAMPING)
+        ahead -= ahead**2 / (2 * _DAMPING)
+        region = self.region.moved(self.velocity[0] * ahead, self.velocity[1] * ahead)
+        factor, angle = _RETRIES[self.misses % len(_RETRIES)]
+        return region.scaled(factor).turned(angle)
+
+    def seen(self, body: Body, time: float) -> None:
+        if self.body is not None and time > self.time:
+            elapsed = time - self.time
+            self.velocity = ((body.region.x - self.region.x) / elapsed, (body.region.y - self.region.y) / elapsed)
+        self.region, self.time, self.body = body.region, time, body
+        self.runs, self.misses = self.runs + 1, 0
+
+    def missed(self, time: float) -> bool:
+        """Count a frame without this person; True when it is time to give up. A newcomer gets no second chance."""
+        self.misses += 1
+        return self.runs < 2 or time - self.time > _FORGET
+
+
+def stale(used: Region, body: Body) -> bool:
+    """Did the region that was looked at differ so much from the person's own that it is worth looking again?"""
+    return any(off > limit for off, limit in zip(used.offset(body.region), _STALE, strict=True))
+
+
+def credible(body: Body, width: int, height: int) -> bool:
+    """Is this a person of a sane size and shape, at least partly in the picture?"""
+    if body.score < PRESENT or not body.region.sane or not np.isfinite(body.points).all():
+        return False
+    main = body.points[MAIN]
+    inside = ((main >= 0) & (main < (width, height))).all(axis=1)
+    span = np.ptp(main, axis=0).max()
+    trunk = np.linalg.norm(body.points[_SHOULDERS].mean(axis=0) - body.points[_HIPS].mean(axis=0))
+    return (
+        inside.sum() >= 4
+        and (body.visibility[MAIN] * inside > 0.5).sum() >= 4
+        and 0.04 * min(width, height) < span < 3 * max(width, height)
+        and trunk > 0.05 * span
+    )
+
+
+def similarity(a: Body, b: Body) -> float:
+    """Object keypoint similarity (COCO, https://cocodataset.org/#keypoints-eval) of two bodies, in [0, 1].
+
+    The scale is that of the smaller body, taken from its main joints' extent; COCO's area is about half the square of it.
+    """
+    distances = ((a.points[MAIN] - b.points[MAIN]) ** 2).sum(axis=1)
+    scale = min(np.ptp(body.points[MAIN], axis=0).max() for body in (a, b))
+    return float(np.exp(-distances / (2 * (scale**2 / 2) * (2 * _SIGMAS) ** 2 + 1e-9)).mean())
+
+
+def to_pose(body: Body, width: int, height: int) -> Pose:
+    """The body as the common data type; a joint outside the picture is a guess, and its confidence says so."""
+    within = ((body.points >= 0) & (body.points < (width, height))).all(axis=1)
+    confidence = body.visibility * body.inside * np.where(within, 1.0, _OUTSIDE)
+    return Pose(
+        keypoints=body.points.astype(np.float32),
+        confidence=confidence.astype(np.float32),
+        score=body.score,
+        layout=BLAZEPOSE.name,
+        world=body.world.astype(np.float32),
+    )

@@ -1,0 +1,47 @@
+"""Where to look for people nobody follows yet: the squares of a picture, in an order that finds most soonest."""
+
+import math
+from collections.abc import Iterator
+from itertools import chain, cycle
+
+import numpy as np
+
+from kinetag.pose.regions import Region
+
+_QUARTER = math.pi / 2
+
+
+def whole(width: int, height: int) -> Region:
+    """The whole picture, letterboxed into a square."""
+    return Region(width / 2, height / 2, max(width, height))
+
+
+def squares(width: int, height: int, divisor: int) -> list[Region]:
+    """Squares of 1/``divisor`` of the picture's shorter side that cover it, overlapping by half or more."""
+    size = min(width, height) / divisor
+    across = _spread(width, size)
+    return [Region(x, y, size) for y in _spread(height, size) for x in across]
+
+
+def _spread(length: float, size: float) -> list[float]:
+    count = math.ceil(2 * (length - size) / size) + 1
+    return np.linspace(size / 2, length - size / 2, count).tolist() if count > 1 else [length / 2]
+
+
+def sweep(width: int, height: int) -> list[Region]:
+    """Every upright place to look at."""
+    return [whole(width, height), *squares(width, height, 1), *squares(width, height, 2)]
+
+
+def lying(width: int, height: int) -> list[Region]:
+    """The larger places once more, turned: the detector knows upright people only."""
+    places = [whole(width, height), *squares(width, height, 1)]
+    return [place.turned(angle) for place in places for angle in (_QUARTER, -_QUARTER)]
+
+
+def rounds(width: int, height: int) -> Iterator[Region]:
+    """All those places in turn, without end: large, turned and small squares alternate, as there are far more small."""
+    large = cycle([whole(width, height), *squares(width, height, 1)])
+    turned = cycle(lying(width, height))
+    small = cycle(squares(width, height, 2))
+    return chain.from_iterable(zip(large, small, large, turned, strict=False))
