@@ -3,31 +3,26 @@
 Each known person is looked for where they are expected; one square of the picture at a time is searched for others.
 """
 
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 
 import cv2
+import numpy as np
 
 from kinetag.errors import KinetagError
 from kinetag.pose import search
 from kinetag.pose.networks import Body, DetectorNetwork, LandmarkNetwork
-from kinetag.pose.people import Followed, credible, similarity, stale, to_pose
+from kinetag.pose.people import CERTAIN, PRESENT, STEADY, Followed, credible, similarity, stale, to_pose
 from kinetag.pose.regions import Region
 from kinetag.sequence import Frame, Pose
 
 _THRESHOLD = 0.4  # of the detector; low, because the landmark network verifies every hit
 _SAME = 0.5  # object keypoint similarity from which two bodies are one person
+_KNOWN = 15  # frames after which a person counts as well known
+_LOST_WAIT = 0.2  # s between searches for a lost person
 _AHEAD = 2  # frames that are worked on at once
-
-
-@dataclass
-class _Hunt:
-    """A search of one square that is under way in another thread."""
-
-    hits: Future[list[tuple[float, Region]]]
-    time: float
 
 
 class BlazePose:
@@ -54,140 +49,133 @@ class BlazePose:
     def reset(self) -> None:
         """Forget everybody: the next frame starts a new video."""
         self._people: list[Followed] = []
-        self._hunt: _Hunt | None = None
         self._size = (0, 0)
-        self._last_search = -float("inf")
+        self._last_search = -math.inf
 
     def estimate(self, frames: Sequence[Frame]) -> list[list[Pose]]:
-        """The people in each frame. With two frames or more both are worked on at once."""
+        """The people in each frame. With two frames or more, two are worked on at once."""
         poses: list[list[Pose]] = []
+        hunt: Future[list[Followed]] | None = None
         while len(poses) < len(frames):
             step = frames[len(poses) : len(poses) + _AHEAD]
-            self._check(step[0])
-            self._welcome()
-            if any(person.runs for person in self._people):
-                poses += self._follow(step)
-            else:
+            self._meet(step[0])
+            if not self._people:
                 poses.append(self._find(step[0]))
+                continue
+            # A search takes as long as a step, so that what it found is taken up a step later.
+            self._welcome(hunt)
+            looks = self._look_ahead(step)
+            hunt = self._search(step[0])
+            poses += [self._take(frame, row) for frame, row in looks]
+        self._welcome(hunt)
         return poses
 
-    def _check(self, frame: Frame) -> None:
+    def _meet(self, frame: Frame) -> None:
         height, width = frame.image.shape[:2]
         if (width, height) != self._size:
             self.reset()
             self._size = (width, height)
             self._turns = search.rounds(width, height)
 
-    def _follow(self, frames: Sequence[Frame]) -> list[list[Pose]]:
-        """Look for everybody where they are expected, in all of ``frames`` at once."""
+    def _look_ahead(self, frames: Sequence[Frame]) -> list[tuple[Frame, list[tuple[Followed, Future[Body]]]]]:
+        """Start to look for everybody where they are expected, in all of ``frames`` at once."""
         frames = [frame for frame in frames if frame.image.shape == frames[0].image.shape]
-        looks = [[(p, p.expected(f.time)) for p in self._people] for f in frames]
-        jobs = [
-            [self._pool.submit(self._look, frame, region) for _, region in row]
-            for frame, row in zip(frames, looks, strict=True)
+        return [
+            (frame, [(p, self._pool.submit(self._look, frame.image, p.expected(frame.time))) for p in self._people])
+            for frame in frames
         ]
-        self._search(frames[0])
-        poses = []
-        for frame, row, bodies in zip(frames, looks, jobs, strict=True):
-            for (person, _), job in zip(row, bodies, strict=True):
-                if person in self._people:
-                    self._judge(person, job.result(), frame.time)
-            self._merge()
-            poses.append(self._poses(frame.time))
-        return poses
 
-    def _look(self, frame: Frame, region: Region) -> Body:
+    def _take(self, frame: Frame, row: list[tuple[Followed, Future[Body]]]) -> list[Pose]:
+        """Take up what was seen in one frame."""
+        for person, job in row:
+            body = job.result()
+            if credible(body, *self._size):
+                person.seen(body, frame.time)
+            else:
+                person.misses += 1
+        self._merge(frame.time)
+        self._people = [person for person in self._people if not person.given_up(frame.time)]
+        return self._poses(frame.time)
+
+    def _look(self, image: np.ndarray, region: Region) -> Body:
         """The body in a region, looked at again where the body says that the region was wrong."""
-        body = self._landmarks(frame.image, region)
-        if body.score >= 0.5 and body.region.sane and stale(region, body):
-            body = self._landmarks(frame.image, body.region)
+        body = self._landmarks(image, region)
+        if body.score >= PRESENT and body.region.sane and stale(region, body):
+            body = self._landmarks(image, body.region)
         return body
 
-    def _judge(self, person: Followed, body: Body, time: float) -> None:
-        if credible(body, *self._size):
-            person.seen(body, time)
-        elif person.missed(time):
-            self._people.remove(person)
-
     def _poses(self, time: float) -> list[Pose]:
-        return [
-            to_pose(person.body, *self._size)
-            for person in self._people
-            if person.body is not None and person.time == time and person.runs >= 2
-        ]
+        return [to_pose(person.body, *self._size) for person in self._people if person.time == time]
 
-    def _merge(self) -> None:
-        """Drop one of two regions that came to rest on the same person: the one that was known for less long."""
+    def _merge(self, time: float) -> None:
+        """Of two regions that came to rest on one person keep one: the longer known, else the one that jumped less."""
+        seen = [person for person in self._people if person.time == time]
+        seen.sort(key=lambda person: (person.runs < _KNOWN, -person.continuity))
         kept: list[Followed] = []
-        for person in sorted(self._people, key=lambda person: (person.misses, -person.runs)):
-            body = person.body
-            twin = body is not None and any(
-                other.body is not None and similarity(body, other.body) > _SAME for other in kept
-            )
-            if not twin:
+        for person in seen:
+            if any(similarity(person.body, other.body) > _SAME for other in kept):
+                person.unsee()
+            else:
                 kept.append(person)
-        self._people = kept[: self.max_people]
 
     def _find(self, frame: Frame) -> list[Pose]:
         """Nobody is known: search the whole picture, at first thoroughly, then a part of it each frame."""
-        first = self._last_search == -float("inf")
-        self._last_search = frame.time
         width, height = self._size
-        batches = (
-            [search.sweep(width, height), search.lying(width, height)]
-            if first
-            else [[search.whole(width, height), next(self._turns)]]
-        )
+        if self._last_search == -math.inf:
+            batches = [search.sweep(width, height), search.lying(width, height)]
+        else:
+            batches = [[search.whole(width, height), next(self._turns)]]
+        self._last_search = frame.time
         for squares in batches:
-            hits = [hit for found in self._pool.map(lambda s: self._detect(frame, s), squares) for hit in found]
-            hits.sort(key=lambda hit: -hit[0])
-            bodies = self._pool.map(lambda hit: self._verify(frame, hit[1]), hits)
-            for body in bodies:
-                if credible(body, *self._size):
-                    person = Followed(body.region, frame.time)
-                    person.seen(body, frame.time)
-                    person.runs = 2  # looked at twice already
-                    self._people.append(person)
-            self._merge()
+            jobs = [self._pool.submit(self._people_in, frame, square) for square in squares]
+            for found in [newcomer for job in jobs for newcomer in job.result()]:
+                self._add(found)
             if self._people:
                 break
         return self._poses(frame.time)
 
-    def _detect(self, frame: Frame, square: Region) -> list[tuple[float, Region]]:
-        return self._detector(frame.image, square, _THRESHOLD)
-
-    def _verify(self, frame: Frame, region: Region) -> Body:
-        """The landmark network's word on a hit, twice: the second time from the body's own region."""
-        body = self._landmarks(frame.image, region)
-        if credible(body, *self._size):
-            body = self._landmarks(frame.image, body.region)
-        return body
-
-    def _search(self, frame: Frame) -> None:
-        """Start to search the next square, if it is time to."""
-        if self._hunt is not None or len(self._people) >= self.max_people:
-            return
-        lost = [person for person in self._people if person.misses]
-        if not lost and frame.time - self._last_search < 1 / self.search_rate:
-            return
+    def _search(self, frame: Frame) -> Future[list[Followed]] | None:
+        """Start to search the next square for newcomers, if it is time to; a lost person's surroundings come first."""
+        lost = next((person for person in self._people if person.misses), None)
+        wait = 1 / self.search_rate
+        if frame.time - self._last_search < (wait if lost is None else min(wait, _LOST_WAIT)):
+            return None
+        if lost is None and len(self._people) >= self.max_people:
+            return None
         self._last_search = frame.time
-        square = next(self._turns)
-        self._hunt = _Hunt(self._pool.submit(self._detect, frame, square), frame.time)
+        square = next(self._turns) if lost is None else search.surroundings(lost.body.region, lost.misses)
+        return self._pool.submit(self._people_in, frame, square)
 
-    def _welcome(self) -> None:
-        """Take up what the last search found; whoever is known already is dropped by `_merge` after the next look."""
-        if self._hunt is None:
-            return
-        hunt, self._hunt = self._hunt, None
-        for _, region in hunt.hits.result():
-            if not any(_near(region, person.region) for person in self._people):
-                self._people.append(Followed(region, hunt.time))
+    def _welcome(self, hunt: Future[list[Followed]] | None) -> None:
+        for found in hunt.result() if hunt is not None else []:
+            self._add(found)
 
+    def _add(self, found: Followed) -> None:
+        """Take up a newcomer; somebody known already is not one, but may have been lost until now."""
+        same = [person for person in self._people if similarity(found.body, person.body) > _SAME]
+        if not same and len(self._people) < self.max_people:
+            self._people.append(found)
+        for person in same:
+            if person.misses and person.time < found.time:
+                person.seen(found.body, found.time)
 
-def _near(a: Region, b: Region) -> bool:
-    """So alike that looking there would show the same person."""
-    distance, size, _ = b.offset(a)
-    return distance < 0.1 and size < 0.3
+    def _people_in(self, frame: Frame, square: Region) -> list[Followed]:
+        """Everybody in one square, each hit of the detector verified by the landmark network."""
+        hits = self._detector(frame.image, square, _THRESHOLD)
+        bodies = [self._verify(frame.image, region) for _, region in hits]
+        return [Followed(body, frame.time) for body in bodies if body is not None]
+
+    def _verify(self, image: np.ndarray, region: Region) -> Body | None:
+        """A hit of the detector is a person if their body is a fixed point: looking again there gives it again."""
+        first = self._landmarks(image, region)
+        if not credible(first, *self._size):
+            return None
+        second = self._landmarks(image, first.region)
+        if second.score < CERTAIN or not credible(second, *self._size):
+            return None
+        third = self._landmarks(image, second.region)
+        steady = third.score >= CERTAIN and credible(third, *self._size) and similarity(second, third) >= STEADY
+        return third if steady else None
 
 
 def _cores() -> int:

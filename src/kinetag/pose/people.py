@@ -1,7 +1,7 @@
 """People who are followed from frame to frame: where to look for each next, and whether two are really one."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,9 +17,13 @@ _SHOULDERS = np.array(BLAZEPOSE.indices(("left_shoulder", "right_shoulder")))
 _HIPS = np.array(BLAZEPOSE.indices(("left_hip", "right_hip")))
 
 PRESENT = 0.5  # below this score the landmark network sees nobody
+CERTAIN = 0.8  # a newcomer must have this score
+STEADY = 0.8  # and looking again from their own body must give nearly the same body: this similarity
+_PROBATION = 3  # frames that a newcomer must live through
 _FORGET = 1.0  # s that a lost person is looked for
 _DAMPING = 0.5  # s in which a predicted movement dies away
 _OUTSIDE = 0.2  # factor on the confidence of a joint outside the picture
+_LARGEST = 3.0  # side of a person's region in shorter sides of the picture: a close-up of the upper body
 # Offset (in sides), size (log) and angle (radians) that a region may be off before the landmarks suffer.
 _STALE = (0.1, 0.22, 0.35)
 # What a lost person's region is tried with, in turn: as it was, larger, and turned.
@@ -28,34 +32,42 @@ _RETRIES = ((1.0, 0.0), (1.4, 0.0), (1.0, math.pi / 2), (1.0, -math.pi / 2))
 
 @dataclass(eq=False)
 class Followed:
-    """One person: the region to look at next, the last body seen there, and how long ago that was."""
+    """One person: the last body seen and when, so where to look next."""
 
-    region: Region
+    body: Body
     time: float
-    body: Body | None = None
-    runs: int = 0  # frames in which the network confirmed this person
-    misses: int = 0
-    velocity: tuple[float, float] = field(default=(0.0, 0.0))  # pixels a second
+    runs: int = 1  # frames in which this person was seen
+    misses: int = 0  # frames since then without them
+    continuity: float = 1.0  # similarity of the last two bodies
+    velocity: tuple[float, float] = (0.0, 0.0)  # of the region's centre, pixels a second
+    before: "Followed | None" = None  # as of the frame before, to go back to
 
     def expected(self, time: float) -> Region:
-        """Where to look at ``time``: on from the last region at constant velocity, dying away; if lost, variations."""
+        """Where to look at ``time``: on from the last region at a velocity that dies away; if lost, variations of it."""
         ahead = min(max(time - self.time, 0.0), _DAMPING)
         ahead -= ahead**2 / (2 * _DAMPING)
-        region = self.region.moved(self.velocity[0] * ahead, self.velocity[1] * ahead)
+        region = self.body.region.moved(self.velocity[0] * ahead, self.velocity[1] * ahead)
         factor, angle = _RETRIES[self.misses % len(_RETRIES)]
         return region.scaled(factor).turned(angle)
 
     def seen(self, body: Body, time: float) -> None:
-        if self.body is not None and time > self.time:
-            elapsed = time - self.time
-            self.velocity = ((body.region.x - self.region.x) / elapsed, (body.region.y - self.region.y) / elapsed)
-        self.region, self.time, self.body = body.region, time, body
+        self.before = replace(self, before=None)
+        last, now, elapsed = self.body.region, body.region, max(time - self.time, 1e-3)
+        self.velocity = ((now.x - last.x) / elapsed, (now.y - last.y) / elapsed)
+        self.continuity = similarity(self.body, body)
+        self.body, self.time = body, time
         self.runs, self.misses = self.runs + 1, 0
 
-    def missed(self, time: float) -> bool:
-        """Count a frame without this person; True when it is time to give up. A newcomer gets no second chance."""
+    def unsee(self) -> None:
+        """It was somebody else: go back to what was known before, and count this frame as missed."""
+        if self.before is not None:
+            self.body, self.time, self.velocity = self.before.body, self.before.time, self.before.velocity
+        self.before = None
         self.misses += 1
-        return self.runs < 2 or time - self.time > _FORGET
+
+    def given_up(self, time: float) -> bool:
+        """Lost for too long; a newcomer gets no second chance."""
+        return self.misses > 0 and (self.runs < _PROBATION or time - self.time > _FORGET)
 
 
 def stale(used: Region, body: Body) -> bool:
@@ -74,7 +86,8 @@ def credible(body: Body, width: int, height: int) -> bool:
     return (
         inside.sum() >= 4
         and (body.visibility[MAIN] * inside > 0.5).sum() >= 4
-        and 0.04 * min(width, height) < span < 3 * max(width, height)
+        and 0.04 * min(width, height) < span
+        and body.region.size < _LARGEST * min(width, height)
         and trunk > 0.05 * span
     )
 

@@ -45,3 +45,8 @@ def rounds(width: int, height: int) -> Iterator[Region]:
     turned = cycle(lying(width, height))
     small = cycle(squares(width, height, 2))
     return chain.from_iterable(zip(large, small, large, turned, strict=False))
+
+
+def surroundings(region: Region, attempt: int) -> Region:
+    """A square around a lost person's last region: upright at first, then turned either way."""
+    return Region(region.x, region.y, 1.5 * region.size, (0.0, _QUARTER, -_QUARTER)[attempt % 3])
