@@ -1,0 +1,114 @@
+"""Training windows from the exercise library: a bank of motions, and windows cut from it and looked at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinetag.exercises.synthesis import observe
+from kinetag.features import LAYOUT, RATE, WINDOW, window_features
+from kinetag.skeletons import get_layout
+from kinetag.timeline import OTHER
+
+BANK_RATE = 15.0  # frames a second of the motions in the bank
+BANK_SECONDS = 9.0  # two windows long, so that windows start anywhere in a repetition
+
+# Shares of a batch; the rest is spread evenly over the exercises.
+_OTHER_SHARE = 0.2
+_TRANSITION_SHARE = 0.3  # windows in which one motion gives way to another
+
+
+@dataclass
+class Bank:
+    """``joints`` (M, F, V, 3) float16 metres, Y up, at BANK_RATE; ``labels`` (M,) index into ``classes``."""
+
+    joints: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+
+    def weights(self) -> np.ndarray:
+        """Chance of each motion to be picked: classes alike, whatever their number of motions, with more 'other'."""
+        share = np.full(len(self.classes), (1 - _OTHER_SHARE) / (len(self.classes) - 1))
+        share[self.classes.index(OTHER)] = _OTHER_SHARE
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        weights = (share / np.maximum(counts, 1))[self.labels]
+        return weights / weights.sum()
+
+
+@dataclass
+class Batch:
+    """``features`` (N, T, V, C), ``mask`` (N, T), ``targets`` (N, K): the share of the window that each class fills."""
+
+    features: np.ndarray
+    mask: np.ndarray
+    targets: np.ndarray
+
+
+def build_bank(classes: Sequence[str], rng: np.random.Generator, per_class: int) -> Bank:
+    """Make ``per_class`` motions of every class (four times as many of 'other', which is many things)."""
+    from kinetag.exercises.motion import generate_batch
+
+    names = get_layout(LAYOUT).joints
+    joints, labels = [], []
+    for label, name in enumerate(classes):
+        count = per_class * (4 if name == OTHER else 1)
+        made = generate_batch(name, rng, count, duration=BANK_SECONDS, rate=BANK_RATE)
+        joints.append(np.stack([select_joints(motion.joints, names) for motion in made]))
+        labels += [label] * count
+    return Bank(np.concatenate(joints).astype(np.float16), np.array(labels), tuple(classes))
+
+
+def select_joints(joints: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """The named joints of a motion (..., 23, 3)."""
+    from kinetag.exercises.kinematics import BODY
+
+    return joints[..., [BODY.index(name) for name in names], :]
+
+
+def sample(bank: Bank, rng: np.random.Generator, size: int, *, weights: np.ndarray, clean: bool = False) -> Batch:
+    """Cut ``size`` windows at random and look at them with random cameras and estimators."""
+    pick = rng.choice(len(bank.labels), (size, 2), p=weights)
+    first, second = (_cut(bank.joints, pick[:, side], rng) for side in (0, 1))
+    fade = _fades(size, rng)  # (N, T), 0 while the first motion lasts, 1 in the second
+    joints = _join(first, second, fade)
+    seen = observe(joints, rng, clean=clean)
+    features, mask = window_features(seen.keypoints, seen.confidence)
+    # The middle of the window decides, and only frames that were seen count.
+    weight = mask * (0.2 + np.hanning(WINDOW))
+    share = (weight * fade).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-6)  # (N,)
+    targets = np.zeros((size, len(bank.classes)), np.float32)
+    rows = np.arange(size)
+    np.add.at(targets, (rows, bank.labels[pick[:, 0]]), 1 - share)
+    np.add.at(targets, (rows, bank.labels[pick[:, 1]]), share)
+    return Batch(features, mask, targets)
+
+
+def _cut(joints: np.ndarray, pick: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A window (N, T, V, 3) on the classifier's time grid from a random moment of each picked motion."""
+    last = joints.shape[1] - 1
+    step = BANK_RATE / RATE * rng.uniform(0.85, 1.15, (len(pick), 1))  # tempo varies a little more
+    start = rng.uniform(0, 1, (len(pick), 1)) * (last - (WINDOW - 1) * step)
+    at = start + np.arange(WINDOW) * step  # (N, T)
+    left = np.minimum(at.astype(int), last - 1)
+    part = (at - left)[..., None, None].astype(np.float32)
+    rows = pick[:, None]
+    return joints[rows, left].astype(np.float32) * (1 - part) + joints[rows, left + 1].astype(np.float32) * part
+
+
+def _fades(size: int, rng: np.random.Generator) -> np.ndarray:
+    """How far each frame is from the first motion to the second, (N, T); all 0 in most windows."""
+    middle = rng.uniform(2, WINDOW - 2, (size, 1))
+    width = rng.uniform(3, 12, (size, 1))
+    ramp = np.clip((np.arange(WINDOW) - middle) / width + 0.5, 0, 1)
+    changes = rng.random((size, 1)) < _TRANSITION_SHARE
+    return np.where(changes, ramp * ramp * (3 - 2 * ramp), 0).astype(np.float32)
+
+
+def _join(first: np.ndarray, second: np.ndarray, fade: np.ndarray) -> np.ndarray:
+    """One motion fading into the other, which begins where the first one stands."""
+    changing = fade.argmax(axis=1) - 1
+    rows = np.arange(len(first))
+    shift = (first[rows, changing] - second[rows, changing]).mean(axis=1)  # (N, 3)
+    shift[:, 1] = 0  # both stand on the same floor
+    second = second + shift[:, None, None]
+    return first + fade[..., None, None] * (second - first)

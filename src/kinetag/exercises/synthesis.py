@@ -1,0 +1,249 @@
+"""Motions -> what a pose estimator would have seen of them: cameras, sensor noise, occlusion, dropout.
+
+Everything works on a batch: joints (N, T, 13, 3) in metres, Y up, on the classifier's time grid, become keypoints
+(N, T, 13, 2) and confidence (N, T, 13), 0 where a joint was not seen. Amplitudes are in body scales (root mean square
+distance of the joints from the body's centre) and were chosen by looking at BlazePose's output on prone, cut off and
+side-on people.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinetag.features import LAYOUT
+from kinetag.skeletons import get_layout
+
+Rng = np.random.Generator
+
+_SKELETON = get_layout(LAYOUT)
+_MIRROR = _SKELETON.mirror
+_LEGS = _SKELETON.indices(("left_knee", "right_knee", "left_ankle", "right_ankle"))
+_ARMS = _SKELETON.indices(("left_elbow", "right_elbow", "left_wrist", "right_wrist"))
+_HIPS = _SKELETON.indices(("left_hip", "right_hip"))
+_TRUNK = _SKELETON.indices(("left_shoulder", "right_shoulder", "left_hip", "right_hip"))
+
+# Parts that vanish together, and how often: what occluders and picture edges really hide.
+PARTS: tuple[tuple[float, tuple[str, ...]], ...] = (
+    (0.04, ("left_elbow", "left_wrist")),
+    (0.04, ("right_elbow", "right_wrist")),
+    (0.03, ("left_elbow", "left_wrist", "right_elbow", "right_wrist")),
+    (0.03, ("left_wrist", "right_wrist")),
+    (0.07, ("left_knee", "right_knee", "left_ankle", "right_ankle")),
+    (0.06, ("left_ankle", "right_ankle")),
+    (0.03, ("left_knee", "left_ankle")),
+    (0.03, ("right_knee", "right_ankle")),
+    (0.03, ("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle")),
+    (0.03, ("left_shoulder", "right_shoulder", "left_hip", "right_hip")),
+    (0.03, ("nose",)),
+)
+
+
+@dataclass
+class Observation:
+    """What was seen of N people: ``keypoints`` (N, T, V, 2), y down; ``confidence`` (N, T, V), 0 where unseen."""
+
+    keypoints: np.ndarray
+    confidence: np.ndarray
+
+
+def observe(joints: np.ndarray, rng: Rng, *, clean: bool = False) -> Observation:
+    """Look at each motion (N, T, V, 3) with a camera and an estimator of its own.
+
+    ``clean`` leaves out the estimator's errors and all occlusion: only the camera remains.
+    """
+    keypoints, depth = project(joints, rng)
+    keypoints = _unit_scale(keypoints)
+    if clean:
+        return Observation(keypoints, np.ones(keypoints.shape[:3], np.float32))
+    keypoints, confidence = estimate(keypoints, depth, rng)
+    keypoints, confidence = _swap_sides(keypoints, confidence, rng)
+    confidence = confidence * crop_visibility(keypoints, rng)
+    # A joint that the estimator itself doubts is placed worse.
+    doubt = np.maximum(0, 0.5 - confidence)[..., None] * _each(rng, len(joints), 0, 0.5, 4)
+    keypoints = keypoints + doubt * _drift(rng, keypoints.shape, knots=8)
+    confidence = confidence * drop(confidence.shape, rng)
+    return Observation(keypoints, _restyle(confidence, rng).astype(np.float32))
+
+
+def project(joints: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+    """Perspective views from random places: keypoints (N, T, V, 2), y down, and depth (N, T, V) in metres."""
+    count = len(joints)
+    centre = joints.mean(axis=(1, 2), keepdims=True)
+    azimuth = rng.uniform(0, 2 * np.pi, count)
+    # Mostly from knee to above head height; some from the floor or from high up.
+    usual = rng.random(count) < 0.85
+    elevation = np.where(usual, rng.uniform(-0.12, 0.42, count), rng.uniform(-0.3, 0.95, count))
+    back = np.stack([np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)], 1)
+    right = np.stack([np.cos(azimuth), np.zeros(count), -np.sin(azimuth)], 1)
+    roll = rng.normal(0, 0.07, count)
+    up = np.cross(back, right)
+    right, up = (
+        right * np.cos(roll)[:, None] + up * np.sin(roll)[:, None],
+        up * np.cos(roll)[:, None] - right * np.sin(roll)[:, None],
+    )
+    local = np.einsum("ntvc,nkc->ntvk", joints - centre, np.stack([right, up, back], 1).astype(joints.dtype))
+    distance = _each(rng, count, 1.8, 9, 3)
+    depth = np.maximum(distance - local[..., 2], 0.6)
+    flat = local[..., :2] * (distance / depth)[..., None] * np.array([1, -1], joints.dtype)
+    return flat.astype(np.float32), depth.astype(np.float32)
+
+
+def estimate(points: np.ndarray, depth: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+    """Errors of an estimator that follows one person: bias, drift, jitter, far limbs, outliers.
+
+    Returns keypoints and the confidence that an honest estimator would give, in [0, 1].
+    """
+    count, frames, joints, _ = points.shape
+    # The crop around a person wanders and breathes; some trackers pin the hips to its middle.
+    pinned = (rng.random(count) < 0.2)[:, None, None, None]
+    points = points - pinned * points[:, :, _HIPS].mean(axis=2, keepdims=True)
+    points = points + _drift(rng, (count, frames, 1, 2), knots=4) * _each(rng, count, 0, 0.1, 4)
+    points = points * (1 + _drift(rng, (count, frames, 1, 1), knots=3) * _each(rng, count, 0, 0.06, 4))
+    points = points * (1 + 0.06 * rng.standard_normal((count, 1, 1, 2), np.float32))
+    noise = _each(rng, count, 0, 1, 4)
+    points = points + 0.05 * noise * rng.standard_normal((count, 1, joints, 2), np.float32)
+    points = points + 0.05 * _each(rng, count, 0, 1, 4) ** 2 * _drift(rng, points.shape, knots=8)
+    points = points + 0.035 * _each(rng, count, 0, 1, 4) ** 2 * rng.standard_normal(points.shape, np.float32)
+    points, confidence = _far_side(points, depth, rng)
+    points = _limb_failures(points, rng)
+    outlier = (rng.random((count, frames, joints)) < 0.01) & (rng.random((count, 1, 1)) < 0.4)
+    points = points + 0.5 * outlier[..., None] * rng.standard_normal(points.shape, np.float32)
+    points = _smooth(points, rng)
+    return points.astype(np.float32), confidence * np.where(outlier, 0.6, 1)
+
+
+def _far_side(points: np.ndarray, depth: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+    """Side-on, the far limb is guessed: pulled to its near twin, noisier, less sure; sometimes not given at all."""
+    count, frames, joints, _ = points.shape
+    behind = depth - depth[:, :, _MIRROR]  # metres, positive: the far one of a pair
+    far = np.clip((behind - 0.1) / 0.25, 0, 1) * (rng.random((count, 1, 1)) < 0.6)
+    far[:, :, _TRUNK] *= 0.3
+    pull = (far * _each(rng, count, 0, 0.7, 3))[..., None]
+    points = points + pull * (points[:, :, _MIRROR] - points)
+    points = points + (0.12 * far * _each(rng, count, 0, 1, 3))[..., None] * _drift(rng, points.shape, knots=10)
+    confidence = 1 - far * _each(rng, count, 0.1, 0.95, 3)
+    hidden = (far > 0.5) & (rng.random((count, 1, joints)) < 0.4) & (rng.random((count, 1, 1)) < 0.2)
+    return points, np.where(hidden, 0, confidence)
+
+
+def _limb_failures(points: np.ndarray, rng: Rng) -> np.ndarray:
+    """For a while a whole limb is somewhere else: most often when the trunk is not upright."""
+    count, frames, _, _ = points.shape
+    trunk = points[:, :, _TRUNK[:2]].mean(axis=(1, 2)) - points[:, :, _HIPS].mean(axis=(1, 2))  # (N, 2)
+    lying = abs(trunk[:, 0]) > -trunk[:, 1]
+    out = points.copy()
+    for limb in (_LEGS[0::2], _LEGS[1::2], _ARMS[0::2], _ARMS[1::2], _LEGS, _ARMS):
+        fails = rng.random(count) < np.where(lying, 0.06, 0.015)
+        when = _segments(rng, count, frames, 4, frames)  # (N, T)
+        shift = 0.45 * rng.standard_normal((count, 1, len(limb), 2), np.float32)
+        wobble = 0.2 * _drift(rng, (count, frames, len(limb), 2), knots=8)
+        out[:, :, limb] += (fails[:, None] & when)[:, :, None, None] * (shift + wobble)
+    return out
+
+
+def _smooth(points: np.ndarray, rng: Rng) -> np.ndarray:
+    """Some estimators filter over time, which shrinks and delays quick movement."""
+    lag = rng.uniform(0.2, 0.7, (len(points), 1, 1, 1)) * (rng.random((len(points), 1, 1, 1)) < 0.3)
+    out = points.copy()
+    for t in range(1, points.shape[1]):
+        out[:, t : t + 1] += lag * (out[:, t - 1 : t] - out[:, t : t + 1])
+    return out
+
+
+def _swap_sides(points: np.ndarray, confidence: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+    """Left and right are mixed up: for a while in a limb pair, or all along."""
+    count, frames, joints, _ = points.shape
+    for group, chance in ((_LEGS, 0.06), (_ARMS, 0.06), (range(joints), 0.06)):
+        when = _segments(rng, count, frames, 1, 14) & (rng.random((count, 1)) < chance)
+        if group == range(joints):
+            when |= rng.random((count, 1)) < 0.06
+        among = np.isin(np.arange(joints), list(group))
+        swap = when[:, :, None] & among
+        points = np.where(swap[..., None], points[:, :, _MIRROR], points)
+        confidence = np.where(swap, confidence[:, :, _MIRROR], confidence)
+    return points, confidence
+
+
+def crop_visibility(points: np.ndarray, rng: Rng, chance: float = 0.3) -> np.ndarray:
+    """Confidence factor (N, T, V) of a picture whose edge cuts some bodies off: low or 0 outside, 1 inside."""
+    count = len(points)
+    low, high = (np.quantile(points[:, ::6], q, axis=(1, 2)) for q in (0.02, 0.98))  # (N, 2)
+    size = high - low
+    # How much of the body's extent each edge cuts; the bottom edge cuts most often.
+    cut = rng.uniform(0.05, 0.5, (count, 4)) * (rng.random((count, 4)) < np.array([0.2, 0.15, 0.2, 0.6]))
+    cut *= rng.random((count, 1)) < chance
+    cut[cut == 0] = -9
+    left_top, right_bottom = low + cut[:, :2] * size, high - cut[:, 2:] * size
+    outside = ((points < left_top[:, None, None]) | (points > right_bottom[:, None, None])).any(axis=-1)
+    # Off the picture BlazePose still guesses with little confidence; others give nothing.
+    guess = rng.uniform(0.01, 0.5, (count, 1, 1)) * (rng.random((count, 1, 1)) < 0.6)
+    return np.where(outside, guess, 1)
+
+
+def drop(shape: tuple[int, int, int], rng: Rng) -> np.ndarray:
+    """Dropout factor (N, T, V) in {0, 1}: parts, joints, stretches, flicker, whole frames, and gaps."""
+    count, frames, joints = shape
+    keep = np.ones(shape, bool)
+    for chance, names in PARTS:
+        gone = rng.random(count) < chance
+        keep[:, :, _SKELETON.indices(names)] &= ~gone[:, None, None]
+
+    def some(chance: float) -> np.ndarray:
+        return rng.random((count, 1, 1)) < chance
+
+    keep &= ~(some(0.15) & (rng.random((count, 1, joints)) < rng.uniform(0, 0.5, (count, 1, 1))))
+    keep &= ~(some(0.2) & (rng.random(shape) < rng.uniform(0, 0.4, (count, 1, 1))))
+    stretch = _segments(rng, count * joints, frames, 2, 28).reshape(count, joints, frames).transpose(0, 2, 1)
+    keep &= ~(some(0.25) & (rng.random((count, 1, joints)) < 0.3) & stretch)
+    keep &= ~(some(0.15) & (rng.random((count, frames, 1)) < rng.uniform(0, 0.5, (count, 1, 1))))
+    keep &= ~(some(0.1) & _segments(rng, count, frames, 4, 16)[..., None])
+    return keep & _extent(rng, count, frames)[..., None]
+
+
+def _extent(rng: Rng, count: int, frames: int) -> np.ndarray:
+    """Windows at the ends of a track, and short clips, are only partly filled, bool (N, T)."""
+    short = rng.random(count) < 0.25
+    length = np.where(short, rng.integers(10, frames, count), frames)
+    start = rng.integers(0, frames - length + 1)
+    at = np.arange(frames)
+    return (at >= start[:, None]) & (at < (start + length)[:, None])
+
+
+def _restyle(confidence: np.ndarray, rng: Rng) -> np.ndarray:
+    """Estimators differ in what a confidence means: yes-or-no, nearly always 1, or a broad score."""
+    count = len(confidence)
+    style = rng.random((count, 1, 1))
+    broad = (
+        confidence * rng.uniform(0.4, 1, (count, 1, 1)) + 0.08 * _drift(rng, (*confidence.shape, 1), knots=8)[..., 0]
+    )
+    styled = np.where(style < 0.2, 1, np.where(style < 0.75, confidence, np.clip(broad, 0.06, 1)))
+    return np.where(confidence < 0.05, 0, np.clip(styled, 0.05, 1))
+
+
+def _unit_scale(points: np.ndarray) -> np.ndarray:
+    """Centre each window, and scale it so that joints lie 1 from their body's centre (root mean square)."""
+    spread = points - points.mean(axis=2, keepdims=True)
+    scale = np.sqrt((spread**2).sum(axis=-1).mean(axis=(1, 2)))[:, None, None, None]
+    return (points - points.mean(axis=(1, 2), keepdims=True)) / np.maximum(scale, 1e-4)
+
+
+def _each(rng: Rng, count: int, low: float, high: float, dims: int) -> np.ndarray:
+    """One uniform number a sample, shaped to broadcast over ``dims`` axes."""
+    return rng.uniform(low, high, (count, *[1] * (dims - 1))).astype(np.float32)
+
+
+def _drift(rng: Rng, shape: tuple[int, ...], knots: int) -> np.ndarray:
+    """Slow noise of unit size along axis 1 of (N, T, ...): random knots, joined by straight lines."""
+    values = rng.standard_normal((shape[0], knots, *shape[2:]), np.float32)
+    at = np.linspace(0, knots - 1, shape[1], dtype=np.float32)
+    left = np.minimum(at.astype(int), knots - 2)
+    part = (at - left).reshape(1, -1, *[1] * (len(shape) - 2))
+    return values[:, left] * (1 - part) + values[:, left + 1] * part
+
+
+def _segments(rng: Rng, count: int, frames: int, shortest: int, longest: int) -> np.ndarray:
+    """One random stretch of frames a sample, bool (N, T)."""
+    start = rng.uniform(-shortest, frames, (count, 1))
+    length = rng.uniform(shortest, longest, (count, 1))
+    at = np.arange(frames)
+    return (at >= start) & (at < start + length)

@@ -1,0 +1,141 @@
+"""From a PoseSequence to what the classifier sees: windows of normalised joints, bones and motion.
+
+Training and inference share `window_features`, so there is no second implementation that could drift from the first.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinetag.sequence import PoseSequence
+from kinetag.skeletons import get_layout
+
+LAYOUT = "kinetag"
+RATE = 12.0  # frames a second inside the classifier: a rope turns at most 3 times a second
+WINDOW = 48  # frames, 4 s: one slow repetition, or several quick ones
+HOP = 0.25  # seconds between windows
+CHANNELS = ("x", "y", "bone_x", "bone_y", "motion_x", "motion_y", "confidence")
+
+_MAX_GAP = 0.5  # seconds that a joint is interpolated over; a longer absence stays an absence
+_MIN_CONFIDENCE = 0.05  # below this an estimator is guessing
+_MIN_FRAMES = 7  # a window with fewer poses says nothing
+_LIMIT = 6.0  # body scales; a wilder coordinate is an outlier
+_MOTION_SCALE = 0.25  # brings motion (body scales a second) to the size of the other channels
+
+_SKELETON = get_layout(LAYOUT)
+_SHOULDERS = _SKELETON.indices(("left_shoulder", "right_shoulder"))
+# Where each joint's bone starts; None is the neck, half-way between the shoulders.
+_PARENT: dict[str, str | None] = {"nose": None, "left_shoulder": None, "right_shoulder": None} | {
+    child: parent
+    for parent, child in _SKELETON.bones
+    if parent != "nose" and parent.split("_")[0] == child.split("_")[0]
+}
+_PARENTS = np.array(
+    [len(_SKELETON) if (parent := _PARENT[joint]) is None else _SKELETON.index(parent) for joint in _SKELETON.joints]
+)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """``times`` (W,) s, the windows' centres; ``features`` (W, T, V, C) float32; ``mask`` (W, T), True where a pose is."""
+
+    times: np.ndarray
+    features: np.ndarray
+    mask: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+def windows(sequence: PoseSequence, *, hop: float = HOP, rate: float = RATE, length: int = WINDOW) -> Windows:
+    """Cut a sequence into overlapping windows of ``length`` frames at ``rate``, one every ``hop`` seconds.
+
+    Centres run from the first pose to the last; what lies outside the sequence, or in a gap, is masked. A window with
+    hardly any pose in it is left out, so the times may have holes. A smaller hop follows changes more closely and
+    costs more.
+    """
+    times, keypoints, confidence = resample(sequence.to_layout(LAYOUT), rate)
+    step = max(1, round(hop * rate))
+    before, after = length // 2, length - length // 2
+    keypoints = np.pad(keypoints, ((before, after), (0, 0), (0, 0)))
+    confidence = np.pad(confidence, ((before, after), (0, 0)))
+    starts = np.arange(0, len(times), step)
+    index = starts[:, None] + np.arange(length)  # (W, T)
+    seen = (confidence > 0).any(axis=-1)[index].sum(axis=1) >= _MIN_FRAMES
+    starts, index = starts[seen], index[seen]
+    features, mask = window_features(keypoints[index], confidence[index], rate)
+    return Windows(times[starts], features, mask)
+
+
+def resample(sequence: PoseSequence, rate: float = RATE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Put a sequence on a uniform time grid: times (T,), keypoints (T, V, 2) and confidence (T, V), 0 where unseen.
+
+    Linear interpolation on true time, joint by joint, but never over more than half a second without the joint.
+    """
+    if not len(sequence):
+        count = len(sequence.skeleton)
+        return np.zeros(0), np.zeros((0, count, 2), np.float32), np.zeros((0, count), np.float32)
+    grid = sequence.times[0] + np.arange(int(np.floor(sequence.duration * rate + 1e-6)) + 1) / rate
+    keypoints = np.zeros((len(grid), len(sequence.skeleton), 2), np.float32)
+    confidence = np.zeros(keypoints.shape[:2], np.float32)
+    known = np.isfinite(sequence.keypoints).all(axis=-1) & (sequence.confidence >= _MIN_CONFIDENCE)  # (T, V)
+    for joint in range(known.shape[1]):
+        rows = np.flatnonzero(known[:, joint])
+        if not len(rows):
+            continue
+        at = sequence.times[rows]
+        covered = _covered(grid, at, tolerance=0.5 / rate)
+        values = [*sequence.keypoints[rows, joint].T, sequence.confidence[rows, joint]]
+        x, y, score = (np.where(covered, np.interp(grid, at, value), 0) for value in values)
+        keypoints[:, joint, 0], keypoints[:, joint, 1], confidence[:, joint] = x, y, np.clip(score, 0, 1)
+    return grid, keypoints, confidence
+
+
+def _covered(grid: np.ndarray, at: np.ndarray, tolerance: float) -> np.ndarray:
+    """Which grid times lie between two samples that are near each other, or right beside one, bool (T,)."""
+    after = np.searchsorted(at, grid)
+    left = at[np.clip(after - 1, 0, len(at) - 1)]
+    right = at[np.clip(after, 0, len(at) - 1)]
+    inside = (left <= grid) & (grid <= right) & (right - left <= _MAX_GAP)
+    return inside | (np.minimum(abs(grid - left), abs(grid - right)) <= tolerance)
+
+
+def window_features(keypoints: np.ndarray, confidence: np.ndarray, rate: float = RATE) -> tuple[np.ndarray, np.ndarray]:
+    """Channels of windows on the uniform grid: features (N, T, V, C) and mask (N, T).
+
+    ``keypoints`` (N, T, V, 2) in any unit of length, y down; ``confidence`` (N, T, V), 0 where a joint was not seen,
+    and then its coordinates are never read. Positions are relative to the window's mean body centre, so a body that
+    travels or rises still does; the unit is the root mean square distance of the joints from the body's centre in
+    their own frame, so travelling does not shrink a person.
+    """
+    weight = confidence.astype(np.float32)[..., None]  # (N, T, V, 1)
+    seen = weight > 0
+    points = np.where(seen, keypoints, 0).astype(np.float32)
+    frame_weight = weight.sum(axis=2, keepdims=True)  # (N, T, 1, 1)
+    centre = (points * weight).sum(axis=2, keepdims=True) / np.maximum(frame_weight, 1e-6)
+    total = np.maximum(frame_weight.sum(axis=1, keepdims=True), 1e-6)  # (N, 1, 1, 1)
+    spread = (((points - centre) ** 2).sum(axis=-1, keepdims=True) * weight).sum(axis=(1, 2), keepdims=True)
+    scale = np.sqrt(spread / total)
+    middle = (centre * frame_weight).sum(axis=1, keepdims=True) / total
+    position = (points - middle) / np.maximum(scale, 1e-6)
+    position = np.where(seen, np.clip(position, -_LIMIT, _LIMIT), 0)
+    motion = np.zeros_like(position)
+    both = seen[:, 1:] & seen[:, :-1]
+    motion[:, 1:] = np.where(both, position[:, 1:] - position[:, :-1], 0) * (rate * _MOTION_SCALE)
+    features = np.concatenate([position, _bones(position, seen), np.clip(motion, -_LIMIT, _LIMIT), weight], axis=-1)
+    return features, seen[..., 0].any(axis=-1)
+
+
+def _bones(position: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Each joint relative to the joint its bone starts from, 0 where either was not seen, (N, T, V, 2)."""
+    neck = position[:, :, _SHOULDERS].mean(axis=2, keepdims=True)
+    neck_seen = seen[:, :, _SHOULDERS].all(axis=2, keepdims=True)
+    parents = np.concatenate([position, neck], axis=2)[:, :, _PARENTS]
+    parents_seen = np.concatenate([seen, neck_seen], axis=2)[:, :, _PARENTS]
+    return np.where(seen & parents_seen, position - parents, 0)
+
+
+def mirror(features: np.ndarray) -> np.ndarray:
+    """The features (..., V, C) of the same windows seen in a mirror: left and right change places, x changes sign."""
+    sign = np.array([-1 if channel.endswith("x") else 1 for channel in CHANNELS], features.dtype)
+    return features[..., _SKELETON.mirror, :] * sign

@@ -1,0 +1,264 @@
+"""Train the exercise classifier on synthesis: `python -m kinetag.training --seconds 600 --out run/` writes an ONNX file.
+
+Everything that is random follows from the seed and the step, so a run that was stopped goes on as if it had not been:
+start it again with the same --out. Needs the extra 'train'.
+"""
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from kinetag.errors import KinetagError, missing_extra
+from kinetag.exercises.bank import Bank, Batch, build_bank, sample
+from kinetag.models import build_model
+from kinetag.models.onnx_file import ModelCard, export_onnx
+from kinetag.timeline import OTHER
+
+try:
+    import torch
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+    from torch.nn.functional import cross_entropy
+except ImportError as error:
+    raise missing_extra(error.name or "torch", "train", "training the classifier") from None
+
+_CALIBRATION_STEP = 1 << 40  # batches for calibration come from seeds that training never reaches
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train. More ``steps`` help until the library is exhausted: about 4000 batches of 128."""
+
+    steps: int = 4000
+    batch: int = 128
+    per_class: int = 600  # motions of each class in the bank
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.05
+    ema: float = 0.998
+    seed: int = 0
+    model: str = "multi_branch"
+
+
+class Trainer:
+    """Holds a network, its moving average and its optimizer; `step` makes one update from one batch."""
+
+    def __init__(self, options: TrainingOptions, classes: int) -> None:
+        torch.manual_seed(options.seed)
+        self.options = options
+        self.model = build_model(options.model, classes)
+        self.average = build_model(options.model, classes)
+        self.average.load_state_dict(self.model.state_dict())
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+        )
+        self.done = 0
+
+    def step(self, batch: Batch) -> float:
+        """One update; returns the loss."""
+        options = self.options
+        torch.manual_seed((options.seed << 32) + self.done)  # dropout repeats itself after a resume
+        for group in self.optimizer.param_groups:
+            group["lr"] = options.learning_rate * schedule(self.done, options.steps)
+        self.model.train()
+        logits = self.model(torch.from_numpy(batch.features), torch.from_numpy(batch.mask))
+        loss = cross_entropy(logits, torch.from_numpy(batch.targets), label_smoothing=options.label_smoothing)
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 2.0)
+        self.optimizer.step()
+        self.done += 1
+        self._follow()
+        return loss.item()
+
+    def _follow(self) -> None:
+        """Move the average towards the network, faster while it is young."""
+        decay = min(self.options.ema, (1 + self.done) / (10 + self.done))
+        with torch.no_grad():
+            for kept, new in zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True):
+                if kept.is_floating_point():
+                    kept.lerp_(new, 1 - decay)
+                else:
+                    kept.copy_(new)
+
+    def save(self, path: Path, header: dict) -> None:
+        """Write a checkpoint, safetensors with a JSON header; the old one stays until the new one is complete."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for number, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{k}": v for k, v in state.items()}
+        metadata = {"kinetag": json.dumps(header | {"done": self.done, "options": asdict(self.options)})}
+        draft = path.with_suffix(".draft")
+        save_file({k: v.contiguous() for k, v in tensors.items()}, str(draft), metadata)
+        os.replace(draft, path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint, which must come from a run with the same options."""
+        with safe_open(str(path), framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("kinetag", "{}"))
+            if header.get("options") != asdict(self.options):
+                raise KinetagError(
+                    f"{path} comes from a run with other options ({header.get('options')}); "
+                    "choose another --out, or delete it to start again"
+                )
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        for prefix, model in (("model.", self.model), ("average.", self.average)):
+            model.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith("optimizer."):
+                _, number, key = name.split(".")
+                state.setdefault(int(number), {})[key] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.done = header["done"]
+
+
+def schedule(step: int, steps: int) -> float:
+    """Learning-rate factor: a short warm-up, then half a cosine down to nearly nothing."""
+    return min(1.0, (step + 1) / 60) * (0.5 * (1 + math.cos(math.pi * step / steps)) + 0.005)
+
+
+def batches(bank: Bank, options: TrainingOptions, first: int, last: int) -> Iterator[Batch]:
+    """Batches number ``first`` to ``last``, each made from (seed, number) alone, one ahead in a thread."""
+    weights = bank.weights()
+
+    def make(number: int) -> Batch:
+        return sample(bank, np.random.default_rng([options.seed, 1, number]), options.batch, weights=weights)
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(make, first)
+        for number in range(first, last):
+            batch = coming.result()
+            coming = pool.submit(make, number + 1)
+            yield batch
+
+
+def train(bank: Bank, options: TrainingOptions, folder: Path, report: Report, *, save_every: float = 60) -> Trainer:
+    """Train to the end, or from the checkpoint in ``folder`` to the end, writing one every ``save_every`` seconds."""
+    trainer = Trainer(options, len(bank.classes))
+    checkpoint = folder / "checkpoint.safetensors"
+    if checkpoint.exists():
+        trainer.load(checkpoint)
+        report(f"going on from step {trainer.done} of {options.steps}")
+    began = saved = time.monotonic()
+    start, running = trainer.done, float("nan")
+    for batch in batches(bank, options, trainer.done, options.steps):
+        loss = trainer.step(batch)
+        running = loss if math.isnan(running) else 0.98 * running + 0.02 * loss
+        now = time.monotonic()
+        if now - saved > save_every or trainer.done == options.steps:
+            trainer.save(checkpoint, {"classes": list(bank.classes)})
+            saved = now
+        if trainer.done % 100 == 0 or trainer.done == options.steps:
+            left = (now - began) / (trainer.done - start) * (options.steps - trainer.done)
+            report(f"step {trainer.done}/{options.steps}  loss {running:.3f}  {left:.0f} s left")
+    return trainer
+
+
+def fit_temperature(model, bank: Bank, options: TrainingOptions, count: int = 12) -> float:
+    """The temperature that makes probabilities true on fresh synthesis (Guo et al., ICML 2017, arXiv:1706.04599)."""
+    model.eval()
+    weights, logits, targets = bank.weights(), [], []
+    with torch.no_grad():
+        for number in range(count):
+            rng = np.random.default_rng([options.seed, 2, _CALIBRATION_STEP + number])
+            batch = sample(bank, rng, options.batch, weights=weights)
+            logits.append(model(torch.from_numpy(batch.features), torch.from_numpy(batch.mask)))
+            targets.append(torch.from_numpy(batch.targets))
+    scores, truth = torch.cat(logits), torch.cat(targets)
+    choices = np.geomspace(0.4, 2.5, 60)
+    return float(min(choices, key=lambda t: float(cross_entropy(scores / t, truth))))
+
+
+def steps_in(seconds: float, bank: Bank, options: TrainingOptions) -> int:
+    """How many steps fit into ``seconds`` here, measured on a few."""
+    trainer = Trainer(options, len(bank.classes))
+    run = batches(bank, options, 0, 9)
+    for _, batch in zip(range(3), run, strict=False):
+        trainer.step(batch)
+    began = time.monotonic()
+    count = sum(1 for batch in run if trainer.step(batch) is not None)
+    return max(20, int(seconds * count / (time.monotonic() - began)))
+
+
+def finish(trainer: Trainer, bank: Bank, path: Path, report: Report) -> ModelCard:
+    """Calibrate the averaged network, write it as ONNX, and check it against torch."""
+    from kinetag import __version__
+
+    options = trainer.options
+    card = ModelCard(
+        labels=bank.classes,
+        temperature=fit_temperature(trainer.average, bank, options),
+        version=__version__,
+        data="synthesised from kinetag's exercise library",
+        licence="Apache-2.0",
+        training=asdict(options),
+    )
+    export_onnx(trainer.average, path, card)
+    report(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB), same as torch; temperature {card.temperature:.2f}")
+    return card
+
+
+def class_names() -> tuple[str, ...]:
+    """The exercises of the library and 'other', which comes last."""
+    from kinetag.exercises.library import load_library
+
+    return (*sorted(name for name in load_library() if name != OTHER), OTHER)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m kinetag.training", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint and the ONNX file")
+    parser.add_argument("--seconds", type=float, help="train about this long (the steps that fit are then fixed)")
+    parser.add_argument("--steps", type=int, help="train this many steps instead")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--batch", type=int, default=TrainingOptions.batch)
+    parser.add_argument("--per-class", type=int, default=TrainingOptions.per_class, help="motions made a class")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    try:
+        _run(options, report=lambda line: print(line, flush=True))
+    except KinetagError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(options: argparse.Namespace, report: Report) -> None:
+    options.out.mkdir(parents=True, exist_ok=True)
+    classes = class_names()
+    report(f"making motions of {len(classes)} classes: {', '.join(classes)}")
+    bank = build_bank(classes, np.random.default_rng([options.seed, 0]), options.per_class)
+    wanted = TrainingOptions(batch=options.batch, per_class=options.per_class, seed=options.seed)
+    wanted = replace(wanted, steps=_steps(options, bank, wanted))
+    trainer = train(bank, wanted, options.out, report)
+    finish(trainer, bank, options.out / "exercise_classifier.onnx", report)
+
+
+def _steps(options: argparse.Namespace, bank: Bank, wanted: TrainingOptions) -> int:
+    """The number of steps: given, that of the checkpoint to go on from, or what fits into the time."""
+    if options.steps:
+        return options.steps
+    checkpoint = options.out / "checkpoint.safetensors"
+    if checkpoint.exists():
+        with safe_open(str(checkpoint), framework="pt") as file:
+            return json.loads((file.metadata() or {})["kinetag"])["options"]["steps"]
+    if options.seconds:
+        return steps_in(options.seconds, bank, wanted)
+    return wanted.steps
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
