@@ -37,7 +37,7 @@ _PARENTS = np.array(
 
 @dataclass(frozen=True)
 class Windows:
-    """``times`` (W,) s, the windows' centres; ``features`` (W, T, V, C) float32; ``mask`` (W, T), True where a pose is."""
+    """``times`` (W,) s, the windows' centres; ``features`` (W, T, V, C); ``mask`` (W, T), True where a pose is."""
 
     times: np.ndarray
     features: np.ndarray

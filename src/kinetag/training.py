@@ -1,4 +1,6 @@
-"""Train the exercise classifier on synthesis: `python -m kinetag.training --seconds 600 --out run/` writes an ONNX file.
+"""Train the exercise classifier on synthesis and write it as ONNX.
+
+    python -m kinetag.training --seconds 600 --out run/
 
 Everything that is random follows from the seed and the step, so a run that was stopped goes on as if it had not been:
 start it again with the same --out. Needs the extra 'train'.

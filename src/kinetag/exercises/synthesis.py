@@ -62,7 +62,7 @@ def observe(joints: np.ndarray, rng: Rng, *, clean: bool = False) -> Observation
     doubt = np.maximum(0, 0.5 - confidence)[..., None] * _each(rng, len(joints), 0, 0.5, 4)
     keypoints = keypoints + doubt * _drift(rng, keypoints.shape, knots=8)
     confidence = confidence * drop(confidence.shape, rng)
-    return Observation(keypoints, _restyle(confidence, rng).astype(np.float32))
+    return Observation(keypoints.astype(np.float32), _restyle(confidence, rng).astype(np.float32))
 
 
 def project(joints: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +114,7 @@ def estimate(points: np.ndarray, depth: np.ndarray, rng: Rng) -> tuple[np.ndarra
 
 def _far_side(points: np.ndarray, depth: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
     """Side-on, the far limb is guessed: pulled to its near twin, noisier, less sure; sometimes not given at all."""
-    count, frames, joints, _ = points.shape
+    count, _, joints, _ = points.shape
     behind = depth - depth[:, :, _MIRROR]  # metres, positive: the far one of a pair
     far = np.clip((behind - 0.1) / 0.25, 0, 1) * (rng.random((count, 1, 1)) < 0.6)
     far[:, :, _TRUNK] *= 0.3

@@ -17,7 +17,7 @@ _KEY = "kinetag"  # the metadata entry, one JSON object
 class ModelCard:
     """What a classifier file says of itself. ``window`` is frames, ``rate`` frames a second.
 
-    Probabilities are softmax((logits + bias of 'other') / temperature).
+    Probabilities are softmax((logits + other_bias for 'other') / temperature).
     """
 
     labels: tuple[str, ...]
@@ -45,8 +45,12 @@ class ModelCard:
             )
         try:
             values = json.loads(metadata[_KEY])
-            known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-            return cls(**known | {"labels": tuple(values["labels"]), "channels": tuple(values["channels"])})
+            known: dict[str, Any] = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+            known |= {"labels": tuple(values["labels"]), "channels": tuple(values["channels"])}
+            card = cls(**known)
+            if not (card.temperature > 0 and card.rate > 0 and card.window > 0):
+                raise ValueError("temperature, rate and window must be positive")
+            return card
         except (ValueError, KeyError, TypeError) as error:
             raise KinetagError(f"the kinetag metadata of {path} cannot be read ({error!r}); export it again") from None
 
