@@ -1,0 +1,271 @@
+"""The report: one HTML page that needs nothing else, neither files, nor scripts, nor the network."""
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from kinetag import __version__
+from kinetag.report.charts import Span, angle_chart, range_chart, segment_strip, time_axis
+from kinetag.report.style import LABELS, PEOPLE, clock, readable
+from kinetag.timeline import OTHER, Person, Repetition, Segment, Timeline
+
+_MAX_ROWS = 150  # of a table; the rest is in the CSV files
+_MAX_CHARTED = 50  # people with a section of their own
+_MAX_BARS = 200  # repetitions in one chart
+_SHOWN_ANGLES = 4  # columns of the table of repetitions: the joints that move most
+_PLAIN = 0  # colour number of 'other'
+
+Pictures = Mapping[tuple[int, float], bytes]
+
+
+def report_html(timeline: Timeline, pictures: Pictures | None = None, *, video: str | None = None) -> str:
+    """The page as text. ``pictures``: (person id, turning point) -> JPEG; ``video``: name of the annotated copy."""
+    span = time_span(timeline)
+    colors = label_colors(timeline)
+    people = timeline.people[:_MAX_CHARTED]
+    left_out = len(timeline.people) - len(people)
+    body = [
+        _header(timeline, video),
+        _overview(timeline, span, colors) if timeline.people else "",
+        *(_person(person, span, colors, pictures or {}) for person in people),
+        f"<p>{left_out} more people are in the tables beside this page.</p>" if left_out > 0 else "",
+        _footer(timeline),
+    ]
+    css = (Path(__file__).parent / "report.css").read_text("utf-8") + _color_rules(len(set(colors.values())))
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(Path(timeline.source).name)} · kinetag</title>\n<style>\n{css}</style>\n</head>\n<body>\n"
+        + "\n".join(part for part in body if part)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def time_span(timeline: Timeline) -> Span:
+    """The time worth showing: the whole source, or only the part that was looked at when that is much shorter."""
+    segments = [segment for person in timeline.people for segment in person.segments]
+    low = min((s.start for s in segments), default=0.0)
+    high = max((s.end for s in segments), default=timeline.duration)
+    edge = 0.15 * timeline.duration
+    return Span(0.0 if low <= edge else low, max(high, timeline.duration if timeline.duration - high <= edge else high))
+
+
+def label_colors(timeline: Timeline) -> dict[str, int]:
+    """A colour number for each label: 0 for 'other', then 1, 2, ... from the label that lasts longest."""
+    lasts: dict[str, float] = {}
+    for person in timeline.people:
+        for segment in person.segments:
+            lasts[segment.label] = lasts.get(segment.label, 0.0) + segment.duration
+    named = sorted((label for label in lasts if label != OTHER), key=lambda label: -lasts[label])
+    return {OTHER: _PLAIN, **{label: 1 + i % len(LABELS) for i, label in enumerate(named)}}
+
+
+def _color_rules(count: int) -> str:
+    rules = [f".c{_PLAIN} {{ fill: var(--other); background: var(--other); }}"]
+    rules += [f".c{i + 1} {{ fill: {color}; background: {color}; }}" for i, color in enumerate(LABELS[: count - 1])]
+    return "\n".join(rules) + "\n"
+
+
+def _header(timeline: Timeline, video: str | None) -> str:
+    count = len(timeline.people)
+    reps = sum(segment.repetition_count for person in timeline.people for segment in person.segments)
+    facts = [clock(timeline.duration)]
+    if timeline.frame_rate:
+        facts.append(f"{timeline.frame_rate:.4g} frames/s")
+    if all(timeline.frame_size):
+        facts.append(f"{timeline.frame_size[0]} × {timeline.frame_size[1]}")
+    facts.append("1 person" if count == 1 else f"{count} people")
+    if reps:
+        facts.append("1 repetition" if reps == 1 else f"{reps} repetitions")
+    items = "".join(f"<li>{fact}</li>" for fact in facts)
+    if video:
+        items += f'<li><a href="{escape(video)}">annotated video</a></li>'
+    warnings = "".join(f"<li>{escape(warning)}</li>" for warning in timeline.warnings[:20])
+    more = len(timeline.warnings) - 20
+    warnings += f"<li>and {more} more, in timeline.json</li>" if more > 0 else ""
+    return (
+        f'<header><p class="brand">kinetag report</p><h1>{escape(Path(timeline.source).name)}</h1>'
+        f'<ul class="facts">{items}</ul>'
+        + (f'<div class="warning" role="note"><ul>{warnings}</ul></div>' if warnings else "")
+        + "</header>"
+    )
+
+
+def _overview(timeline: Timeline, span: Span, colors: Mapping[str, int]) -> str:
+    rows = []
+    for person in timeline.people:
+        name = f"Person {person.id}"
+        strip = segment_strip(person.segments, span, colors, name)
+        totals = f'<span class="soft">{_totals(person)}</span>'
+        rows.append(f'<div class="row"><p><b>{_dot(person)}{name}</b>{totals}</p>{strip}</div>')
+    used = {segment.label for person in timeline.people for segment in person.segments}
+    legend = "".join(
+        f'<span><i class="c{number}"></i>{escape(readable(label))}</span>'
+        for label, number in sorted(colors.items(), key=lambda item: item[0] == OTHER)
+        if label in used
+    )
+    return (
+        f'<section class="card" aria-labelledby="who"><h2 id="who">Who does what, and when</h2>{"".join(rows)}'
+        f'{time_axis(span)}<div class="legend">{legend}</div></section>'
+    )
+
+
+def _dot(person: Person) -> str:
+    return f'<span class="dot" style="background:{PEOPLE[(person.id - 1) % len(PEOPLE)]}"></span>'
+
+
+def _totals(person: Person) -> str:
+    totals: dict[str, tuple[int, float]] = {}
+    for segment in person.segments:
+        if segment.label != OTHER:
+            count, seconds = totals.get(segment.label, (0, 0.0))
+            totals[segment.label] = count + segment.repetition_count, seconds + segment.duration
+    said = [
+        f"{readable(label)} {f'×{count}' if count else f'{seconds:.0f} s'}"
+        for label, (count, seconds) in sorted(totals.items(), key=lambda item: -item[1][1])
+    ]
+    return escape(", ".join(said[:8]))
+
+
+def _person(person: Person, span: Span, colors: Mapping[str, int], pictures: Pictures) -> str:
+    heading = f"person-{person.id}"
+    return (
+        f'<section class="card" aria-labelledby="{heading}"><h2 id="{heading}">{_dot(person)}Person {person.id}</h2>'
+        + _segment_table(person.segments)
+        + _pictures(person, pictures)
+        + _repetitions(person)
+        + _angles(person, span, colors)
+        + "</section>"
+    )
+
+
+def _segment_table(segments: Sequence[Segment]) -> str:
+    rows = [
+        f'<tr><th scope="row">{escape(readable(s.label))}</th><td>{clock(s.start)}</td><td>{clock(s.end)}</td>'
+        f"<td>{s.duration:.1f} s</td><td>{_count(s)}</td><td>{s.confidence:.0%}</td></tr>"
+        for s in segments[:_MAX_ROWS]
+    ]
+    head = _head("Doing", "From", "To", "Lasts", "Repetitions", "Sure")
+    return f"<h3>Segments</h3>{_table(head, rows)}{_more(len(segments), 'segments.csv')}"
+
+
+def _count(segment: Segment) -> str:
+    partial = len(segment.repetitions) - segment.repetition_count
+    if not segment.repetitions:
+        return ""
+    return f"{segment.repetition_count}{f' and {partial} partial' if partial else ''}"
+
+
+def _pictures(person: Person, pictures: Pictures) -> str:
+    items = []
+    for segment in person.segments:
+        for number, rep in enumerate(segment.repetitions, 1):
+            data = pictures.get((person.id, rep.time))
+            if data is None:
+                continue
+            name = f"{readable(segment.label)} {number}"
+            place = f'src="data:image/jpeg;base64,{b64encode(data).decode()}"'
+            alt = escape(f"Person {person.id}, {name}, at its turning point")
+            partial = ", partial" if rep.partial else ""
+            image = f'<img {place} alt="{alt}" width="160" height="160">'
+            items.append(f"<li>{image}<b>{escape(name)}</b>{clock(rep.time)}{partial}</li>")
+    if not items:
+        return ""
+    left_out = sum(len(segment.repetitions) for segment in person.segments) - len(items)
+    note = f'<p class="soft">The first {len(items)}; {left_out} more follow.</p>' if left_out else ""
+    return f'<h3>At each turning point</h3>{note}<ul class="shots">{"".join(items)}</ul>'
+
+
+def _repetitions(person: Person) -> str:
+    """For each exercise: the range of the joint that moves most, and a table of every repetition."""
+    grouped: dict[str, list[Repetition]] = {}
+    for segment in person.segments:
+        if segment.repetitions:
+            grouped.setdefault(segment.label, []).extend(segment.repetitions)
+    parts = []
+    for label, repetitions in grouped.items():
+        angles = moving_angles(repetitions)
+        charts = "".join(range_chart(angle, repetitions[:_MAX_BARS]) for angle in angles[:2])
+        head = _head("Repetition", "From", "Turn", "To", "Lasts", *(escape(readable(angle)) for angle in angles))
+        rows = [_repetition_row(number, rep, angles) for number, rep in enumerate(repetitions[:_MAX_ROWS], 1)]
+        is_open = " open" if len(repetitions) <= 12 else ""
+        parts.append(
+            f"<h3>Range of motion: {escape(readable(label))}</h3>"
+            f'<div class="charts">{charts}</div>'
+            f"<details{is_open}><summary>{len(repetitions)} repetitions</summary>{_table(head, rows)}"
+            f"{_more(len(repetitions), 'repetitions.csv')}</details>"
+        )
+    return "".join(parts)
+
+
+def moving_angles(repetitions: Sequence[Repetition]) -> list[str]:
+    """The few joint angles whose range is largest, on average over the repetitions."""
+    ranges: dict[str, list[float]] = {}
+    for repetition in repetitions:
+        for angle, (low, high) in repetition.range_of_motion.items():
+            if np.isfinite(low) and np.isfinite(high):
+                ranges.setdefault(angle, []).append(high - low)
+    return sorted(ranges, key=lambda angle: -float(np.mean(ranges[angle])))[:_SHOWN_ANGLES]
+
+
+def _repetition_row(number: int, rep: Repetition, angles: Sequence[str]) -> str:
+    cells = [clock(rep.start), clock(rep.time), clock(rep.end), f"{rep.duration:.1f} s"]
+    for angle in angles:
+        low, high = rep.range_of_motion.get(angle, (np.nan, np.nan))
+        cells.append(f"{low:.0f}° to {high:.0f}°" if np.isfinite(low) and np.isfinite(high) else "")
+    kind, note = (' class="partial-row"', " partial") if rep.partial else ("", "")
+    return f'<tr{kind}><th scope="row">{number}{note}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+
+
+def _angles(person: Person, span: Span, colors: Mapping[str, int]) -> str:
+    if person.poses is None or len(person.poses) < 2:
+        return ""
+    from kinetag.angles import joint_angles
+
+    paired: dict[str, dict[str, np.ndarray]] = {}
+    for name, values in joint_angles(person.poses).items():
+        side, _, joint = name.partition("_")
+        kind, title = (side, joint) if joint and side in ("left", "right") else ("left", name)
+        if np.isfinite(values).any():
+            paired.setdefault(title, {})[kind if joint else "trunk"] = values
+    charts = [
+        angle_chart(readable(title).capitalize(), person.poses.times, lines, person.segments, span, colors)
+        for title, lines in paired.items()
+    ]
+    key = (
+        '<div class="legend"><span><u style="color:var(--left)"></u>left</span>'
+        '<span><u style="color:var(--right);border-top-style:dashed"></u>right</span></div>'
+    )
+    return f'<h3>Joint angles</h3><div class="charts">{"".join(charts)}</div>{key}' if charts else ""
+
+
+def _footer(timeline: Timeline) -> str:
+    poses = [person.poses for person in timeline.people if person.poses is not None]
+    made = [f"Made on this machine by kinetag {__version__}"]
+    if poses:
+        rates = [(len(p) - 1) / p.duration for p in poses if p.duration > 0]
+        total, rate = sum(len(p) for p in poses), np.median(rates or [0])
+        made.append(f"from {total:,} poses ({poses[0].layout}, about {rate:.0f} a second and person)")
+    return (
+        f"<footer><p>{' '.join(made)}. Source: {escape(timeline.source)}.</p>"
+        "<p>“Sure” is the calibrated probability that the label is right. Angles are degrees between body parts: 180° "
+        "is straight; a shoulder's 0° is a hanging arm; the trunk's 0° is upright. A partial repetition stayed well "
+        "short of the exercise's usual range and is not counted.</p></footer>"
+    )
+
+
+def _head(*cells: str) -> str:
+    return "<thead><tr>" + "".join(f'<th scope="col">{cell}</th>' for cell in cells) + "</tr></thead>"
+
+
+def _table(head: str, rows: Sequence[str]) -> str:
+    return f'<div class="scroll"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _more(count: int, file: str) -> str:
+    return f'<p class="soft">The first {_MAX_ROWS} of {count}; all are in {file}.</p>' if count > _MAX_ROWS else ""
