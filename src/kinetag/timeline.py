@@ -74,7 +74,7 @@ class Segment:
                     "start": _round(repetition.start),
                     "time": _round(repetition.time),
                     "end": _round(repetition.end),
-                    "partial": repetition.partial,
+                    "partial": bool(repetition.partial),
                     "range_of_motion": {
                         angle: [_round(low, 1), _round(high, 1)]
                         for angle, (low, high) in repetition.range_of_motion.items()
