@@ -6,6 +6,7 @@ half a file. The data files come first: whatever happens to the video afterwards
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -117,9 +118,15 @@ def _clear_errors(out: Path, written: list[Path] | None = None) -> Iterator[None
     """Turn the system's errors into one line that says what to do, and what is kept."""
     try:
         yield
+    except KinetagError as error:
+        raise KinetagError(re.sub(r"\.kinetag-\w+\.tmp.", "", str(error)) + _kept(written)) from error
     except OSError as error:
-        kept = f"; complete so far: {', '.join(path.name for path in written)}" if written else ""
+        kept = _kept(written)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise KinetagError(f"no space left for '{out}': free some, or choose another --out{kept}") from error
         reason = error.strerror or str(error)
         raise KinetagError(f"cannot write to '{out}': {reason}; choose another --out{kept}") from error
+
+
+def _kept(written: list[Path] | None) -> str:
+    return f"; complete so far: {', '.join(path.name for path in written)}" if written else ""

@@ -36,7 +36,10 @@ def second_pass(
     end: float | None = None,
     progress: Callable[[float, float | None], None] | None = None,
 ) -> Pictures:
-    """Read ``source`` again: write the annotated copy to ``video`` (unless None) and return pictures of repetitions."""
+    """Read ``source`` again: write the annotated copy to ``video`` (unless None) and return pictures of repetitions.
+
+    The copy begins at ``start``. ``progress`` is called with the time reached and the duration.
+    """
     from kinetag.video import open_source
 
     wanted = wanted_pictures(timeline)
@@ -48,7 +51,7 @@ def second_pass(
                 time, person = wanted.pop(0)
                 pictures[person, time] = annotator.picture(frame.image, time, person, _PICTURE_HEIGHT)
             if writer is not None:
-                writer.write(annotator.draw(frame.image, frame.time), frame.time)
+                writer.write(annotator.draw(frame.image, frame.time), frame.time - (start or 0.0))
             elif not wanted:
                 break
             if progress is not None:
