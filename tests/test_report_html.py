@@ -1,0 +1,149 @@
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from made_timelines import squat_poses, timeline
+
+from kinetag.report.charts import Span, decimate
+from kinetag.report.html import label_colors, moving_angles, report_html, time_span
+from kinetag.timeline import Person, Repetition, Segment, Timeline
+
+VOID = {"meta", "img", "link", "br", "hr", "input"}
+
+
+class Strict(HTMLParser):
+    """Notes every tag and attribute, and fails on tags that are closed out of order."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, key, value or "") for key, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, key, value or "") for key, value in attrs]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def parse(page):
+    parser = Strict()
+    parser.feed(page)
+    assert parser.open == []
+    return parser
+
+
+def test_the_page_is_well_formed_and_says_what_was_found():
+    page = parse(report_html(timeline()))
+    text = " ".join("".join(page.text).split())
+    for said in (
+        "workout.mp4",
+        "Person 1",
+        "Person 2",
+        "squat",
+        "jumping jack",
+        "2 damaged frames",
+        "Joint angles",
+        "Knee",
+    ):
+        assert said in text
+
+
+def test_nothing_is_loaded_from_elsewhere():
+    pictures = {(1, 1.5): b"\xff\xd8jpeg"}
+    page = report_html(timeline(), pictures, video="annotated.mp4")
+    assert not re.search(r"https?:|url\(|@import|//[a-z]", page)
+    parsed = parse(page)
+    assert not {"script", "link", "iframe", "object", "embed", "base"} & set(parsed.tags)
+    for tag, key, value in parsed.attributes:
+        if key in ("src", "href", "srcset", "data", "poster", "action"):
+            assert value.startswith("data:image/jpeg;base64,") or (tag, value) == ("a", "annotated.mp4")
+    assert ("meta", "http-equiv", "Content-Security-Policy") in parsed.attributes
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["<script>alert(1)</script>.mp4", '"><img src=x onerror=alert(1)>', "'onload='x", "</title><svg onload=alert(1)>"],
+)
+def test_hostile_names_are_text(name):
+    made = timeline(source=name)
+    made.warnings = [name]
+    made.people[0].segments[0].label = name
+    made.people[0].segments[0].repetitions[0].range_of_motion = {name: (10.0, 90.0)}
+    page = parse(report_html(made))
+    assert "script" not in page.tags
+    assert not [key for _, key, _ in page.attributes if key.startswith("on")]
+    assert len([tag for tag in page.tags if tag == "img"]) == 0
+    assert name.rpartition("/")[2] in "".join(page.text)
+
+
+def test_pictures_sit_with_their_repetition():
+    page = report_html(timeline(), {(1, 1.5): b"\xff\xd8one", (2, 4.5): b"\xff\xd8two"})
+    alts = [value for tag, key, value in parse(page).attributes if (tag, key) == ("img", "alt")]
+    assert alts == ["Person 1, squat 1, at its turning point", "Person 2, jumping jack 2, at its turning point"]
+
+
+def test_an_hour_of_ten_people_stays_small():
+    made = timeline(people=10, seconds=600.0)
+    for person in made.people:
+        poses = person.poses
+        many = [Segment("squat" if i % 2 else "lunge", 3.0 * i, 3.0 * i + 3, 0.9) for i in range(1200)]
+        reps = [Repetition(i, i + 0.5, i + 1.0, range_of_motion={"left_knee": (60, 170)}) for i in range(1000)]
+        many[0].repetitions = reps
+        person.segments, person.poses = many, poses
+    made.duration = 3600.0
+    pictures = {(p.id, r.time): bytes(6000) for p in made.people for r in p.segments[0].repetitions[:12]}
+    assert len(report_html(made, pictures)) < 6e6
+
+
+def test_a_timeline_without_poses_or_people_has_a_page():
+    parse(report_html(Timeline("camera 0", 0.0, 0.0, warnings=["nobody was found"])))
+    parse(report_html(Timeline("a.json", 5.0, 0.0, [Person(1, [Segment("squat", 0, 5, 0.5)])])))
+    parse(report_html(Timeline("a.json", 5.0, 0.0, [Person(1, [])])))
+
+
+def test_poses_that_were_never_seen_have_a_page():
+    poses = squat_poses()
+    poses.keypoints[:] = np.nan
+    poses.confidence[:] = 0
+    parse(report_html(Timeline("a.mp4", 5.0, 30.0, [Person(1, [Segment("other", 0, 5, 0.5)], poses)])))
+
+
+def test_decimation_keeps_the_peaks_and_marks_gaps():
+    times = np.arange(20_000) / 15
+    values = np.sin(times)
+    values[7_777] = 50.0
+    values[12_000:15_000] = np.nan
+    few_times, few = decimate(times, values, 300)
+    assert len(few) <= 600
+    assert np.nanmax(few) == 50.0
+    assert few_times[np.nanargmax(few)] == times[7_777]
+    assert np.isnan(few[(few_times > times[12_200]) & (few_times < times[14_800])]).all()
+    assert (np.diff(few_times) > 0).all()
+
+
+def test_each_label_has_one_colour_and_other_is_plain():
+    colors = label_colors(timeline())
+    assert colors["other"] == 0
+    assert sorted(colors.values()) == [0, 1, 2]
+
+
+def test_the_joints_that_move_most_come_first():
+    reps = [Repetition(0, 1, 2, range_of_motion={"trunk": (0, 10), "left_knee": (60, 170), "left_hip": (90, 170)})]
+    assert moving_angles(reps) == ["left_knee", "left_hip", "trunk"]
+
+
+def test_a_short_part_of_a_long_source_fills_the_chart():
+    person = Person(1, [Segment("squat", 600.0, 660.0, 0.9)])
+    assert time_span(Timeline("a.mp4", 3600.0, 30.0, [person])) == Span(600.0, 660.0)
+    assert time_span(Timeline("a.mp4", 70.0, 30.0, [Person(1, [Segment("squat", 2.0, 66.0, 0.9)])])) == Span(0.0, 70.0)
