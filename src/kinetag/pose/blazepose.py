@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import cv2
 import numpy as np
@@ -14,13 +15,24 @@ import numpy as np
 from kinetag.errors import KinetagError
 from kinetag.pose import search
 from kinetag.pose.networks import Body, DetectorNetwork, LandmarkNetwork
-from kinetag.pose.people import CERTAIN, PRESENT, STEADY, Followed, credible, similarity, stale, to_pose
+from kinetag.pose.people import (
+    CERTAIN,
+    PRESENT,
+    SAME,
+    STEADY,
+    Followed,
+    clarity,
+    credible,
+    same_person,
+    similarity,
+    stale,
+    to_pose,
+)
 from kinetag.pose.regions import Region
 from kinetag.sequence import Frame, Pose
 
 _THRESHOLD = 0.4  # of the detector; low, because the landmark network verifies every hit
-_SAME = 0.5  # object keypoint similarity from which two bodies are one person
-_KNOWN = 15  # frames after which a person counts as well known
+_FOUND = 0.2  # similarity of a lost person's last body with one found where they are searched for
 _LOST_WAIT = 0.2  # s between searches for a lost person
 _AHEAD = 2  # frames that are worked on at once
 
@@ -110,28 +122,26 @@ class BlazePose:
     def _merge(self, time: float) -> None:
         """Of two regions that came to rest on one person keep one: the longer known, else the one that jumped less."""
         seen = [person for person in self._people if person.time == time]
-        seen.sort(key=lambda person: (person.runs < _KNOWN, -person.continuity))
+        seen.sort(key=lambda person: (person.new, -person.runs if person.new else -person.continuity))
         kept: list[Followed] = []
         for person in seen:
-            if any(similarity(person.body, other.body) > _SAME for other in kept):
+            alike = same_person if person.new else _alike
+            if any(alike(person.body, other.body) for other in kept):
                 person.unsee()
             else:
                 kept.append(person)
 
     def _find(self, frame: Frame) -> list[Pose]:
         """Nobody is known: search the whole picture, at first thoroughly, then a part of it each frame."""
-        width, height = self._size
         if self._last_search == -math.inf:
-            batches = [search.sweep(width, height), search.lying(width, height)]
+            squares = search.sweep(*self._size)
         else:
-            batches = [[search.whole(width, height), next(self._turns)]]
+            squares = [search.whole(*self._size), next(self._turns)]
         self._last_search = frame.time
-        for squares in batches:
-            jobs = [self._pool.submit(self._people_in, frame, square) for square in squares]
-            for found in [newcomer for job in jobs for newcomer in job.result()]:
-                self._add(found)
-            if self._people:
-                break
+        hits = [hit for found in self._pool.map(partial(self._detect, frame.image), squares) for hit in found]
+        found = self._pool.map(partial(self._verify, frame), _distinct(hits))
+        for newcomer in sorted(filter(None, found), key=lambda newcomer: -clarity(newcomer.body)):
+            self._add(newcomer)
         return self._poses(frame.time)
 
     def _search(self, frame: Frame) -> Future[list[Followed]] | None:
@@ -152,30 +162,45 @@ class BlazePose:
 
     def _add(self, found: Followed) -> None:
         """Take up a newcomer; somebody known already is not one, but may have been lost until now."""
-        same = [person for person in self._people if similarity(found.body, person.body) > _SAME]
+        same = [person for person in self._people if same_person(found.body, person.body)]
         if not same and len(self._people) < self.max_people:
             self._people.append(found)
         for person in same:
-            if person.misses and person.time < found.time:
+            if person.misses and person.time < found.time and similarity(found.body, person.body) > _FOUND:
                 person.seen(found.body, found.time)
 
     def _people_in(self, frame: Frame, square: Region) -> list[Followed]:
-        """Everybody in one square, each hit of the detector verified by the landmark network."""
-        hits = self._detector(frame.image, square, _THRESHOLD)
-        bodies = [self._verify(frame.image, region) for _, region in hits]
-        return [Followed(body, frame.time) for body in bodies if body is not None]
+        """Everybody in one square."""
+        hits = _distinct(self._detect(frame.image, square))
+        return [person for hit in hits if (person := self._verify(frame, hit)) is not None]
 
-    def _verify(self, image: np.ndarray, region: Region) -> Body | None:
+    def _detect(self, image: np.ndarray, square: Region) -> list[tuple[float, Region]]:
+        return self._detector(image, square, _THRESHOLD)
+
+    def _verify(self, frame: Frame, region: Region) -> Followed | None:
         """A hit of the detector is a person if their body is a fixed point: looking again there gives it again."""
-        first = self._landmarks(image, region)
+        first = self._landmarks(frame.image, region)
         if not credible(first, *self._size):
             return None
-        second = self._landmarks(image, first.region)
+        second = self._landmarks(frame.image, first.region)
         if second.score < CERTAIN or not credible(second, *self._size):
             return None
-        third = self._landmarks(image, second.region)
+        third = self._landmarks(frame.image, second.region)
         steady = third.score >= CERTAIN and credible(third, *self._size) and similarity(second, third) >= STEADY
-        return third if steady else None
+        return Followed(third, frame.time) if steady else None
+
+
+def _distinct(hits: list[tuple[float, Region]]) -> list[Region]:
+    """The regions that the detector is surest of, without those that say the same."""
+    kept: list[Region] = []
+    for _, region in sorted(hits, key=lambda hit: -hit[0]):
+        if not any(region.near(other) for other in kept):
+            kept.append(region)
+    return kept
+
+
+def _alike(a: Body, b: Body) -> bool:
+    return similarity(a, b) > SAME
 
 
 def _cores() -> int:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
 from kinetag.pose.networks import Body
@@ -17,12 +18,15 @@ _SHOULDERS = np.array(BLAZEPOSE.indices(("left_shoulder", "right_shoulder")))
 _HIPS = np.array(BLAZEPOSE.indices(("left_hip", "right_hip")))
 
 PRESENT = 0.5  # below this score the landmark network sees nobody
-CERTAIN = 0.8  # a newcomer must have this score
+CERTAIN = 0.95  # a newcomer must have this score
 STEADY = 0.8  # and looking again from their own body must give nearly the same body: this similarity
 _PROBATION = 3  # frames that a newcomer must live through
+_KNOWN = 15  # frames after which a person is well known
 _FORGET = 1.0  # s that a lost person is looked for
 _DAMPING = 0.5  # s in which a predicted movement dies away
 _OUTSIDE = 0.2  # factor on the confidence of a joint outside the picture
+SAME = 0.5  # object keypoint similarity from which two bodies are one person
+_ON_TOP = 0.6  # part of a newcomer's hull that may not lie on somebody known
 _LARGEST = 3.0  # side of a person's region in shorter sides of the picture: a close-up of the upper body
 # Offset (in sides), size (log) and angle (radians) that a region may be off before the landmarks suffer.
 _STALE = (0.1, 0.22, 0.35)
@@ -43,7 +47,7 @@ class Followed:
     before: "Followed | None" = None  # as of the frame before, to go back to
 
     def expected(self, time: float) -> Region:
-        """Where to look at ``time``: on from the last region at a velocity that dies away; if lost, variations of it."""
+        """Where to look at ``time``: on from the last region at a velocity that dies away; if lost, near there."""
         ahead = min(max(time - self.time, 0.0), _DAMPING)
         ahead -= ahead**2 / (2 * _DAMPING)
         region = self.body.region.moved(self.velocity[0] * ahead, self.velocity[1] * ahead)
@@ -64,6 +68,10 @@ class Followed:
             self.body, self.time, self.velocity = self.before.body, self.before.time, self.before.velocity
         self.before = None
         self.misses += 1
+
+    @property
+    def new(self) -> bool:
+        return self.runs < _KNOWN
 
     def given_up(self, time: float) -> bool:
         """Lost for too long; a newcomer gets no second chance."""
@@ -92,14 +100,35 @@ def credible(body: Body, width: int, height: int) -> bool:
     )
 
 
+def clarity(body: Body) -> float:
+    """How much of the body is seen, in [0, 1]: the better of two readings of one person has more."""
+    return float((body.visibility * body.inside)[MAIN].mean())
+
+
 def similarity(a: Body, b: Body) -> float:
     """Object keypoint similarity (COCO, https://cocodataset.org/#keypoints-eval) of two bodies, in [0, 1].
 
-    The scale is that of the smaller body, taken from its main joints' extent; COCO's area is about half the square of it.
+    The scale is that of the smaller body, its main joints' extent; COCO's area is about half its square.
     """
     distances = ((a.points[MAIN] - b.points[MAIN]) ** 2).sum(axis=1)
     scale = min(np.ptp(body.points[MAIN], axis=0).max() for body in (a, b))
     return float(np.exp(-distances / (2 * (scale**2 / 2) * (2 * _SIGMAS) ** 2 + 1e-9)).mean())
+
+
+def overlap(a: Body, b: Body) -> float:
+    """How much of the smaller body's convex hull lies in the other's, in [0, 1]."""
+    hulls = [cv2.convexHull(body.points[MAIN].astype(np.float32)) for body in (a, b)]
+    smaller = min(cv2.contourArea(hull) for hull in hulls)
+    common, _ = cv2.intersectConvexConvex(*hulls)
+    return common / smaller if smaller > 0 else 0.0
+
+
+def same_person(newcomer: Body, known: Body) -> bool:
+    """Is it the known person once more, or a piece of them, such as a trunk or a bent arm taken for a person?
+
+    Two people who were seen apart may come as close as they like; a newcomer who appears on top of somebody is nobody.
+    """
+    return similarity(newcomer, known) > SAME or overlap(newcomer, known) > _ON_TOP
 
 
 def to_pose(body: Body, width: int, height: int) -> Pose:

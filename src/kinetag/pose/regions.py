@@ -70,3 +70,8 @@ class Region:
         distance = math.hypot(other.x - self.x, other.y - self.y) / self.size
         turn = abs(math.remainder(other.angle - self.angle, math.tau))
         return distance, abs(math.log(other.size / self.size)), turn
+
+    def near(self, other: "Region") -> bool:
+        """So alike that both show the same person in the same way."""
+        distance, size, turn = self.offset(other)
+        return distance < 0.1 and size < 0.25 and turn < 0.5

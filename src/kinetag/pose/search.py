@@ -28,23 +28,23 @@ def _spread(length: float, size: float) -> list[float]:
     return np.linspace(size / 2, length - size / 2, count).tolist() if count > 1 else [length / 2]
 
 
-def sweep(width: int, height: int) -> list[Region]:
-    """Every upright place to look at."""
-    return [whole(width, height), *squares(width, height, 1), *squares(width, height, 2)]
-
-
-def lying(width: int, height: int) -> list[Region]:
-    """The larger places once more, turned: the detector knows upright people only."""
+def turned(width: int, height: int) -> list[Region]:
+    """The larger places on their sides: the detector was made for upright people."""
     places = [whole(width, height), *squares(width, height, 1)]
     return [place.turned(angle) for place in places for angle in (_QUARTER, -_QUARTER)]
+
+
+def sweep(width: int, height: int) -> list[Region]:
+    """Every place to look at, once."""
+    small = squares(width, height, 2)
+    return [whole(width, height), *squares(width, height, 1), *small, *turned(width, height)]
 
 
 def rounds(width: int, height: int) -> Iterator[Region]:
     """All those places in turn, without end: large, turned and small squares alternate, as there are far more small."""
     large = cycle([whole(width, height), *squares(width, height, 1)])
-    turned = cycle(lying(width, height))
     small = cycle(squares(width, height, 2))
-    return chain.from_iterable(zip(large, small, large, turned, strict=False))
+    return chain.from_iterable(zip(large, small, large, cycle(turned(width, height)), strict=False))
 
 
 def surroundings(region: Region, attempt: int) -> Region:
