@@ -27,7 +27,7 @@ class Clock:
     """Turns a source's timestamps into seconds that start at 0 and increase.
 
     A frame whose time repeats or lies a little behind adds nothing and is left out (None). Where timestamps are
-    missing, restart, jump by more than an hour or stand still, time goes on at the nominal ``interval`` (s) between frames.
+    missing, restart, jump by more than an hour or stand still, time goes on at the nominal ``interval`` (s).
     """
 
     interval: float
