@@ -11,10 +11,10 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from kinetag.errors import KinetagError
-from kinetag.report.poses import write_poses_csv, write_poses_parquet
 from kinetag.timeline import Timeline
 
 DATA_FILES = ("timeline.json", "segments.csv", "repetitions.csv", "poses.csv", "poses.parquet", "subtitles.vtt")
@@ -84,12 +84,16 @@ def write_outputs(
 
 
 def _write_data(timeline: Timeline, folder: Path) -> None:
+    from kinetag.pose.files import write_poses
+
     _write_text(folder / "timeline.json", timeline.to_json() + "\n")
     _write_text(folder / "segments.csv", timeline.to_csv())
     _write_text(folder / "repetitions.csv", timeline.to_repetitions_csv())
     _write_text(folder / "subtitles.vtt", timeline.to_vtt())
-    write_poses_csv(timeline, folder / "poses.csv")
-    write_poses_parquet(timeline, folder / "poses.parquet")
+    poses = [person.poses for person in timeline.people if person.poses is not None]
+    write_poses(poses, folder / "poses.csv")
+    if find_spec("pyarrow") is not None:
+        write_poses(poses, folder / "poses.parquet")
 
 
 def _write_text(path: Path, text: str) -> None:
