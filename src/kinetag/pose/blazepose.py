@@ -154,7 +154,8 @@ class BlazePose:
             return None
         self._last_search = frame.time
         square = next(self._turns) if lost is None else search.surroundings(lost.body.region, lost.misses)
-        return self._pool.submit(self._people_in, frame, square)
+        known = [person.body.region for person in self._people if not person.misses]
+        return self._pool.submit(self._people_in, frame, square, known)
 
     def _welcome(self, hunt: Future[list[Followed]] | None) -> None:
         for found in hunt.result() if hunt is not None else []:
@@ -169,10 +170,11 @@ class BlazePose:
             if person.misses and person.time < found.time and similarity(found.body, person.body) > _FOUND:
                 person.seen(found.body, found.time)
 
-    def _people_in(self, frame: Frame, square: Region) -> list[Followed]:
-        """Everybody in one square."""
+    def _people_in(self, frame: Frame, square: Region, known: list[Region]) -> list[Followed]:
+        """Everybody in one square, save those who are there already."""
         hits = _distinct(self._detect(frame.image, square))
-        return [person for hit in hits if (person := self._verify(frame, hit)) is not None]
+        new = [hit for hit in hits if not any(hit.near(region) for region in known)]
+        return [person for hit in new if (person := self._verify(frame, hit)) is not None]
 
     def _detect(self, image: np.ndarray, square: Region) -> list[tuple[float, Region]]:
         return self._detector(image, square, _THRESHOLD)

@@ -44,7 +44,7 @@ class LandmarkNetwork:
 
     def __call__(self, image: np.ndarray, region: Region) -> Body:
         crop = region.crop(image, self.side)
-        points, presence, world = self._session.run(["points", "presence", "world"], {"images": crop[None]})
+        points, presence, world = _run(self._session, ["points", "presence", "world"], crop)
         points, world = points[0], world[0, :JOINTS]  # (39, 5), (33, 3)
         picture = region.to_picture(points[:, :2], self.side)
         return Body(
@@ -69,7 +69,7 @@ class DetectorNetwork:
     def __call__(self, image: np.ndarray, square: Region, threshold: float) -> list[tuple[float, Region]]:
         """(score, region) for each person, best first. A lower threshold finds more, and more that is nobody."""
         crop = square.crop(image, self.side, border=cv2.BORDER_CONSTANT)
-        boxes, logits = self._session.run(["boxes", "scores"], {"images": crop[None]})
+        boxes, logits = _run(self._session, ["boxes", "scores"], crop)
         logits = logits[0, :, 0]
         keep = logits > math.log(threshold / (1 - threshold))
         scores, boxes, anchors = _sigmoid(logits[keep]), boxes[0, keep], self._anchors[keep]
@@ -91,6 +91,10 @@ def open_network(name: str) -> ort.InferenceSession:
     options.log_severity_level = 3
     weights = resources.files("kinetag").joinpath("weights", name).read_bytes()
     return ort.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+
+
+def _run(session: ort.InferenceSession, outputs: list[str], crop: np.ndarray) -> list[np.ndarray]:
+    return [np.asarray(output) for output in session.run(outputs, {"images": crop[None]})]
 
 
 def _blend_overlapping(

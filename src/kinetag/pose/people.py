@@ -117,9 +117,9 @@ def similarity(a: Body, b: Body) -> float:
 
 def overlap(a: Body, b: Body) -> float:
     """How much of the smaller body's convex hull lies in the other's, in [0, 1]."""
-    hulls = [cv2.convexHull(body.points[MAIN].astype(np.float32)) for body in (a, b)]
-    smaller = min(cv2.contourArea(hull) for hull in hulls)
-    common, _ = cv2.intersectConvexConvex(*hulls)
+    hull_a, hull_b = (cv2.convexHull(body.points[MAIN].astype(np.float32)) for body in (a, b))
+    smaller = min(cv2.contourArea(hull_a), cv2.contourArea(hull_b))
+    common, _ = cv2.intersectConvexConvex(hull_a, hull_b)
     return common / smaller if smaller > 0 else 0.0
 
 

@@ -72,6 +72,6 @@ class Region:
         return distance, abs(math.log(other.size / self.size)), turn
 
     def near(self, other: "Region") -> bool:
-        """So alike that both show the same person in the same way."""
-        distance, size, turn = self.offset(other)
-        return distance < 0.1 and size < 0.25 and turn < 0.5
+        """So alike that both show the same person, upright or not."""
+        distance, size, _ = self.offset(other)
+        return distance < 0.12 and size < 0.35
