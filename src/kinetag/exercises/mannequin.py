@@ -11,11 +11,14 @@ import numpy as np
 from kinetag.exercises.raster import Camera, Layer, Solids, Surface, draw, stretched, surface
 
 # The 23 joints of the kinematic body, in the order of exercises.kinematics.BODY.
-JOINTS = ("pelvis", "chest", "neck", "head", "nose", "left_ear", "right_ear") + tuple(
-    f"{side}_{joint}"
-    for joint in ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle", "heel", "foot_index")
-    for side in ("left", "right")
-)
+JOINTS = (
+    "pelvis", "chest", "neck", "head", "nose", "left_ear", "right_ear",
+    *(
+        f"{side}_{joint}"
+        for joint in ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle", "heel", "foot_index")
+        for side in ("left", "right")
+    ),
+)  # fmt: skip
 
 SKIN, FACE, CLOTH, SHOE, HAIR, METAL = range(6)
 
@@ -129,8 +132,8 @@ def body(joints: np.ndarray, look: Look, *, gripping: bool = False) -> tuple[Sol
 def _trunk(b: _Body) -> None:
     look, up, chest_up = b.look, b.pelvis[1] * b.stature, b.chest[1] * b.stature
     pelvis, chest, neck = b["pelvis"], b["chest"], b["neck"]
-    hips = np.linalg.norm(b["left_hip"] - b["right_hip"]) / b.size
-    shoulders = np.linalg.norm(b["left_shoulder"] - b["right_shoulder"]) / b.size
+    hips = float(np.linalg.norm(b["left_hip"] - b["right_hip"])) / b.size
+    shoulders = float(np.linalg.norm(b["left_shoulder"] - b["right_shoulder"])) / b.size
     # Half widths follow the bones, so that a wide-shouldered body has a wide chest.
     wide_hip, wide_chest = (0.5 * hips + 0.068), (0.32 * shoulders + 0.042)
     shape = stretched(b.pelvis, (wide_hip / 0.112, 1.0, 1.0))

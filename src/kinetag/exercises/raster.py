@@ -59,7 +59,7 @@ class Camera:
 
     @property
     def ray_basis(self) -> np.ndarray:
-        """Rows c, dx, dy: the ray through pixel (x, y) is c + x dx + y dy, with length 1 along the view axis, (3, 3)."""
+        """Rows c, dx, dy (3, 3): the ray through pixel (x, y) is c + x dx + y dy, of length 1 along the view axis."""
         right, up, forward = self.axes
         dx, dy = right / self.focal_pixels, -up / self.focal_pixels
         return np.array([forward - dx * self.width / 2 - dy * self.height / 2, dx, dy])
@@ -103,7 +103,7 @@ def stretched(axes: np.ndarray, scale: tuple[float, float, float]) -> np.ndarray
 
 @dataclass
 class Layer:
-    """What was drawn in a rectangle of the picture: depth (h, w), inf where nothing is, and the solid's index (h, w)."""
+    """What was drawn in a rectangle: depth (h, w), inf where nothing is, and the solid's index (h, w)."""
 
     left: int
     top: int
@@ -117,7 +117,7 @@ class Layer:
 
 
 def bounds(camera: Camera, solids: Solids) -> np.ndarray:
-    """Rectangles (N, 4) left, top, right, bottom in pixels that hold each solid; NaN for one that is behind the lens."""
+    """Rectangles (N, 4) left, top, right, bottom in pixels that hold each solid; NaN for one behind the lens."""
     inverse = np.linalg.inv(np.array(solids.shape))
     # support of a mapped ball along a camera axis u: radius * |shape^-T u|
     support = np.linalg.norm(np.einsum("nij,ki->nkj", inverse, camera.axes), axis=-1)  # (N, 3)
@@ -154,7 +154,7 @@ def draw(camera: Camera, solids: Solids) -> Layer | None:
         np.zeros((bottom - top, right - left), int),
     )
     quadratics = _Quadratics(camera, solids)
-    for i in np.flatnonzero(seen):
+    for i in np.flatnonzero(seen).tolist():
         (x0, y0), (x1, y1) = low[i].astype(int), high[i].astype(int)
         depth = quadratics.depth(i, np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5)
         window = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)

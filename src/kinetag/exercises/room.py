@@ -20,7 +20,7 @@ _MAP, _SPAN = 320, 10.0  # the shadow map's side in pixels and in metres
 
 @dataclass(frozen=True)
 class Block:
-    """A box standing on the floor (or at ``bottom``): ``size`` is width, height and depth in metres, ``turn`` degrees."""
+    """A box on the floor (or at ``bottom``): ``size`` is width, height, depth in metres, ``turn`` degrees."""
 
     x: float
     z: float
@@ -119,7 +119,9 @@ def _room(camera: Camera, mats: list[Mat], seed: int) -> tuple[np.ndarray, np.nd
     reach = _enclosure(ground + np.array([0, 1e-3, 0], np.float32), mirror)
     slope = np.abs(mirror[:, 1]) / np.linalg.norm(mirror, axis=1)
     share = (0.03 + 0.45 * (1 - slope) ** 5)[:, None]
-    image[floor] = color * (1 - share) + _walls(ground + reach[:, None] * mirror, seed) * share
+    seen = ground + reach[:, None] * mirror
+    share = share * np.clip((HEIGHT - 0.2 - seen[:, 1:2]) / 1.5, 0, 1)  # the ceiling's edge would draw a line
+    image[floor] = color * (1 - share) + _walls(seen, seed) * share
     place = np.full((*depth.shape, 2), -1, np.float32)
     place[floor] = _on_map(ground)
     return image * 255, depth, place

@@ -1,0 +1,146 @@
+"""What people hold and train on: dumbbells, barbells and ropes in the hands, bars and benches on the floor."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from kinetag.exercises.mannequin import JOINTS, METAL, SHOE
+from kinetag.exercises.raster import Solids, stretched
+from kinetag.exercises.room import Block, Mat, Pipe, Prop
+
+HELD = {
+    "biceps_curl": "dumbbells",
+    "overhead_press": "dumbbells",
+    "lateral_raise": "dumbbells",
+    "deadlift": "barbell",
+    "bench_press": "barbell",
+    "bent_over_row": "barbell",
+    "jump_rope": "rope",
+    "pull_up": "nothing",
+    "dip": "nothing",
+}  # a closed hand for every exercise in here
+
+_ON_THE_FLOOR = ("push_up", "sit_up", "plank", "mountain_climber")
+_STEEL, _RUBBER, _ROPE = (0.70, 0.71, 0.73), (0.13, 0.13, 0.14), (0.85, 0.25, 0.20)
+_INDEX = {name: i for i, name in enumerate(JOINTS)}
+
+
+def hold(solids: Solids, exercise: str, joints: np.ndarray, phase: float = 0.0) -> None:
+    """Add what the hands hold to a person's solids. ``phase`` (turns) is where a skipping rope is, 0 at the feet."""
+    kind = HELD.get(exercise)
+    left, right = (_grip(joints, side) for side in ("left", "right"))
+    across = _unit(joints[_INDEX["left_shoulder"]] - joints[_INDEX["right_shoulder"]])
+    if kind == "dumbbells":
+        for side, grip in (("left", left), ("right", right)):
+            along = _unit(joints[_INDEX[f"{side}_hand"]] - joints[_INDEX[f"{side}_elbow"]])
+            _dumbbell(solids, grip, _unit(across - 0.98 * (across @ along) * along))
+    elif kind == "barbell":
+        _barbell(solids, left, right)
+    elif kind == "rope":
+        _rope(solids, joints, left, right, phase)
+
+
+def _unit(v: np.ndarray) -> np.ndarray:
+    return v / (np.linalg.norm(v) + 1e-9)
+
+
+def _grip(joints: np.ndarray, side: str) -> np.ndarray:
+    wrist, hand = joints[_INDEX[f"{side}_wrist"]], joints[_INDEX[f"{side}_hand"]]
+    return wrist + 0.075 * _unit(hand - wrist)
+
+
+def _disc(solids: Solids, center: np.ndarray, axis: np.ndarray, radius: float, thickness: float) -> None:
+    """A plate: two thin rounded halves with an edge between them."""
+    side = _unit(np.cross(axis, (0.3, 1.0, 0.2)))
+    frame = np.array([axis, side, np.cross(axis, side)])
+    flat = stretched(frame, (thickness / 2 / radius, 1.0, 1.0))
+    for shift in (-0.25, 0.25):
+        at = center + shift * thickness * axis
+        solids.add(at, at, radius, radius, _RUBBER, SHOE, flat)
+    solids.add(center - 0.6 * thickness * axis, center + 0.6 * thickness * axis, 0.03, 0.03, _STEEL, METAL)
+
+
+def _dumbbell(solids: Solids, grip: np.ndarray, axis: np.ndarray) -> None:
+    solids.add(grip - 0.07 * axis, grip + 0.07 * axis, 0.014, 0.014, _STEEL, METAL)
+    for sign in (-1, 1):
+        solids.add(grip + sign * 0.075 * axis, grip + sign * 0.105 * axis, 0.048, 0.044, _RUBBER, SHOE)
+
+
+def _barbell(solids: Solids, left: np.ndarray, right: np.ndarray) -> None:
+    axis, middle = _unit(left - right), (left + right) / 2
+    solids.add(middle - 0.80 * axis, middle + 0.80 * axis, 0.014, 0.014, _STEEL, METAL)
+    for sign in (-1, 1):
+        _disc(solids, middle + sign * 0.66 * axis, axis, 0.19, 0.07)
+        _disc(solids, middle + sign * 0.73 * axis, axis, 0.15, 0.05)
+
+
+def _rope(solids: Solids, joints: np.ndarray, left: np.ndarray, right: np.ndarray, phase: float) -> None:
+    """A rope that turns about the line between the hands and passes under the feet at phase 0."""
+    axis, middle = left - right, (left + right) / 2
+    front = _unit(np.cross(_unit(axis), (0.0, 1.0, 0.0)))
+    reach = middle[1] - joints[:, 1].min() + 0.03
+    out = np.cos(2 * np.pi * phase) * np.array([0.0, -1.0, 0.0]) + np.sin(2 * np.pi * phase) * front
+    turn = np.linspace(0, np.pi, 15)
+    curve = middle + np.cos(turn)[:, None] * axis * 0.5 + (np.sin(turn) ** 0.6)[:, None] * reach * out
+    curve += np.sin(turn)[:, None] * np.cos(turn)[:, None] * 0.10 * _unit(axis)
+    for a, b in pairwise(curve):
+        solids.add(a, b, 0.007, 0.007, _ROPE, SHOE)
+
+
+def fixtures(exercise: str, joints: np.ndarray) -> list[Prop]:
+    """What must stand where someone does an exercise; ``joints`` (T, 23, 3) are that person's, in the world."""
+    pelvis = joints[:, _INDEX["pelvis"]].mean(0)
+    chest = joints[:, _INDEX["chest"]].mean(0)
+    along = np.array([chest[0] - pelvis[0], 0, chest[2] - pelvis[2]])
+    turn = float(np.rad2deg(np.arctan2(along[0], along[2])))
+    if exercise in _ON_THE_FLOOR:
+        middle = joints.mean((0, 1))
+        return [Mat(float(middle[0]), float(middle[2]), 0.8, 2.0, turn)]
+    if exercise == "bench_press":
+        return _bench(joints, along, turn)
+    if exercise == "pull_up":
+        return _pull_up_bar(joints)
+    if exercise == "dip":
+        return _dip_bars(joints)
+    return []
+
+
+def _bench(joints: np.ndarray, along: np.ndarray, turn: float) -> list[Prop]:
+    trunk = joints[:, [_INDEX[n] for n in ("pelvis", "chest", "neck")]]
+    top = float(trunk[..., 1].min()) - 0.125
+    if top < 0.08:  # pressed from the floor
+        return [Mat(float(trunk[..., 0].mean()), float(trunk[..., 2].mean()), 0.8, 2.0, turn)]
+    middle = trunk.mean((0, 1)) + 0.12 * _unit(along)
+    pad = Block(float(middle[0]), float(middle[2]), (0.28, 0.07, 1.15), (0.20, 0.21, 0.24), turn, top - 0.07)
+    foot = Block(float(middle[0]), float(middle[2]), (0.10, max(top - 0.07, 0.05), 0.95), (0.38, 0.39, 0.42), turn)
+    return [foot, pad]
+
+
+def _hands(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    left, right = (np.median([_grip(j, side) for j in joints], axis=0) for side in ("left", "right"))
+    return left, right
+
+
+def _pipe(start: np.ndarray, end: np.ndarray, radius: float) -> Pipe:
+    (a, b, c), (d, e, f) = start.tolist(), end.tolist()
+    return Pipe((a, b, c), (d, e, f), radius)
+
+
+def _pull_up_bar(joints: np.ndarray) -> list[Prop]:
+    left, right = _hands(joints)
+    left[1] = right[1] = (left[1] + right[1]) / 2
+    out = _unit(left - right) * max(0.35, 0.75 - np.linalg.norm(left - right) / 2)
+    ends = (left + out, right - out)
+    posts: list[Prop] = [_pipe(end, end * (1, 0, 1), 0.03) for end in ends]
+    return [_pipe(*ends, 0.016), *posts]
+
+
+def _dip_bars(joints: np.ndarray) -> list[Prop]:
+    across = _unit(joints[0, _INDEX["left_shoulder"]] - joints[0, _INDEX["right_shoulder"]])
+    front = np.cross(across, (0.0, 1.0, 0.0))
+    props: list[Prop] = []
+    for grip in _hands(joints):
+        ends = (grip - 0.35 * front, grip + 0.35 * front)
+        props.append(_pipe(*ends, 0.018))
+        props += [_pipe(end, end * (1, 0, 1), 0.018) for end in ends]
+    return props

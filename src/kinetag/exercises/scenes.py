@@ -1,0 +1,129 @@
+"""Ready-made scenes by name: the demo, the hard cases of tracking, and one for every exercise."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from kinetag.errors import KinetagError
+from kinetag.exercises.acting import Activity, Actor, Waypoint
+from kinetag.exercises.mannequin import Look, random_look
+from kinetag.exercises.raster import Camera
+from kinetag.exercises.room import Block, Pillar
+from kinetag.exercises.scene import Scene
+
+VIEWS = {"front": 0.0, "three_quarter": 40.0, "side": 90.0, "back_quarter": 140.0, "back": 180.0}
+_FULL_VIEW = Camera((0.0, 1.35, 5.2), (0.0, 0.85, 0.0), 1.15)
+
+
+def make_scene(name: str, *, seed: int = 0, width: int = 640, height: int = 360, frame_rate: float = 25.0) -> Scene:
+    """The scene of that name (see SCENES), or 'single:EXERCISE' or 'single:EXERCISE:VIEW' for any exercise.
+
+    Another seed gives other bodies, clothes, tempo and style. An unknown name raises a KinetagError that lists the
+    known ones.
+    """
+    if name.startswith("single:"):
+        scene = _single(name, seed)
+    elif name in SCENES:
+        scene = SCENES[name](seed)
+    else:
+        raise KinetagError(f"unknown scene '{name}'; known: {', '.join(SCENES)}, single:EXERCISE")
+    return replace(scene, name=name, seed=seed, width=width, height=height, frame_rate=frame_rate)
+
+
+def _look(seed: int, person: int, **options: object) -> Look:
+    """Clothes that differ between the people of a scene."""
+    return replace(random_look(np.random.default_rng([seed, person]), seed + person), **options)
+
+
+def _actor(seed: int, person: int, activities: list[Activity], path: list[Waypoint], **look: object) -> Actor:
+    return Actor(tuple(activities), tuple(path), _look(seed, person, **look), seed * 100 + person)
+
+
+def _single(name: str, seed: int) -> Scene:
+    from kinetag.exercises.library import load_library
+
+    _, exercise, *view = name.split(":")
+    library = load_library()
+    if exercise not in library:
+        raise KinetagError(f"unknown exercise '{exercise}' in scene '{name}'; known: {', '.join(library)}")
+    if len(view) > 1 or (view and view[0] not in VIEWS):
+        raise KinetagError(f"unknown view in scene '{name}'; known: {', '.join(VIEWS)}")
+    heading = VIEWS[view[0]] if view else 35.0
+    library_entry = library[exercise]
+    activity = Activity(exercise, 0.0, duration=6.0) if library_entry.static else Activity(exercise, 0.0, repetitions=3)
+    actor = _actor(seed, 0, [activity], [Waypoint(0, 0.0, 0.0, heading)])
+    scene = Scene([actor], _FULL_VIEW, duration=6.0)
+    performed = scene.performances[0].segments
+    end = max((r.end for s in performed for r in s.repetitions), default=6.0)
+    return replace(scene, duration=float(np.clip(end, 3.0, 15.0)))
+
+
+def _demo(seed: int) -> Scene:
+    first = _actor(
+        seed, 0,
+        [Activity("squat", 0.8, repetitions=3), Activity("jumping_jack", 9.2, repetitions=5)],
+        [Waypoint(0, -1.05, 0.0, 28.0)],
+        shirt=(0.80, 0.22, 0.18), trousers=(0.16, 0.17, 0.21), hair_style="bun", sleeves="short", shorts=False,
+        stripe=None, skin=(0.87, 0.67, 0.54), hair=(0.30, 0.18, 0.10), shoes=(0.92, 0.92, 0.93),
+    )  # fmt: skip
+    second = _actor(
+        seed, 1,
+        [Activity("biceps_curl", 0.8, repetitions=3), Activity("lunge", 9.0, repetitions=3)],
+        [Waypoint(0, 0.95, -0.35, -30.0)],
+        shirt=(0.14, 0.38, 0.66), trousers=(0.36, 0.37, 0.39), hair_style="short", sleeves="short", shorts=True,
+        stripe=(0.95, 0.95, 0.95), skin=(0.55, 0.37, 0.27), hair=(0.10, 0.08, 0.07), shoes=(0.75, 0.85, 0.25),
+    )  # fmt: skip
+    box = Block(1.35, 0.75, (0.60, 0.45, 0.45), turn=18.0)
+    return Scene([first, second], Camera((0.15, 1.35, 5.3), (0.0, 0.95, 0.0), 1.2), duration=15.0, occluders=[box])
+
+
+def _crossing(seed: int) -> Scene:
+    paths = [
+        [Waypoint(0, -2.2, -0.2, 90), Waypoint(1, -2.1, -0.2, 90), Waypoint(6, 2.2, -0.2, 90)],
+        [Waypoint(0, 2.2, 0.5, -90), Waypoint(1, 2.1, 0.5, -90), Waypoint(6, -2.2, 0.5, -90)],
+        [Waypoint(0, 1.6, -1.6, -90), Waypoint(2, 1.6, -1.6, -90), Waypoint(7, -1.6, -1.4, -90)],
+    ]
+    return Scene([_actor(seed, i, [], path) for i, path in enumerate(paths)], _FULL_VIEW, duration=8.0)
+
+
+def _behind(seed: int) -> Scene:
+    front = _actor(seed, 0, [Activity("squat", 0.0, repetitions=4)], [Waypoint(0, 0.0, 0.6, 20)])
+    back = _actor(seed, 1, [], [Waypoint(0, -2.0, -0.7, 90), Waypoint(1, -2.0, -0.7, 90), Waypoint(7, 2.0, -0.7, 90)])
+    return Scene([front, back], _FULL_VIEW, duration=9.0)
+
+
+def _pillar(seed: int) -> Scene:
+    path = [Waypoint(0, -1.9, -0.6, 90), Waypoint(1, -1.9, -0.6, 90), Waypoint(6.5, 1.9, -0.6, 90)]
+    path.append(Waypoint(8, 1.9, -0.6, 0))
+    return Scene([_actor(seed, 0, [], path)], _FULL_VIEW, duration=9.0, occluders=[Pillar(0.0, 0.4, 0.24)])
+
+
+def _return(seed: int) -> Scene:
+    away = [Waypoint(0, 0.9, 0.0, -20), Waypoint(4.0, 0.9, 0.0, 90), Waypoint(6.5, 4.4, 0.0, 90)]
+    away += [Waypoint(10.0, 4.4, 0.0, -90), Waypoint(12.5, 0.9, 0.0, -20), Waypoint(16, 0.9, 0.0, -20)]
+    leaver = _actor(seed, 0, [Activity("lateral_raise", 0.0, duration=3.2)], away)
+    stayer = _actor(seed, 1, [Activity("squat", 0.5, repetitions=5)], [Waypoint(0, -1.0, -0.2, 25)])
+    return Scene([leaver, stayer], _FULL_VIEW, duration=16.0)
+
+
+def _class(seed: int) -> Scene:
+    parts = [
+        ("squat", -2.0, 0.2, 30), ("jumping_jack", -0.75, -0.8, 0), ("lunge", 0.55, 0.3, 65),
+        ("overhead_press", 1.75, -0.7, -15), ("push_up", 2.3, 0.9, -75),
+    ]  # fmt: skip
+    actors = [
+        _actor(seed, i, [Activity(name, 0.4 + 0.3 * i, duration=9.0)], [Waypoint(0, x, z, heading)])
+        for i, (name, x, z, heading) in enumerate(parts)
+    ]
+    return Scene(actors, Camera((0.2, 1.9, 6.4), (0.2, 0.75, 0.0), 1.15), duration=11.0)
+
+
+SCENES: dict[str, Callable[[int], Scene]] = {
+    "demo": _demo,
+    "crossing": _crossing,
+    "behind": _behind,
+    "pillar": _pillar,
+    "return": _return,
+    "class": _class,
+}
