@@ -1,7 +1,8 @@
 """What people wear: a small colour descriptor by body part, to know someone again after they were out of sight.
 
 For each part (trunk, upper arms, thighs, shins) a joint histogram of the chroma (a*, b* of CIE Lab) and a histogram of
-the lightness L*, sampled inside the part. Chroma changes little with the light; lightness tells black from white.
+the lightness L*, sampled inside the part. Chroma is taken relative to lightness, so that it changes little with the
+light; lightness tells black from white.
 Cells are filled softly (bilinear weights), so that a small shift of colour is a small change of the descriptor.
 """
 
@@ -10,7 +11,9 @@ import numpy as np
 from kinetag.sequence import Pose
 from kinetag.skeletons import KINETAG13, convert
 
-_CHROMA, _LIGHT = 9, 6  # cells an axis; chroma cells reach +-64, where clothes end
+_CHROMA, _LIGHT = 9, 6  # cells an axis
+_STRONG = 0.6  # chroma by lightness where the cells end
+_DARK = 40.0  # lightness (of 255) below which chroma is mostly noise
 _CELLS = _CHROMA * _CHROMA + _LIGHT
 _SEEN = 0.5  # a joint less sure than this may lie behind something, whose colours are not the person's
 _MIN_LENGTH = 6.0  # pixels; a shorter trunk or limb has too few pixels to judge
@@ -58,15 +61,18 @@ def clothing_colors(image: np.ndarray, pose: Pose) -> np.ndarray | None:
 def color_distance(a: np.ndarray | None, b: np.ndarray | None) -> float:
     """How different two descriptors look, 0 (same) to 1 (nothing in common); NaN when they share no seen part.
 
-    The mean over parts of the Hellinger distance, sqrt(1 - Bhattacharyya coefficient), of chroma and lightness.
+    Chroma is compared by the Hellinger distance, sqrt(1 - Bhattacharyya coefficient); lightness by the earth mover's
+    distance, which grows evenly with a change of light. A part differs if either does; over parts the root mean
+    square is taken, so that other trousers are not drowned by a like shirt.
     """
     if a is None or b is None:
         return float("nan")
-    overlap = np.sqrt(a * b).reshape(len(_PARTS), _CELLS)
-    chroma, light = overlap[:, :-_LIGHT].sum(axis=1), overlap[:, -_LIGHT:].sum(axis=1)  # (parts,) each
-    distance = 0.65 * np.sqrt(np.maximum(1 - chroma, 0)) + 0.35 * np.sqrt(np.maximum(1 - light, 0))
-    weight = np.array(list(_PARTS.values())) * ~np.isnan(distance)
-    return float(np.nansum(weight * distance) / weight.sum()) if weight.any() else float("nan")
+    a, b = a.reshape(len(_PARTS), _CELLS), b.reshape(len(_PARTS), _CELLS)
+    chroma = np.sqrt(np.maximum(1 - np.sqrt(a * b)[:, :-_LIGHT].sum(axis=1), 0))  # (parts,)
+    moved = np.abs(np.cumsum((a - b)[:, -_LIGHT:], axis=1)).sum(axis=1) / (_LIGHT - 1)
+    different = 1 - (1 - np.minimum(chroma, 1)) * (1 - np.minimum(moved, 1))
+    weight = np.array(list(_PARTS.values())) * ~np.isnan(different)
+    return float(np.sqrt(np.nansum(weight * different**2) / weight.sum())) if weight.any() else float("nan")
 
 
 class ColorMemory:
@@ -126,7 +132,8 @@ def _cell_weights(image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np
     inside = np.all((points >= 0) & (points < (width, height)), axis=1)  # not when NaN
     x, y = np.where(inside[:, None], points, 0).astype(np.int32).T
     lab = cv2.cvtColor(image[y, x][None], cv2.COLOR_RGB2LAB)[0].astype(np.float32)  # (n, 3); 8 bit: a, b around 128
-    chroma = (lab[:, 1:] - 64) / 128
+    # A surface in less light has less of everything; dividing by the lightness leaves its own colour.
+    chroma = 0.5 + (lab[:, 1:] - 128) / (lab[:, :1] + _DARK) / (2 * _STRONG)
     a, b, light = _soft(chroma[:, 0], _CHROMA), _soft(chroma[:, 1], _CHROMA), _soft(lab[:, 0] / 255, _LIGHT)
     return a * inside[:, None], b * inside[:, None], light * inside[:, None]
 
