@@ -119,11 +119,10 @@ def live(args: argparse.Namespace) -> int:
 
 
 def demo(args: argparse.Namespace) -> int:
-    """Render two people, analyse the video, compare with the truth."""
+    """Render people who exercise, analyse the video, compare with the truth."""
     from kinetag.demo import demo as run
 
-    with _progress("Working", args.quiet) as progress:
-        result = run(args.out, seconds=args.seconds, progress=progress)
+    result = run(args.out, scene=args.scene, seed=args.seed, stage=lambda name: _progress(name, args.quiet))
     _console(args).print(result.table())
     return 0
 
@@ -191,7 +190,10 @@ def _live_options(parser: argparse.ArgumentParser) -> None:
 
 def _demo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("kinetag_demo"), metavar="DIR", help="default: kinetag_demo")
-    parser.add_argument("--seconds", type=_positive, default=20.0, metavar="N", help="length of the video (20)")
+    parser.add_argument(
+        "--scene", default="demo", metavar="NAME", help="demo, crossing, behind, pillar, return, class, single:EXERCISE"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="other bodies, clothes and tempo (0)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
@@ -273,7 +275,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     word = next((word for word in argv if not word.startswith("-")), None)
     if word is not None and argv[0] == word and word not in VERBS:
         raise KinetagError(_unknown_verb(word))
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
+    verbs = parser.add_subparsers(title="verbs", prog="kinetag", metavar="VERB", required=True, parser_class=_Parser)
     for name, verb in VERBS.items():
         child = verbs.add_parser(name, help=verb.summary, description=verb.summary, allow_abbrev=False)
         child.set_defaults(run=verb.run, parser=child)
