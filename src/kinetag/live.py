@@ -146,12 +146,14 @@ class JsonLines:
         self._out = out
         self._last = -np.inf
         self._states: dict[int, tuple[str | None, int]] = {}
+        self._changes: dict[int, float] = {}  # person -> time of the last change
 
     def show(self, frame: "Frame", people: "list[LivePerson]") -> bool:
         states = {person.id: (person.label, person.repetitions) for person in people}
-        changed = {person for person, state in states.items() if self._states.get(person) != state}
+        changed = [person for person, state in states.items() if self._states.get(person) != state]
+        self._changes.update(dict.fromkeys(changed, frame.time))
         if changed or states.keys() != self._states.keys() or frame.time >= self._last + _EVERY:
-            order = sorted(people, key=lambda person: (person.id not in changed, person.id))
+            order = sorted(people, key=lambda person: (-self._changes[person.id], person.id))
             line = {"time": round(frame.time, 3), "people": [_as_dict(person) for person in order]}
             print(json.dumps(line), file=self._out, flush=True)
             self._last = frame.time

@@ -1,0 +1,145 @@
+import io
+import json
+import os
+import threading
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from kinetag.live import JsonLines, Newest, newest_frames, shown, why_no_window
+from kinetag.sequence import Frame, Pose
+
+
+@dataclass
+class Someone:
+    """As kinetag.analyzer.LivePerson."""
+
+    id: int
+    label: str | None = "squat"
+    repetitions: int = 0
+    confidence: float = 0.9
+    pose: Pose | None = None
+
+
+def frame(seconds):
+    return Frame(np.zeros((4, 4, 3), np.uint8), seconds, round(seconds * 30))
+
+
+class Source:
+    """Frames at 100 a second: from a camera they come when they come, a file gives them as fast as it can."""
+
+    name = "source"
+
+    def __init__(self, count, *, rereadable, wait=0.0, fails=False):
+        self.count, self.rereadable, self.wait, self.fails = count, rereadable, wait, fails
+
+    def __iter__(self):
+        for index in range(self.count):
+            time.sleep(self.wait)
+            yield frame(index / 100)
+        if self.fails:
+            raise OSError("unplugged")
+
+
+def test_a_slow_reader_gets_the_newest_and_does_not_fall_behind():
+    late, count = [], 0
+    begin = time.monotonic()
+    with newest_frames(Source(100, rereadable=True)) as frames:
+        for taken in frames:
+            late.append(time.monotonic() - begin - taken.time)
+            count += 1
+            time.sleep(0.05)  # five frames arrive meanwhile
+    assert count < 50
+    assert np.median(late) < 0.15
+
+
+def test_a_file_is_held_back_to_its_own_times():
+    begin = time.monotonic()
+    with newest_frames(Source(30, rereadable=True)) as frames:
+        last = [taken.time for taken in frames][-1]
+    assert last == pytest.approx(0.29)
+    assert time.monotonic() - begin >= 0.28
+
+
+def test_the_last_frame_is_not_lost():
+    with newest_frames(Source(5, rereadable=False)) as frames:
+        time.sleep(0.1)
+        assert [taken.time for taken in frames] == [0.04]
+
+
+def test_an_unplugged_camera_raises_in_the_reader():
+    with newest_frames(Source(2, rereadable=False, fails=True)) as frames, pytest.raises(OSError, match="unplugged"):
+        list(frames)
+
+
+def test_leaving_early_ends_the_thread():
+    with newest_frames(Source(10_000, rereadable=True)) as frames:
+        next(frames)
+    assert not [thread for thread in threading.enumerate() if thread.name == "newest frame"]
+
+
+def test_newest_counts_what_it_drops():
+    newest = Newest()
+    for index in range(4):
+        newest.put(frame(index))
+    newest.stop()
+    assert newest.take().time == 3
+    assert newest.take() is None
+    assert newest.dropped == 3
+
+
+def lines(out):
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_a_line_when_something_changes_and_once_a_second():
+    out = io.StringIO()
+    screen = JsonLines(out)
+    for index in range(31):  # three seconds, nothing changes
+        screen.show(frame(index / 10), [Someone(1)])
+    assert [line["time"] for line in lines(out)] == pytest.approx([0, 1, 2, 3])
+    screen.show(frame(3.1), [Someone(1, repetitions=1)])
+    screen.show(frame(3.2), [])
+    assert [line["time"] for line in lines(out)][-2:] == [3.1, 3.2]
+    assert lines(out)[-2]["people"] == [{"id": 1, "label": "squat", "confidence": 0.9, "repetitions": 1}]
+
+
+def test_who_changed_last_comes_first():
+    out = io.StringIO()
+    screen = JsonLines(out)
+    screen.show(frame(0), [Someone(1), Someone(2), Someone(3)])
+    screen.show(frame(0.1), [Someone(1), Someone(2), Someone(3, repetitions=1)])
+    screen.show(frame(1.5), [Someone(1), Someone(2), Someone(3, repetitions=1)])
+    orders = [[person["id"] for person in line["people"]] for line in lines(out)]
+    assert orders[0] == [1, 2, 3]
+    assert orders[1:] == [[3, 1, 2], [3, 1, 2]]
+
+
+def test_no_window_without_a_display(monkeypatch):
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert why_no_window() == "no display"
+
+
+def test_what_is_drawn_is_scaled_with_the_frame():
+    pose = Pose(np.full((33, 2), 100.0), np.ones(33), 1.0, "blazepose")
+    drawn = shown(Someone(2, repetitions=4, pose=pose), 0.5)
+    assert drawn.keypoints.max() == 50
+    assert (drawn.id, drawn.label, drawn.repetitions) == (2, "squat", 4)
+
+
+@pytest.mark.skipif(not os.environ.get("DISPLAY"), reason="needs a display")
+def test_the_window_opens_draws_and_closes():
+    from kinetag.live import TkScreen
+
+    screen = TkScreen("test")
+    pose = Pose(np.full((33, 2), 100.0), np.ones(33), 1.0, "blazepose")
+    big = Frame(np.zeros((2160, 3840, 3), np.uint8), 0.0, 0)
+    assert screen.show(big, [Someone(1, pose=pose)])
+    assert screen._picture.width() <= screen._root.winfo_screenwidth()
+    screen._end()
+    assert not screen.show(big, [])
+    screen.close()
