@@ -1,0 +1,140 @@
+"""Joint angles over time, and the signals that repetitions are counted by.
+
+Angles are in degrees. At elbow, hip, knee and ankle it is the included angle between the two bones that meet there:
+180 is straight. At the shoulder it is the angle between the upper arm and the trunk: 0 with the arm hanging, 180
+overhead. ``trunk`` is the inclination of the line from mid-hip to mid-shoulder from the upright: 0 standing, 90 lying,
+180 head down; the vertical is that of the picture, so a tilted camera tilts it.
+"""
+
+from typing import Literal
+
+import numpy as np
+
+from kinetag.body import torso_length
+from kinetag.sequence import PoseSequence
+from kinetag.skeletons import get_layout
+
+Space = Literal["auto", "2d", "3d"]
+
+_SIDES = ("left", "right")
+# Joint: the three points of its angle; the angle is at the middle one.
+_TRIPLES = {
+    f"{side}_{joint}": (f"{side}_{first}", f"{side}_{joint}", f"{side}_{last}")
+    for joint, first, last in (
+        ("elbow", "shoulder", "wrist"),
+        ("shoulder", "elbow", "hip"),
+        ("hip", "shoulder", "knee"),
+        ("knee", "hip", "ankle"),
+        ("ankle", "knee", "foot_index"),
+    )
+    for side in _SIDES
+}
+ANGLES = (*_TRIPLES, "trunk")
+HEIGHTS = tuple(f"{side}_{joint}_height" for joint in ("shoulder", "wrist", "hip", "knee", "ankle") for side in _SIDES)
+
+_TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+_LAYOUT = get_layout("blazepose")  # has all the joints named here; others convert to it
+_MIN_CONFIDENCE = 0.05  # below this an estimator is guessing
+_TORSO = (0.2, 0.9)  # metres between which a torso may measure in world points that deserve the name
+_AGREES = 0.35  # torso lengths: how far the world points, laid over the picture, may be off its keypoints
+
+
+def joint_angles(sequence: PoseSequence, space: Space = "auto") -> dict[str, np.ndarray]:
+    """Angles (T,) in degrees by name, NaN where one of the joints was not seen.
+
+    Names: left_ and right_ with elbow, shoulder, hip, knee, ankle; and trunk. ``space``: '3d' from the world points,
+    '2d' as seen in the picture (foreshortened), 'auto': 3D when there are world points that agree with the picture.
+    """
+    points = _points(sequence, space)  # (T, V, C)
+    angles = {}
+    for name, triple in _TRIPLES.items():
+        first, joint, last = (points[:, _LAYOUT.index(part)] for part in triple)
+        angles[name] = _included(first - joint, last - joint)
+    angles["trunk"] = _trunk(points)
+    return angles
+
+
+def signals(sequence: PoseSequence, space: Space = "auto") -> dict[str, np.ndarray]:
+    """Everything a repetition can be counted by, (T,) each: the joint angles, and heights.
+
+    Heights are in torso lengths, up positive: left_ and right_ with shoulder_height, wrist_height, hip_height,
+    knee_height, ankle_height. They are read from the picture (world points have no floor) and lie above the ground:
+    the height that the lowest ankle has at its lowest (5th percentile of the sequence; the lowest joint where no ankle
+    was seen). A camera that moves shifts them, so differences over a few seconds mean more than their values.
+    """
+    return {**joint_angles(sequence, space), **_heights(sequence)}
+
+
+def signal_confidence(sequence: PoseSequence) -> dict[str, np.ndarray]:
+    """For each of `signals` the least confidence of the joints it is made from, (T,)."""
+    confidence = sequence.to_layout(_LAYOUT.name).confidence
+    parts = {**_TRIPLES, "trunk": _TRUNK, **{name: (name.removesuffix("_height"),) for name in HEIGHTS}}
+    return {name: confidence[:, _LAYOUT.indices(joints)].min(axis=1) for name, joints in parts.items()}
+
+
+def world_is_sane(sequence: PoseSequence) -> bool:
+    """Whether there are world points that can be believed in most frames.
+
+    Believed are those whose torso has a human length and which, scaled and shifted, fall on the picture's keypoints:
+    estimators without a notion of depth give zeros, and a lost one gives a body that is elsewhere.
+    """
+    if sequence.world is None or not len(sequence):
+        return False
+    body = sequence.to_layout(_LAYOUT.name)
+    assert body.world is not None
+    joints = _LAYOUT.indices((*_TRUNK, *(f"{s}_{j}" for s in _SIDES for j in ("elbow", "wrist", "knee", "ankle"))))
+    world, picture = body.world[:, joints].astype(float), body.keypoints[:, joints].astype(float)
+    seen = np.isfinite(world).all(-1) & np.isfinite(picture).all(-1) & (body.confidence[:, joints] >= _MIN_CONFIDENCE)
+    torso = np.linalg.norm(world[:, :2].mean(axis=1) - world[:, 2:4].mean(axis=1), axis=-1)  # (T,)
+    torso = np.where(seen[:, :4].all(axis=1), torso, np.nan)
+    fits = _misfit(world[..., :2], picture, seen) < _AGREES * torso
+    sane = (torso > _TORSO[0]) & (torso < _TORSO[1]) & fits
+    known = np.isfinite(torso)
+    return bool(known.any() and sane[known].mean() > 0.5)
+
+
+def _misfit(world: np.ndarray, picture: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Root mean square distance in metres of world points (T, V, 2), best scaled and shifted, to the picture."""
+    weight = seen[..., None] / np.maximum(seen.sum(axis=1), 1)[:, None, None]
+
+    def centred(points: np.ndarray) -> np.ndarray:
+        points = np.where(seen[..., None], points, 0.0)
+        return np.where(seen[..., None], points - (points * weight).sum(axis=1, keepdims=True), 0.0)
+
+    a, b = centred(world), centred(picture)
+    scale = (a * b).sum(axis=(1, 2)) / np.maximum((b * b).sum(axis=(1, 2)), 1e-12)  # metres a pixel
+    scale = np.maximum(scale, 0.0)  # a body upside down does not fit
+    return np.sqrt(((a - scale[:, None, None] * b) ** 2 * weight).sum(axis=(1, 2)))
+
+
+def _points(sequence: PoseSequence, space: Space) -> np.ndarray:
+    """The joints that angles are taken from, (T, 33, 2 or 3), NaN where unseen."""
+    body = sequence.to_layout(_LAYOUT.name)
+    in_depth = body.world is not None and (space == "3d" or (space == "auto" and world_is_sane(sequence)))
+    points = body.world if in_depth else body.keypoints
+    assert points is not None
+    return np.where((body.confidence >= _MIN_CONFIDENCE)[..., None], points, np.nan).astype(float)
+
+
+def _included(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Angle in degrees between vectors (T, C); NaN for one without length."""
+    lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    cosine = (a * b).sum(axis=-1) / np.where(lengths > 1e-9, lengths, np.nan)
+    return np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
+
+
+def _trunk(points: np.ndarray) -> np.ndarray:
+    """Inclination of the trunk from the upright in degrees, (T,); y points down in pixels and in world points."""
+    left_shoulder, right_shoulder, left_hip, right_hip = (points[:, _LAYOUT.index(joint)] for joint in _TRUNK)
+    up = (left_shoulder + right_shoulder - left_hip - right_hip) / 2
+    return _included(up, np.broadcast_to(np.eye(up.shape[-1])[1] * -1.0, up.shape))
+
+
+def _heights(sequence: PoseSequence) -> dict[str, np.ndarray]:
+    points = _points(sequence, "2d")  # (T, V, 2)
+    up = -points[..., 1] / torso_length(sequence)[:, None]  # (T, V) torso lengths
+    ankles = up[:, _LAYOUT.indices(("left_ankle", "right_ankle"))]
+    lowest = ankles if np.isfinite(ankles).any() else up
+    lowest = lowest[np.isfinite(lowest).any(axis=1)]
+    ground = np.quantile(np.nanmin(lowest, axis=1), 0.05) if len(lowest) else 0.0
+    return {name: up[:, _LAYOUT.index(name.removesuffix("_height"))] - ground for name in HEIGHTS}

@@ -1,0 +1,161 @@
+"""Cycles of a one-dimensional signal: rest -> peak -> rest, found by turning points with hysteresis.
+
+A turning point is one only when the signal comes back from it by a threshold; a first pass with a small threshold
+learns how far this signal usually swings, a second pass counts with a threshold in proportion to that.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+RATE = 30.0  # samples a second of the uniform grid that signals are cleaned on
+
+_FULL = 0.6  # of the usual excursion: less is a partial repetition
+_RETURN = 0.45  # of the usual excursion: the signal must come back this far between two repetitions
+_PARTIAL = 0.25  # of the usual excursion: less is no repetition at all
+_REST = 0.05  # of a repetition's excursion: below this it has not begun or is over
+_EDGE = 0.1  # of the usual excursion: how much of a repetition's far side must be seen for its peak to be a peak
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """``start``, ``peak`` and ``end`` in seconds; ``excursion`` from rest to peak in the signal's unit."""
+
+    start: float
+    peak: float
+    end: float
+    excursion: float
+    partial: bool
+
+
+def resample(times: np.ndarray, values: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """Values (T,) with NaN holes, put on ``grid`` by linear interpolation; needs at least one number."""
+    known = np.isfinite(values)
+    return np.interp(grid, times[known], values[known])
+
+
+def low_pass(values: np.ndarray, period: float, rate: float = RATE) -> np.ndarray:
+    """Zero-phase Gaussian low-pass along axis 0 that keeps three quarters of a sine of that ``period`` (s)."""
+    return gaussian_filter1d(values, 0.12 * period * rate, axis=0, mode="nearest")
+
+
+def turning_points(values: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of alternating lows and highs, and bool: which are highs.
+
+    Neighbouring turning points differ by at least ``threshold`` but perhaps for the first and last, which are the
+    extremes towards the ends of the signal. Nothing is returned for a signal that never moves that far.
+    """
+    slope = np.sign(np.diff(values))
+    bends = np.flatnonzero(slope[1:] * slope[:-1] <= 0) + 1
+    points: list[int] = []
+    rising = 0  # 1: looking for a high, -1: for a low, 0: not known yet
+    low = high = 0
+    for i in (*bends.tolist(), len(values) - 1):
+        if values[i] > values[high]:
+            high = i
+        if values[i] < values[low]:
+            low = i
+        if rising >= 0 and values[i] <= values[high] - threshold:
+            # At the very first turn what lies before the high is the lowest point on the way there.
+            points += [_extreme(values, 0, high, -1)] * (rising == 0 and high > 0) + [high]
+            rising, low, high = -1, i, i
+        elif rising <= 0 and values[i] >= values[low] + threshold:
+            points += [_extreme(values, 0, low, 1)] * (rising == 0 and low > 0) + [low]
+            rising, low, high = 1, i, i
+    if rising:
+        points.append(high if rising > 0 else low)
+    index = np.array(points, int)
+    if not len(index):
+        return index, np.zeros(0, bool)
+    first_is_high = values[index[0]] > values[index[1]]
+    return index, (np.arange(len(index)) % 2 == 0) == first_is_high
+
+
+def _extreme(values: np.ndarray, start: int, stop: int, sign: int) -> int:
+    """Index of the highest (sign 1) or lowest (sign -1) value in [start, stop]."""
+    return start + int((sign * values[start : stop + 1]).argmax())
+
+
+def usual_swing(values: np.ndarray, threshold: float) -> float:
+    """How far the signal usually goes from one turning point to the next; 0 when it never goes ``threshold`` far.
+
+    The median of the swings that are at least half as large as the large ones, so neither fidgeting between the
+    repetitions nor one stray movement counts for much.
+    """
+    index, _ = turning_points(values, threshold)
+    swings = np.abs(np.diff(values[index]))
+    if not len(swings):
+        return 0.0
+    return float(np.median(swings[swings >= 0.5 * np.quantile(swings, 0.9)]))
+
+
+def find_cycles(
+    times: np.ndarray, values: np.ndarray, *, threshold: float, min_period: float, max_period: float
+) -> list[Cycle]:
+    """Repetitions in a clean signal (T,) that is low at rest and high at the turning point.
+
+    ``threshold``: the least excursion that can be one. Peaks nearer than 0.7 ``min_period`` seconds are one; a cycle
+    longer than twice ``max_period`` is none. At the ends of the signal, a repetition that is cut counts when its peak
+    is seen to be one.
+    """
+    usual = usual_swing(values, threshold)
+    if usual <= 0:
+        return []
+    index, is_high = turning_points(values, max(threshold, _RETURN * usual))
+    peaks = [i for i in index[is_high].tolist() if _is_peak(values, i, _EDGE * usual)]
+    peaks = _thinned(times, values, peaks, 0.7 * min_period)
+    peaks = sorted({*peaks, *_partial_peaks(values, peaks, threshold, usual)})
+    cycles = []
+    for i, peak in enumerate(peaks):
+        before = peaks[i - 1] if i else 0
+        after = peaks[i + 1] if i + 1 < len(peaks) else len(values) - 1
+        cycle = _cycle(times, values, (before, peak, after), usual)
+        if cycle.end - cycle.start <= 2 * max_period and cycle.excursion >= threshold:
+            cycles.append(cycle)
+    return cycles
+
+
+def _is_peak(values: np.ndarray, peak: int, margin: float) -> bool:
+    """Whether the signal is seen to be lower on both sides of a high (at the ends it may just be cut off there)."""
+    return values[: peak + 1].min() <= values[peak] - margin and values[peak:].min() <= values[peak] - margin
+
+
+def _thinned(times: np.ndarray, values: np.ndarray, peaks: list[int], distance: float) -> list[int]:
+    """Peaks without those that follow nearer than ``distance`` seconds on a higher one."""
+    kept: list[int] = []
+    for peak in peaks:
+        if kept and times[peak] - times[kept[-1]] < distance:
+            if values[peak] > values[kept[-1]]:
+                kept[-1] = peak
+        else:
+            kept.append(peak)
+    return kept
+
+
+def _partial_peaks(values: np.ndarray, peaks: list[int], threshold: float, usual: float) -> list[int]:
+    """Small highs between the full repetitions: those that stay well below them and are no part of one."""
+    index, is_high = turning_points(values, max(threshold, _PARTIAL * usual))
+    found = []
+    for i in np.flatnonzero(is_high):
+        at = int(index[i])
+        if at in peaks or i == 0 or i == len(index) - 1:
+            continue
+        before = max((peak for peak in peaks if peak < at), default=0)
+        after = min((peak for peak in peaks if peak > at), default=len(values) - 1)
+        rest = min(values[before : at + 1].min(), values[at : after + 1].min())
+        if values[at] - rest < _FULL * usual:
+            found.append(at)
+    return found
+
+
+def _cycle(times: np.ndarray, values: np.ndarray, around: tuple[int, int, int], usual: float) -> Cycle:
+    """The repetition around the middle one of three peaks (or ends of the signal)."""
+    before, peak, after = around
+    left, right = _extreme(values, before, peak, -1), _extreme(values, peak, after, -1)
+    rises = np.array([values[peak] - values[left], values[peak] - values[right]])
+    # A side that the end of the signal cuts off says little about how far this repetition went.
+    excursion = float(rises.mean() if rises.min() >= 0.5 * rises.max() else rises.max())
+    start = left + int(np.flatnonzero(values[left : peak + 1] <= values[left] + _REST * rises[0])[-1])
+    end = peak + int(np.flatnonzero(values[peak : right + 1] <= values[right] + _REST * rises[1])[0])
+    return Cycle(float(times[start]), float(times[peak]), float(times[end]), excursion, excursion < _FULL * usual)

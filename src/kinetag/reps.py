@@ -1,0 +1,287 @@
+"""Repetitions of an exercise in a stretch of one person's poses: how many, when, how far, and which only half-way.
+
+The library names the signal that counts (a joint angle or a height) with typical values at rest and at the turning
+point. That signal exists several times: left and right, from the picture and in depth. Each is turned into progress
+(0 at rest, 1 at the turning point), cleaned, and judged by how much of it was seen, how far it goes and how cleanly it
+swings; the best one counts. Where the signal cannot be used (joints out of sight, or the movement goes along the line
+of sight), the strongest periodic component of all joints stands in for it.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kinetag.angles import Space, joint_angles, signal_confidence, signals, world_is_sane
+from kinetag.body import torso_length
+from kinetag.cycles import RATE, Cycle, find_cycles, low_pass, resample, turning_points, usual_swing
+from kinetag.sequence import PoseSequence
+from kinetag.timeline import Repetition
+
+if TYPE_CHECKING:
+    from kinetag.exercises.library import Counting, Exercise
+
+_MARGIN = 1.0  # seconds looked at before and after the segment, so that repetitions at its edges are whole
+_LEAST = 0.25  # of the norm's excursion: less movement than this is no repetition
+_PARTIAL = 0.35  # of the norm's excursion: less is partial even if the whole set is like that
+_NOISE = 4.0  # times the noise that remains after cleaning: less movement than this is none
+_COVERAGE = 0.5  # share of the poses in which a signal must be seen
+_SURE = 0.3  # mean confidence below which a signal is guessed rather than seen
+_IDLE = 0.5  # of the busier side's excursion: a side that moves less is idle
+_PERIODIC = 0.5  # autocorrelation from which on a movement is periodic
+_MOVES = 15.0  # degrees: joint angles that change less in a repetition are not reported, but for the counting joint
+
+_REPORTED = tuple(f"{s}_{joint}" for joint in ("elbow", "shoulder", "hip", "knee") for s in ("left", "right"))
+
+
+@dataclass(frozen=True)
+class _Track:
+    """One cleaned version of the counting signal: ``progress`` (G,) on the grid, 0 at rest and 1 at the peak."""
+
+    progress: np.ndarray
+    coverage: float  # share of poses that show it
+    confidence: float  # mean, where seen
+    threshold: float  # least excursion that is a movement and not noise
+    swing: float  # usual excursion
+    quality: float
+
+
+def count_repetitions(sequence: PoseSequence, exercise: "Exercise", start: float, end: float) -> list[Repetition]:
+    """Repetitions of ``exercise`` whose turning point lies in [start, end] seconds, in order of time.
+
+    ``sequence`` should be smoothed. With sides 'both' left and right are one movement; with 'either' or 'alternate'
+    each side's repetitions count, and both sides at once count once. A repetition is partial when it reaches less than
+    60 % of this set's usual excursion, or 35 % of the library's. Nothing is returned for an exercise that is not
+    counted, nor where nothing moves.
+    """
+    counting = exercise.counting
+    if counting is None:
+        return []
+    cut = sequence.between(start - _MARGIN, end + _MARGIN)
+    if cut.duration < 0.5 * counting.min_period or len(cut) < 4:
+        return []
+    grid = np.arange(cut.times[0], cut.times[-1] + 1e-9, 1 / RATE)
+    groups = _groups(cut, counting, grid)
+    best = max(groups, key=_group_quality, default=[])
+    usable = [track for track in best if track.coverage >= _COVERAGE and track.swing > 0]
+    if usable:
+        cycles = _count(usable, grid, counting)
+    elif _is_hidden(groups) or not world_is_sane(cut):
+        cycles = _periodic_cycles(cut, grid, counting)
+    else:
+        cycles = []
+    inside = [cycle for cycle in cycles if start <= cycle.peak <= end]
+    return _repetitions(sequence, counting, inside, start, end)
+
+
+def motion_amplitude(sequence: PoseSequence, exercise: "Exercise", start: float, end: float) -> float:
+    """Usual excursion of the counting signal in [start, end], as a share of what the library calls typical.
+
+    About 1 for the exercise done as usual, 0 where nothing moves: then a label of a moving exercise is doubtful. NaN
+    for an exercise that is not counted or whose signal was not seen.
+    """
+    counting = exercise.counting
+    cut = sequence.between(start, end)
+    if counting is None or len(cut) < 4:
+        return float("nan")
+    grid = np.arange(cut.times[0], cut.times[-1] + 1e-9, 1 / RATE)
+    tracks = max(_groups(cut, counting, grid), key=_group_quality, default=[])
+    seen = [track.swing for track in tracks if track.coverage >= _COVERAGE]
+    return max(seen, default=float("nan"))
+
+
+def _groups(cut: PoseSequence, counting: "Counting", grid: np.ndarray) -> list[list[_Track]]:
+    """The ways to look at the counting signal. Tracks of one group are counted side by side."""
+    spaces: list[Space] = ["3d", "2d"] if world_is_sane(cut) else ["2d"]
+    confidences = signal_confidence(cut)
+    groups = []
+    for space in spaces:
+        values = signals(cut, space)
+        names = [f"{side}_{counting.signal}" for side in ("left", "right")]
+        names = names if names[0] in values else [counting.signal]
+        tracks = [
+            _track(cut.times, _progress(values[name], counting), confidences[name], grid, counting) for name in names
+        ]
+        tracks = [track for track in tracks if track is not None]
+        if counting.sides == "both":
+            groups += [[track] for track in tracks]
+            fused = _fused(cut, values, confidences, names, grid, counting)
+            groups += [[fused]] if fused is not None and len(tracks) == 2 else []
+        elif tracks:
+            groups.append(tracks)
+    return groups
+
+
+def _progress(values: np.ndarray, counting: "Counting") -> np.ndarray:
+    """0 at the library's rest, 1 at its peak; beyond both it goes on, but wild outliers are cut."""
+    return np.clip((values - counting.rest) / (counting.peak - counting.rest), -3, 4)
+
+
+def _track(
+    times: np.ndarray, progress: np.ndarray, confidence: np.ndarray, grid: np.ndarray, counting: "Counting"
+) -> _Track | None:
+    """Clean one version of the signal and judge it; None if it was hardly ever seen."""
+    known = np.isfinite(progress)
+    if known.sum() < 4:
+        return None
+    clean = low_pass(resample(times, progress, grid), counting.min_period)
+    residual = progress[known] - np.interp(times[known], grid, clean)
+    # Robust standard deviation, times what the low-pass lets through of white noise.
+    noise = 1.4826 * float(np.median(np.abs(residual)))
+    noise *= np.sqrt(float(np.median(np.diff(times))) / (2 * np.sqrt(np.pi) * 0.12 * counting.min_period))
+    threshold = max(_LEAST, _NOISE * noise)
+    swing = usual_swing(clean, threshold)
+    coverage, sure = float(known.mean()), float(confidence[known].mean())
+    quality = coverage * (0.3 + 0.7 * sure) * min(swing, 1.0) * _cleanness(clean, threshold)
+    return _Track(clean, coverage, sure, threshold, swing, quality)
+
+
+def _cleanness(clean: np.ndarray, threshold: float) -> float:
+    """Share of the signal's way that goes into real swings rather than wiggles, in [0, 1]."""
+    index, _ = turning_points(clean, threshold)
+    way = np.abs(np.diff(clean)).sum()
+    return float(np.abs(np.diff(clean[index])).sum() / way) if way > 0 and len(index) else 0.0
+
+
+def _fused(
+    cut: PoseSequence,
+    values: dict[str, np.ndarray],
+    confidences: dict[str, np.ndarray],
+    names: list[str],
+    grid: np.ndarray,
+    counting: "Counting",
+) -> _Track | None:
+    """The mean of left and right by confidence; a side that is missing for a while is replaced by the other."""
+    both = np.stack([_progress(values[name], counting) for name in names])  # (2, T)
+    sure = np.stack([confidences[name] for name in names])
+    weight = np.where(np.isfinite(both), np.mean(sure, axis=1, keepdims=True) ** 2 + 1e-6, 0.0)
+    total = weight.sum(axis=0)
+    mean = (np.nan_to_num(both) * weight).sum(axis=0) / np.where(total > 0, total, np.nan)
+    return _track(cut.times, mean, sure.max(axis=0), grid, counting)
+
+
+def _group_quality(tracks: list[_Track]) -> float:
+    return max((track.quality for track in tracks), default=0.0)
+
+
+def _is_hidden(groups: list[list[_Track]]) -> bool:
+    """Whether the counting signal was never really seen, in any version."""
+    return not any(t.coverage >= _COVERAGE and t.confidence >= _SURE for tracks in groups for t in tracks)
+
+
+def _count(tracks: list[_Track], grid: np.ndarray, counting: "Counting") -> list[Cycle]:
+    """Cycles of every busy side, those at the same time taken as one."""
+    busiest = max(track.swing for track in tracks)
+    cycles = [
+        cycle
+        for track in tracks
+        if track.swing >= _IDLE * busiest
+        for cycle in find_cycles(
+            grid,
+            track.progress,
+            threshold=track.threshold,
+            min_period=counting.min_period,
+            max_period=counting.max_period,
+        )
+    ]
+    return _merged(cycles)
+
+
+def _merged(cycles: list[Cycle]) -> list[Cycle]:
+    """Of cycles whose peaks lie inside each other's middle, the larger: both sides did it at once."""
+    kept: list[Cycle] = []
+    for cycle in sorted(cycles, key=lambda cycle: -cycle.excursion):
+        if not any(abs(cycle.peak - other.peak) < 0.3 * _shorter(cycle, other) for other in kept):
+            kept.append(cycle)
+    return sorted(kept, key=lambda cycle: cycle.peak)
+
+
+def _shorter(a: Cycle, b: Cycle) -> float:
+    return min(a.end - a.start, b.end - b.start)
+
+
+def _periodic_cycles(cut: PoseSequence, grid: np.ndarray, counting: "Counting") -> list[Cycle]:
+    """Cycles of the strongest periodic component of all joints: principal components, judged by autocorrelation."""
+    movement = _movement(cut, grid, counting)  # (G, D) torso lengths
+    if not movement.shape[1]:
+        return []
+    left, strength, _ = np.linalg.svd(movement, full_matrices=False)
+    components = (left * strength)[:, :3].T / np.sqrt(movement.shape[1])  # (<= 3, G) torso lengths
+    judged = [(_periodicity(c, counting) * float(c.std()), c) for c in components if c.std() > 0.02]
+    judged = [(score, c) for score, c in judged if score > _PERIODIC * c.std()]
+    if not judged:
+        return []
+    component = max(judged, key=lambda item: item[0])[1]
+    # Most exercises dwell at rest and pass quickly through the turning point: the longer tail is the peak.
+    skew = float(((component - np.median(component)) ** 3).mean())
+    component = component * (1 if skew >= 0 else -1)
+    swing = usual_swing(component, float(component.std()))
+    if swing <= 0:
+        return []
+    return find_cycles(
+        grid, component / swing, threshold=0.4, min_period=counting.min_period, max_period=counting.max_period
+    )
+
+
+def _movement(cut: PoseSequence, grid: np.ndarray, counting: "Counting") -> np.ndarray:
+    """All joints that are mostly seen, (G, 2 x joints) in torso lengths, without slow drift."""
+    points = np.where((cut.confidence > 0.05)[..., None], cut.keypoints, np.nan) / torso_length(cut)[:, None, None]
+    columns = points.reshape(len(cut), -1).T
+    columns = [column for column in columns if np.isfinite(column).mean() >= 0.7]
+    if not columns:
+        return np.zeros((len(grid), 0))
+    clean = low_pass(np.stack([resample(cut.times, c, grid) for c in columns], axis=1), counting.min_period)
+    return clean - low_pass(clean, 2 * counting.max_period)
+
+
+def _periodicity(values: np.ndarray, counting: "Counting") -> float:
+    """Highest autocorrelation at a lag that is a possible period, after the first time it falls below half."""
+    values = values - values.mean()
+    count = len(values)
+    spectrum = np.abs(np.fft.rfft(values, 2 * count)) ** 2
+    correlation = np.fft.irfft(spectrum)[:count] / (values @ values + 1e-12)
+    correlation *= count / np.arange(count, 0, -1)  # as many products as there are
+    falls = np.flatnonzero(correlation < 0.5)
+    low = max(int(counting.min_period * RATE), int(falls[0]) if len(falls) else count)
+    high = min(int(counting.max_period * RATE), count // 2) + 1
+    return float(correlation[low:high].max()) if low < high else 0.0
+
+
+def _repetitions(
+    sequence: PoseSequence, counting: "Counting", cycles: list[Cycle], start: float, end: float
+) -> list[Repetition]:
+    """Cycles as repetitions, with each one's range of motion."""
+    if not cycles:
+        return []
+    angles = joint_angles(sequence.between(start - _MARGIN, end + _MARGIN))
+    times = sequence.between(start - _MARGIN, end + _MARGIN).times
+    ranges = [_ranges(angles, (times >= cycle.start) & (times <= cycle.end)) for cycle in cycles]
+    names = [name for name in (*_REPORTED, "trunk") if _is_main(name, counting, ranges)]
+    return [
+        Repetition(
+            start=max(cycle.start, start),
+            time=cycle.peak,
+            end=min(cycle.end, end),
+            partial=cycle.partial or cycle.excursion < _PARTIAL,
+            range_of_motion={name: span[name] for name in names if name in span},
+        )
+        for cycle, span in zip(cycles, ranges, strict=True)
+    ]
+
+
+def _ranges(angles: dict[str, np.ndarray], inside: np.ndarray) -> dict[str, tuple[float, float]]:
+    """Smallest and largest value of each angle where ``inside``; angles not seen there are left out."""
+    spans = {}
+    for name, values in angles.items():
+        seen = values[inside & np.isfinite(values)]
+        if len(seen):
+            spans[name] = (float(seen.min()), float(seen.max()))
+    return spans
+
+
+def _is_main(name: str, counting: "Counting", ranges: list[dict[str, tuple[float, float]]]) -> bool:
+    """Whether an angle is worth reporting: the counting joint's, and those that usually move."""
+    if name.removeprefix("left_").removeprefix("right_") == counting.signal:
+        return True
+    spans = [span[name][1] - span[name][0] for span in ranges if name in span]
+    return bool(spans) and float(np.median(spans)) >= _MOVES

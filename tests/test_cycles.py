@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kinetag.cycles import RATE, find_cycles, low_pass, turning_points, usual_swing
+
+
+def grid(seconds: float) -> np.ndarray:
+    return np.arange(0, seconds, 1 / RATE)
+
+
+def wave(times: np.ndarray, count: int, start: float, period: float, depth: float = 1.0) -> np.ndarray:
+    """``count`` humps from 0 to ``depth`` and back, one every ``period`` seconds."""
+    phase = (times - start) / period
+    return np.where((phase >= 0) & (phase < count), depth * (1 - np.cos(2 * np.pi * phase)) / 2, 0)
+
+
+def find(values: np.ndarray, times: np.ndarray, threshold=0.2, min_period=0.8, max_period=6.0):
+    return find_cycles(times, values, threshold=threshold, min_period=min_period, max_period=max_period)
+
+
+def test_turning_points_of_a_made_up_line() -> None:
+    values = np.array([0.0, 0.1, 0, 3, 2.9, 3.1, 1, 1.2, 1.1, 2.5, 0])
+    index, is_high = turning_points(values, 1.0)
+    assert index.tolist() == [0, 5, 6, 9, 10]
+    assert is_high.tolist() == [False, True, False, True, False]
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), threshold=st.floats(0.1, 4))
+def test_turning_points_alternate_and_are_far_apart(seed: int, threshold: float) -> None:
+    values = np.cumsum(np.random.default_rng(seed).normal(size=80))
+    index, is_high = turning_points(values, threshold)
+    assert (np.diff(index) > 0).all()
+    assert (is_high[1:] != is_high[:-1]).all()
+    steps = np.diff(values[index])
+    assert ((steps > 0) == is_high[1:]).all()
+    if len(steps) > 2:
+        assert (np.abs(steps[1:-1]) >= threshold - 1e-9).all()
+    if not len(index):  # then indeed it never moves that far
+        assert max((values - np.minimum.accumulate(values)).max(), 0) < threshold
+        assert max((np.maximum.accumulate(values) - values).max(), 0) < threshold
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 12])
+def test_counts_waves_with_their_times(count: int) -> None:
+    times = grid(4 + 2 * count)
+    cycles = find(wave(times, count, 2.0, 2.0), times)
+    np.testing.assert_allclose([c.peak for c in cycles], 3 + 2 * np.arange(count), atol=0.05)
+    assert not any(c.partial for c in cycles)
+    assert all(c.start == pytest.approx(c.peak - 0.86, abs=0.1) for c in cycles)  # 5 % of the way up
+    assert all(c.end == pytest.approx(c.peak + 0.86, abs=0.1) for c in cycles)
+
+
+def test_partial_ones_are_flagged_and_fidgeting_is_not_even_that() -> None:
+    times = grid(20)
+    values = wave(times, 4, 0, 2.5) + wave(times, 1, 10, 2.5, 0.45) + wave(times, 2, 12.5, 2.5)
+    values += wave(times, 1, 18, 1.5, 0.15)
+    assert [c.partial for c in find(values, times, threshold=0.1)] == [False] * 4 + [True] + [False] * 2
+
+
+def test_a_bounce_at_the_turning_point_is_one_repetition() -> None:
+    times = grid(12)
+    values = wave(times, 3, 0, 4.0)
+    values -= 0.3 * np.exp(-(((times % 4) - 2) ** 2) / 0.02)  # a dip in the middle of each hump
+    cycles = find(values, times, threshold=0.1)
+    assert len(cycles) == 3
+    assert not any(c.partial for c in cycles)
+
+
+def test_a_cut_repetition_counts_when_its_peak_is_seen() -> None:
+    times = grid(8.1)
+    values = wave(times, 6, -0.7, 2.0)  # the first peak lies at 0.3 s
+    assert len(find(values, times)) == 4
+    values = wave(times, 6, -1.2, 2.0)  # the first peak lies before the start
+    assert len(find(values, times)) == 4  # 1.8 3.8 5.8 7.8
+    assert find(values, times)[-1].end == pytest.approx(times[-1])
+
+
+def test_drift_changes_nothing() -> None:
+    times = grid(30)
+    values = wave(times, 10, 2, 2.5) + 0.05 * times
+    assert len(find(values, times)) == 10
+
+
+def test_a_stray_large_movement_does_not_hide_the_rest() -> None:
+    times = grid(30)
+    values = wave(times, 8, 6, 2.5) + wave(times, 1, 1, 4.0, 3.0)
+    assert sum(not c.partial for c in find(values, times)) == 9
+
+
+def test_too_quick_and_too_slow_are_none() -> None:
+    times = grid(20)
+    assert len(find(wave(times, 30, 1, 0.5), times, min_period=2.0)) < 12
+    assert find(wave(times, 1, 1, 18), times, max_period=4.0) == []
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 10_000), count=st.integers(1, 9), period=st.floats(1.0, 4.0), noise=st.floats(0, 0.08))
+def test_noise_does_not_change_the_count(seed: int, count: int, period: float, noise: float) -> None:
+    times = grid(count * period + 3)
+    values = wave(times, count, 1.5, period) + noise * np.random.default_rng(seed).normal(size=len(times))
+    cycles = find(low_pass(values, 1.0), times, min_period=1.0)
+    assert sum(not c.partial for c in cycles) == count
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 10_000), seconds=st.floats(1, 60))
+def test_noise_alone_is_nothing(seed: int, seconds: float) -> None:
+    times = grid(seconds)
+    values = low_pass(0.1 * np.random.default_rng(seed).normal(size=len(times)), 1.0)
+    assert find(values, times) == []
+    assert usual_swing(values, 0.2) == 0

@@ -1,0 +1,165 @@
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_poses import bend_elbow, body, seen, squat
+
+from kinetag.reps import count_repetitions, motion_amplitude
+from kinetag.sequence import PoseSequence
+from kinetag.smoothing import smooth
+
+
+@dataclass
+class Counting:
+    """What the exercise library says about counting."""
+
+    signal: str
+    rest: float
+    peak: float
+    sides: str = "both"
+    min_period: float = 0.8
+    max_period: float = 6.0
+
+
+@dataclass
+class Exercise:
+    counting: Counting | None
+
+
+SQUAT = Exercise(Counting("knee", 170, 80))
+SQUAT_BY_HEIGHT = Exercise(Counting("hip_height", 0, -0.8))
+CURL = Exercise(Counting("elbow", 165, 50, "either"))
+ALTERNATE_CURL = Exercise(Counting("elbow", 165, 50, "alternate"))
+
+
+def humps(times: np.ndarray, count: int, *, start=1.0, period=2.0, depth=100.0) -> np.ndarray:
+    phase = (times - start) / period
+    return np.where((phase >= 0) & (phase < count), depth * (1 - np.cos(2 * np.pi * phase)) / 2, 0)
+
+
+def squats(count: int, *, rate=15.0, period=2.0, depth=100.0, tail=1.0, **view) -> PoseSequence:
+    times = np.arange(0, 1 + count * period + tail, 1 / rate)
+    joints = body(len(times))
+    squat(joints, humps(times, count, period=period, depth=depth))
+    return smooth(seen(joints, times, **view))
+
+
+def curls(left: np.ndarray, right: np.ndarray, times: np.ndarray, **view) -> PoseSequence:
+    joints = body(len(times))
+    bend_elbow(joints, "left", left)
+    bend_elbow(joints, "right", right)
+    return smooth(seen(joints, times, **view))
+
+
+def count(sequence: PoseSequence, exercise=SQUAT) -> int:
+    found = count_repetitions(sequence, exercise, sequence.times[0], sequence.times[-1])  # type: ignore[arg-type]
+    return sum(not repetition.partial for repetition in found)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 7])
+@pytest.mark.parametrize("exercise", [SQUAT, SQUAT_BY_HEIGHT], ids=["angle", "height"])
+@pytest.mark.parametrize("view", [{"azimuth": 0}, {"azimuth": 90}, {"azimuth": 60, "world": False}])
+def test_squats(number: int, exercise: Exercise, view: dict) -> None:
+    if number:
+        assert count(squats(number, noise=0.02, **view), exercise) == number
+    else:
+        assert count(squats(0, noise=0.03, tail=10, **view), exercise) == 0
+
+
+def test_times_and_range_of_motion() -> None:
+    sequence = squats(4, azimuth=45)
+    found = count_repetitions(sequence, SQUAT, 0, 10)  # type: ignore[arg-type]
+    np.testing.assert_allclose([r.time for r in found], [2, 4, 6, 8], atol=0.07)
+    for repetition in found:
+        assert repetition.start < repetition.time < repetition.end
+        low, high = repetition.range_of_motion["left_knee"]
+        assert low == pytest.approx(80, abs=6)
+        assert high == pytest.approx(178, abs=6)
+        assert "left_elbow" not in repetition.range_of_motion  # it does not move
+    assert all(a.end <= b.start + 1e-9 for a, b in itertools.pairwise(found))
+
+
+def test_only_peaks_within_the_segment_count() -> None:
+    sequence = squats(6)
+    found = count_repetitions(sequence, SQUAT, 3.5, 8.5)  # type: ignore[arg-type]
+    np.testing.assert_allclose([r.time for r in found], [4, 6, 8], atol=0.1)
+    assert all(3.5 <= r.start < r.end <= 8.5 for r in found)
+
+
+def test_partial_repetitions_are_listed_not_counted() -> None:
+    times = np.arange(0, 16, 1 / 15)
+    joints = body(len(times))
+    depth = humps(times, 3) + humps(times, 1, start=8, depth=45) + humps(times, 2, start=11)
+    squat(joints, depth)
+    found = count_repetitions(seen(joints, times), SQUAT, 0, 16)  # type: ignore[arg-type]
+    assert [r.partial for r in found] == [False, False, False, True, False, False]
+
+
+def test_a_set_of_shallow_dips_is_partial() -> None:
+    assert count(squats(5, depth=28)) == 0
+
+
+@pytest.mark.parametrize("exercise", [CURL, ALTERNATE_CURL], ids=["either", "alternate"])
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_arms_in_turn_at_once_or_one_only(exercise: Exercise, noise: float) -> None:
+    times = np.arange(0, 14, 1 / 15)
+    nothing = np.zeros(len(times))
+    first, second = humps(times, 3, period=4), humps(times, 3, start=3, period=4)
+    turns = [np.where((times - 1) % 4 < 2, humps(times, 6), 0), np.where((times - 1) % 4 >= 2, humps(times, 6), 0)]
+    assert count(curls(*turns, times, noise=noise), exercise) == 6
+    assert count(curls(first, second, times, noise=noise), exercise) == 6
+    assert count(curls(first, first, times, noise=noise), exercise) == 3
+    assert count(curls(nothing, first, times, noise=noise), exercise) == 3
+
+
+def test_a_hidden_side_is_made_up_for() -> None:
+    sequence = squats(5, azimuth=80)
+    for joint in ("left_hip", "left_knee", "left_ankle"):
+        index = sequence.skeleton.index(joint)
+        sequence.keypoints[:, index], sequence.confidence[:, index] = np.nan, 0
+    assert count(sequence) == 5
+
+
+def test_unseen_counting_joints_fall_back_on_the_rhythm_of_the_rest() -> None:
+    sequence = squats(6, azimuth=20, noise=0.01)
+    for joint in ("left_knee", "left_ankle", "right_knee", "right_ankle"):
+        index = sequence.skeleton.index(joint)
+        sequence.keypoints[:, index], sequence.confidence[:, index] = np.nan, 0
+    assert count(sequence) == 6
+    still = squats(0, tail=12, noise=0.03)
+    still.confidence[:, still.skeleton.indices(("left_knee", "right_knee"))] = 0
+    assert count(still) == 0
+
+
+@settings(max_examples=15, deadline=None)
+@given(number=st.integers(1, 6), scale=st.floats(0.6, 2.0), rate=st.sampled_from([10.0, 12.5, 25.0, 30.0]))
+def test_neither_tempo_nor_frame_rate_matter(number: int, scale: float, rate: float) -> None:
+    assert count(squats(number, period=2 * scale, rate=rate, noise=0.01)) == number
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000), azimuth=st.floats(0, 360), noise=st.floats(0, 0.05))
+def test_noise_alone_counts_nothing(seed: int, azimuth: float, noise: float) -> None:
+    times = np.arange(0, 20, 1 / 15)
+    sequence = smooth(seen(body(len(times)), times, azimuth=azimuth, noise=noise, seed=seed))
+    for exercise in (SQUAT, SQUAT_BY_HEIGHT, CURL):
+        assert count(sequence, exercise) == 0
+
+
+def test_motion_amplitude() -> None:
+    assert motion_amplitude(squats(4), SQUAT, 0, 9) == pytest.approx(100 / 90, abs=0.1)  # type: ignore[arg-type]
+    assert motion_amplitude(squats(0, tail=9), SQUAT, 0, 9) == 0  # type: ignore[arg-type]
+    assert np.isnan(motion_amplitude(squats(2), Exercise(None), 0, 5))  # type: ignore[arg-type]
+    assert count_repetitions(squats(2), Exercise(None), 0, 5) == []  # type: ignore[arg-type]
+
+
+def test_empty_and_tiny_sequences() -> None:
+    sequence = squats(2)
+    assert count_repetitions(sequence, SQUAT, 50, 60) == []  # type: ignore[arg-type]
+    assert count_repetitions(sequence.between(0, 0.1), SQUAT, 0, 0.1) == []  # type: ignore[arg-type]
+    sequence.confidence[:] = 0
+    sequence.keypoints[:] = np.nan
+    assert count(sequence) == 0
