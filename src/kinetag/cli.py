@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 `doctor` found something broken, 2 bad input, 130 interrup
 
 import argparse
 import difflib
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a file name that is not valid UTF-8 must not break the output
+        if isinstance(stream, io.TextIOWrapper):  # a file name that is not valid UTF-8 must not break the output
             stream.reconfigure(errors="backslashreplace")
     if not argv:
         print(_WELCOME)

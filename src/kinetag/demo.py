@@ -146,7 +146,7 @@ def _time_inside(true: PersonTruth, times: np.ndarray, person: Person) -> float:
         return 0.0
     poses = person.poses
     seen = np.where((poses.confidence > 0.3)[..., None], poses.keypoints, np.nan)
-    known = np.isfinite(seen).all(axis=2).any(axis=1)
+    known = np.isfinite(seen[..., 0]).sum(axis=1) > 0  # (T,)
     middle = np.nanmedian(seen[known], axis=1)  # (N, 2)
     index = np.searchsorted(times, poses.times[known]).clip(0, len(times) - 1)
     boxes = true.boxes[index]

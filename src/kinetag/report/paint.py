@@ -86,7 +86,7 @@ class Painter:
         for width, ink in ((outer, _INK), (inner, color)):  # a dark rim keeps the colour legible on any background
             for a, b in limbs:
                 cv2.line(image, points[a].tolist(), points[b].tolist(), ink, width, cv2.LINE_AA, _SUBPIXEL)
-        for radius, ink in ((self.line * 1.25, _INK), (self.line * 0.85, color)):
+        for radius, ink in ((max(2.6, self.line * 1.25), _INK), (max(1.7, self.line * 0.85), color)):
             for joint in joints:
                 size = round(radius * (1 << _SUBPIXEL))
                 cv2.circle(image, points[joint].tolist(), size, ink, -1, cv2.LINE_AA, _SUBPIXEL)
