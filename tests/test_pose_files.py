@@ -315,13 +315,16 @@ def test_bad_cell_is_named(tmp_path):
         read_pose_file(tmp_path / "p.csv")
 
 
+_KEYS = ["people", "image_id", "keypoints", "annotations", "batches", "objects", "frames", "landmarks"]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=3),
         lambda inner: st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from("people image_id keypoints annotations batches objects frames landmarks".split()),
+            st.sampled_from(_KEYS),
             inner,
             max_size=3,
         ),
