@@ -113,6 +113,9 @@ def live(args: argparse.Namespace) -> int:
         max_people=args.max_people,
         window=args.window,
     )
+    if sys.stdout.isatty():
+        args.format = "table"
+        _print_timeline(timeline, args)
     if args.out is not None:
         args.start = args.end = None
         _write(timeline, None, args)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kinetag.errors import KinetagError
 
-_ID = "https://kinetag.dev/timeline.schema.json"
+_ID = "urn:kinetag:timeline:1"
 
 
 class _Model(BaseModel):
