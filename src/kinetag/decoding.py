@@ -19,6 +19,7 @@ MAX_PIXELS = 8192 * 8192  # twice 8K; what lies beyond is a decompression bomb, 
 MAX_FAULTS = 100  # consecutive damaged packets after which the rest is given up
 _MAX_GAP = 3600.0  # seconds; a longer step from one frame to the next is a broken timestamp
 _MAX_STEP_BACK = 1.0  # seconds; a longer step back is a restarted clock, a shorter one a repeated or late frame
+_SAME = 1e-6  # seconds; two times closer than this are one
 _MAX_REPEATS = 5  # consecutive frames without a new timestamp; from then on timestamps are made up
 
 
@@ -46,12 +47,12 @@ class Clock:
             self._offset = raw if self.last == -math.inf else raw - self.last - self.interval
         time = raw - self._offset
         step = time - self.last
-        self._repeats = self._repeats + 1 if step <= 0 else 0
+        self._repeats = self._repeats + 1 if step < _SAME else 0
         if step < -_MAX_STEP_BACK or (self.last > -math.inf and step > _MAX_GAP) or self._repeats > _MAX_REPEATS:
             self.remade += 1
             time = self.last + self.interval
             self._offset = raw - time
-        elif step <= 0:
+        elif step < _SAME:
             self.left_out += 1
             return None
         self.last = time
