@@ -215,6 +215,18 @@ def test_ctrl_c_elsewhere_is_no_traceback(monkeypatch, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_ctrl_c_while_writing_says_what_is_complete(analysed, monkeypatch, tmp_path, capsys):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kinetag.report.html.report_html", stop)
+    assert cli.main(["analyze", str(tmp_path / "poses.csv"), "--out", str(tmp_path / "out")]) == 130
+    said = capsys.readouterr().err
+    assert "complete in" in said
+    assert "timeline.json" in said
+    assert "report.html" not in said
+
+
 def test_an_error_with_line_breaks_stays_one_line(monkeypatch, capsys):
     def fail(source, **options):
         raise KinetagError("cannot read 'a\nb.mp4'")

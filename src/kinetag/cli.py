@@ -53,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KinetagError as error:
         _complain(str(error))
         return 2
-    except KeyboardInterrupt:
-        _complain("interrupted; nothing was written")
+    except KeyboardInterrupt as stop:
+        _complain(str(stop) or "interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # `kinetag ... | head`: the reader has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -347,20 +347,24 @@ def _print_timeline(timeline: "Timeline", args: argparse.Namespace) -> None:
 
 
 def _write(timeline: "Timeline", source: str | int | None, args: argparse.Namespace) -> None:
-    from kinetag.report import write_outputs
+    from kinetag.report import OUTPUT_FILES, write_outputs
 
-    with _progress("Writing", args.quiet) as progress:
-        written = write_outputs(
-            timeline,
-            args.out,
-            source,
-            start=args.start,
-            end=args.end,
-            annotated=args.annotated,
-            report=args.report,
-            overwrite=args.overwrite,
-            progress=progress,
-        )
+    try:
+        with _progress("Writing", args.quiet) as progress:
+            written = write_outputs(
+                timeline,
+                args.out,
+                source,
+                start=args.start,
+                end=args.end,
+                annotated=args.annotated,
+                report=args.report,
+                overwrite=args.overwrite,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        kept = ", ".join(name for name in OUTPUT_FILES if (args.out / name).exists())
+        raise KeyboardInterrupt(f"interrupted; complete in '{args.out}': {kept or 'nothing'}") from None
     if not args.quiet:
         print(f"\nwritten to {args.out}{os.sep}: {', '.join(path.name for path in written)}", file=sys.stderr)
 
