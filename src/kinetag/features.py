@@ -109,7 +109,7 @@ def window_features(keypoints: np.ndarray, confidence: np.ndarray, rate: float =
     their own frame, so travelling does not shrink a person.
     """
     weight = confidence.astype(np.float32)[..., None]  # (N, T, V, 1)
-    seen = weight > 0
+    seen: np.ndarray = weight > 0
     points = np.where(seen, keypoints, 0).astype(np.float32)
     frame_weight = weight.sum(axis=2, keepdims=True)  # (N, T, 1, 1)
     centre = (points * weight).sum(axis=2, keepdims=True) / np.maximum(frame_weight, 1e-6)

@@ -86,7 +86,8 @@ def sample(bank: Bank, rng: np.random.Generator, size: int, *, weights: np.ndarr
 def _cut(joints: np.ndarray, pick: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A window (N, T, V, 3) on the classifier's time grid from a random moment of each picked motion."""
     last = joints.shape[1] - 1
-    step = BANK_RATE / RATE * rng.uniform(0.85, 1.15, (len(pick), 1))  # tempo varies a little more
+    # Tempo varies once more, mostly towards slower: people with weights take their time.
+    step = BANK_RATE / RATE * np.exp(rng.uniform(np.log(0.6), np.log(1.15), (len(pick), 1)))
     start = rng.uniform(0, 1, (len(pick), 1)) * (last - (WINDOW - 1) * step)
     at = start + np.arange(WINDOW) * step  # (N, T)
     left = np.minimum(at.astype(int), last - 1)

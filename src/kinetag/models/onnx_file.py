@@ -63,6 +63,7 @@ def export_onnx(model: Any, path: Path, card: ModelCard, *, tolerance: float = 1
     features = torch.randn(3, card.window, _joints(card), len(card.channels))
     mask = torch.ones(3, card.window, dtype=torch.bool)
     mask[1, 30:] = False
+    windows = torch.export.Dim("windows", min=1)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         draft = Path(folder) / path.name
         torch.onnx.export(
@@ -71,9 +72,10 @@ def export_onnx(model: Any, path: Path, card: ModelCard, *, tolerance: float = 1
             str(draft),
             input_names=["features", "mask"],
             output_names=["logits"],
-            dynamic_axes={"features": {0: "windows"}, "mask": {0: "windows"}, "logits": {0: "windows"}},
-            opset_version=17,
-            dynamo=False,
+            dynamic_shapes=({0: windows}, {0: windows}),
+            external_data=False,
+            dynamo=True,
+            verbose=False,
         )
         write_card(draft, card)
         with torch.no_grad():

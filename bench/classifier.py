@@ -1,0 +1,181 @@
+"""Accuracy of the classifier on poses of real people; nothing here is used for training.
+
+    python bench/classifier.py --data FOLDER              # development halves: look at these while working
+    python bench/classifier.py --data FOLDER --final      # also the halves that are quoted
+
+FOLDER holds gym_keypoints.npz (gym clips through BlazePose) and penn_action.npz (joints marked by hand). A clip's label
+is the class with the highest mean probability over its windows. `--temperature` and `--other-bias` try out another
+calibration; `--write` puts it into the model file.
+"""
+
+import argparse
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from clip_names import class_of
+from common import data_folder, save, show
+
+from kinetag.classifier import DEFAULT_MODEL, Classifier
+from kinetag.models.onnx_file import write_card
+from kinetag.sequence import PoseSequence
+from kinetag.smoothing import smooth
+from kinetag.timeline import OTHER
+
+PENN = {
+    "squat": "squat", "pushup": "push_up", "pullup": "pull_up", "bench_press": "bench_press", "situp": "sit_up",
+    "jumping_jacks": "jumping_jack", "jump_rope": "jump_rope", "clean_and_jerk": None,
+}  # fmt: skip
+PENN_RATE = 30.0  # frames a second; the annotations do not say
+
+
+@dataclass
+class Clip:
+    name: str
+    truth: str
+    poses: PoseSequence
+
+
+@dataclass
+class Answer:
+    """``mean`` (K,) probabilities over the clip; ``windows`` (W, K)."""
+
+    clip: Clip
+    mean: np.ndarray
+    windows: np.ndarray
+
+
+def gym_clips(path: Path, test: bool) -> list[Clip]:
+    data = np.load(path)
+    clips = []
+    for i in np.flatnonzero(data["test"] == test):
+        name = str(data["name"][i])
+        truth = class_of(name)
+        rows = np.arange(data["offsets"][i], data["offsets"][i + 1])
+        rows = rows[np.isfinite(data["xy"][rows, 0, 0].astype(float))] if truth else rows
+        if truth and len(rows) > 5:
+            height, width = data["height_width"][i]
+            points = data["xy"][rows].astype(np.float32)
+            inside = ((points >= 0) & (points < [width, height])).all(axis=-1)
+            confidence = data["visibility"][rows] / 255 * (data["presence"][rows] / 255) * np.where(inside, 1, 0.2)
+            poses = PoseSequence(data["time"][rows], points, confidence, "blazepose", (int(width), int(height)))
+            clips.append(Clip(name, truth, smooth(poses)))
+    return clips
+
+
+def penn_clips(path: Path, train: bool) -> list[Clip]:
+    data = np.load(path)
+    keypoints = data["keypoints"]
+    clips = []
+    for i in np.flatnonzero(data["train"] == train):
+        action = str(data["action"][i])
+        truth = PENN.get(action, OTHER)
+        points = keypoints[data["offsets"][i] : data["offsets"][i + 1]]
+        if truth is None or len(points) < 6:
+            continue
+        height, width, _ = (int(v) for v in data["height_width_frames"][i])
+        times = np.arange(len(points)) / PENN_RATE
+        # The joint at the crown stands in for the nose; everything else has the same name and order.
+        poses = PoseSequence(times, points[..., :2], points[..., 2], "kinetag", (width, height))
+        clips.append(Clip(f"{action} {data['clip'][i]}", truth, poses))
+    return clips
+
+
+def answer(classifier: Classifier, clips: list[Clip]) -> list[Answer]:
+    answers = []
+    for clip in clips:
+        _, probabilities = classifier.predict(clip.poses)
+        if len(probabilities) and clip.truth in classifier.labels:
+            answers.append(Answer(clip, probabilities.mean(axis=0), probabilities))
+    return answers
+
+
+def score(name: str, answers: list[Answer], labels: tuple[str, ...], confident: float = 0.6) -> dict:
+    """One row: exercises right at the first and second guess, 'other' recalled, and how far confidence is true."""
+    order = [np.argsort(-a.mean) for a in answers]
+    truth = [labels.index(a.clip.truth) for a in answers]
+    is_other = np.array([a.clip.truth == OTHER for a in answers])
+    first = np.array([o[0] == t for o, t in zip(order, truth, strict=True)])
+    two = np.array([t in o[:2] for o, t in zip(order, truth, strict=True)])
+    sure = np.array([labels[o[0]] != OTHER and a.mean[o[0]] >= confident for o, a in zip(order, answers, strict=True)])
+    return {
+        "set": name,
+        "exercise clips": int((~is_other).sum()),
+        "top-1": share(first[~is_other]),
+        "top-2": share(two[~is_other]),
+        "other clips": int(is_other.sum()),
+        "other recalled": share(first[is_other]),
+        "confident": share(sure),
+        "confident right": share(first[sure]),
+        "of exercises": share(first[sure & ~is_other]),
+    }
+
+
+def share(hits: np.ndarray) -> float:
+    return round(float(np.mean(hits)), 3) if len(hits) else float("nan")
+
+
+def by_class(answers: list[Answer], labels: tuple[str, ...]) -> list[dict]:
+    rows = []
+    for label in sorted({a.clip.truth for a in answers}):
+        guesses = Counter(labels[a.mean.argmax()] for a in answers if a.clip.truth == label)
+        total = sum(guesses.values())
+        wrong = ", ".join(f"{name} {n}" for name, n in guesses.most_common() if name != label)
+        rows.append({"class": label, "clips": total, "right": round(guesses[label] / total, 3), "taken for": wrong})
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", help="folder of real data (default: KINETAG_DATA)")
+    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
+    parser.add_argument("--final", action="store_true", help="also the test halves that are quoted")
+    parser.add_argument("--wrong", action="store_true", help="list each clip of the gym set that is wrong")
+    parser.add_argument("--temperature", type=float)
+    parser.add_argument("--other-bias", type=float)
+    parser.add_argument("--write", action="store_true", help="put this calibration into the model file")
+    options = parser.parse_args()
+    folder, classifier = data_folder(options.data), Classifier.load(options.model)
+    card = classifier.card
+    card = replace(
+        card,
+        temperature=options.temperature or card.temperature,
+        other_bias=card.other_bias if options.other_bias is None else options.other_bias,
+    )
+    classifier.card = card
+    if options.write:
+        write_card(options.model, card)
+    sets = {
+        "gym, development": gym_clips(folder / "gym_keypoints.npz", test=False),
+        "Penn, train split": penn_clips(folder / "penn_action.npz", train=True),
+    }
+    if options.final:
+        sets["gym, test"] = gym_clips(folder / "gym_keypoints.npz", test=True)
+        sets["Penn, test split"] = penn_clips(folder / "penn_action.npz", train=False)
+    answers = {name: answer(classifier, clips) for name, clips in sets.items()}
+    rows = [score(name, found, card.labels) for name, found in answers.items()]
+    details = {name: by_class(found, card.labels) for name, found in answers.items()}
+    for name, table in details.items():
+        show(name, table)
+    show("Clips of real people", rows)
+    if options.wrong:
+        list_wrong(answers["gym, development"], card.labels)
+    save(
+        "classifier" if options.final else "classifier_development",
+        model={"version": card.version, "temperature": card.temperature, "other_bias": card.other_bias},
+        rows=rows,
+        classes=details,
+    )
+
+
+def list_wrong(answers: list[Answer], labels: tuple[str, ...]) -> None:
+    for a in answers:
+        order = np.argsort(-a.mean)[:3]
+        if labels[order[0]] != a.clip.truth:
+            guesses = ", ".join(f"{labels[i]} {a.mean[i]:.2f}" for i in order)
+            print(f"{a.clip.truth:17} {a.clip.name[:48]:48} {a.clip.poses.duration:4.1f} s  {guesses}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+import json
+
+import numpy as np
+import pytest
+
+from kinetag.classifier import DEFAULT_MODEL, Classifier
+from kinetag.errors import KinetagError
+from kinetag.exercises.bank import select_joints
+from kinetag.exercises.motion import generate
+from kinetag.sequence import PoseSequence
+from kinetag.skeletons import get_layout
+
+
+def seen(exercise: str, *, seed: int = 0, azimuth: float = 0.6, duration: float = 8.0) -> PoseSequence:
+    """An exercise as a camera a little to the side sees it, without any noise."""
+    motion = generate(exercise, np.random.default_rng(seed), duration=duration, rate=15.0)
+    joints = select_joints(motion.joints, get_layout("kinetag").joints)  # (T, 13, 3)
+    x = joints[..., 0] * np.cos(azimuth) - joints[..., 2] * np.sin(azimuth)
+    keypoints = np.stack([320 + 120 * x, 400 - 120 * joints[..., 1]], -1)
+    return PoseSequence(motion.times, keypoints, np.ones(keypoints.shape[:2]), "kinetag", (640, 480))
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier.load()
+
+
+def test_probabilities_and_times(classifier):
+    times, probabilities = classifier.predict(seen("squat"))
+    assert probabilities.shape == (len(times), len(classifier.labels))
+    assert (np.diff(times) > 0).all()
+    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert classifier.labels[-1] == "other"
+
+
+@pytest.mark.parametrize("exercise", ["squat", "push_up", "pull_up", "jumping_jack", "walking", "sit_up"])
+def test_an_exercise_seen_by_a_camera_is_recognised(classifier, exercise):
+    right = 0
+    for seed in range(5):
+        _, probabilities = classifier.predict(seen(exercise, seed=seed, azimuth=0.3 + 0.5 * seed))
+        right += classifier.labels[probabilities.mean(axis=0).argmax()] == exercise
+    assert right >= 4
+
+
+def test_mirror_average_keeps_the_answer(classifier):
+    sequence = seen("squat")
+    _, plain = classifier.predict(sequence)
+    _, averaged = classifier.predict(sequence, average_mirror=True)
+    assert plain.mean(axis=0).argmax() == averaged.mean(axis=0).argmax()
+
+
+def test_too_little_to_say(classifier):
+    short = seen("squat").between(0, 0.2)
+    times, probabilities = classifier.predict(short)
+    assert times.shape == (0,)
+    assert probabilities.shape == (0, len(classifier.labels))
+
+
+def test_long_sequences_run_in_batches_like_short_ones(classifier):
+    sequence = seen("squat", duration=90.0)
+    times, probabilities = classifier.predict(sequence)
+    assert len(times) > 256
+    start = times[300]
+    part = sequence.between(start - 4, start + 4)
+    near, values = classifier.predict(part)
+    at = np.abs(near - start).argmin()
+    assert np.allclose(values[at], probabilities[300], atol=0.1)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(KinetagError, match=r"no classifier at .*nothing\.onnx"):
+        Classifier.load(tmp_path / "nothing.onnx")
+
+
+def test_what_is_no_onnx_is_refused(tmp_path):
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(b"not a network")
+    with pytest.raises(KinetagError, match=r"bad\.onnx cannot be read as an ONNX file"):
+        Classifier.load(path)
+
+
+def rewritten(tmp_path, change):
+    onnx = pytest.importorskip("onnx")
+    proto = onnx.load(str(DEFAULT_MODEL))
+    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    del proto.metadata_props[:]
+    onnx.helper.set_model_props(proto, change(metadata))
+    path = tmp_path / "changed.onnx"
+    onnx.save(proto, str(path))
+    return path
+
+
+def test_an_onnx_file_without_metadata_is_refused(tmp_path):
+    with pytest.raises(KinetagError, match="without kinetag's metadata"):
+        Classifier.load(rewritten(tmp_path, lambda metadata: {}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("temperature", 0, "temperature"),
+        ("labels", None, "cannot be read"),
+        ("layout", "coco", "layout 'coco'"),
+        ("channels", ["x"], "train it again"),
+    ],
+)
+def test_metadata_that_does_not_fit_is_refused(tmp_path, key, value, message):
+    def change(metadata):
+        return {"kinetag": json.dumps(json.loads(metadata["kinetag"]) | {key: value})}
+
+    with pytest.raises(KinetagError, match=message):
+        Classifier.load(rewritten(tmp_path, change))
+
+
+def test_the_shipped_file_tells_where_it_comes_from(classifier):
+    card = classifier.card
+    assert card.licence == "Apache-2.0"
+    assert card.data
+    assert card.training["steps"] > 0
+    assert DEFAULT_MODEL.stat().st_size < 4e6

@@ -1,0 +1,82 @@
+import numpy as np
+
+from kinetag.exercises.synthesis import PARTS, drop, observe, project
+from kinetag.skeletons import get_layout
+
+LAYOUT = get_layout("kinetag")
+
+
+def people(count: int = 40, frames: int = 48) -> np.ndarray:
+    """Standing bodies that sway, (N, T, 13, 3)."""
+    home = {
+        "nose": (0, 1.65, 0.1), "shoulder": (0.2, 1.45, 0), "elbow": (0.25, 1.15, 0), "wrist": (0.25, 0.9, 0.1),
+        "hip": (0.1, 0.95, 0), "knee": (0.1, 0.5, 0), "ankle": (0.1, 0.08, 0),
+    }  # fmt: skip
+    body = np.array(
+        [np.array(home[j.split("_")[-1]]) * ((-1, 1, 1) if j.startswith("right") else (1, 1, 1)) for j in LAYOUT.joints]
+    )
+    rng = np.random.default_rng(5)
+    sway = 0.1 * np.sin(np.arange(frames) / 5)[None, :, None, None] * rng.normal(0, 1, (count, 1, 13, 3))
+    return (body + sway).astype(np.float32)
+
+
+def test_deterministic_by_seed():
+    first, second = (observe(people(), np.random.default_rng(3)) for _ in range(2))
+    other = observe(people(), np.random.default_rng(4))
+    assert np.array_equal(first.keypoints, second.keypoints)
+    assert np.array_equal(first.confidence, second.confidence)
+    assert not np.array_equal(first.keypoints, other.keypoints)
+
+
+def test_ranges_and_types():
+    seen = observe(people(200), np.random.default_rng(0))
+    assert seen.keypoints.dtype == np.float32
+    assert seen.confidence.dtype == np.float32
+    assert np.isfinite(seen.keypoints).all()
+    assert seen.confidence.min() == 0
+    assert seen.confidence.max() <= 1
+    positive = seen.confidence[seen.confidence > 0]
+    assert positive.min() >= 0.05 - 1e-6
+    assert 0.5 < (seen.confidence > 0).mean() < 0.95
+    assert len(np.unique(positive.round(2))) > 50  # continuous, not only yes or no
+
+
+def test_cameras_stand_all_around_and_heads_are_up():
+    keypoints, depth = project(people(300), np.random.default_rng(0))
+    left, right = LAYOUT.indices(("left_shoulder", "right_shoulder"))
+    facing = (keypoints[:, :, left, 0] - keypoints[:, :, right, 0]).mean(axis=1)
+    assert 0.35 < (facing > 0).mean() < 0.65
+    ankles = keypoints[:, :, LAYOUT.indices(("left_ankle", "right_ankle")), 1].mean(axis=(1, 2))
+    assert (keypoints[:, :, 0, 1].mean(axis=1) < ankles).all()  # y points down
+    assert (depth > 0).all()
+
+
+def test_projection_is_a_pinhole_camera():
+    """The cross-ratio of four points on a line stays: what perspective keeps."""
+    line = np.zeros((50, 1, 13, 3), np.float32)
+    line[..., 0] = np.linspace(-1, 1, 13)
+    points, _ = project(line, np.random.default_rng(1))
+    a, b, c, d = (points[:, 0, i].astype(float) for i in (0, 3, 7, 12))
+
+    def distance(p, q):
+        return np.linalg.norm(p - q, axis=-1)
+
+    ratio = distance(a, c) * distance(b, d) / (distance(b, c) * distance(a, d))
+    assert np.allclose(ratio, (7 * 9) / (4 * 12), rtol=1e-2)
+
+
+def test_clean_is_the_camera_alone():
+    seen = observe(people(), np.random.default_rng(0), clean=True)
+    assert (seen.confidence == 1).all()
+
+
+def test_each_part_is_dropped_about_as_often_as_it_says():
+    kept = drop((4000, 48, 13), np.random.default_rng(0))
+    for chance, names in PARTS:
+        gone = ~kept[:, :, LAYOUT.indices(names)].any(axis=(1, 2))
+        assert gone.mean() > 0.7 * chance
+
+
+def test_something_is_always_left():
+    kept = drop((4000, 48, 13), np.random.default_rng(0))
+    assert (kept.any(axis=(1, 2))).mean() > 0.99

@@ -1,0 +1,131 @@
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+
+from kinetag.classifier import Classifier  # noqa: E402
+from kinetag.errors import KinetagError  # noqa: E402
+from kinetag.exercises.bank import Bank, sample  # noqa: E402
+from kinetag.features import CHANNELS, WINDOW  # noqa: E402
+from kinetag.models import MODELS, build_model  # noqa: E402
+from kinetag.training import Trainer, TrainingOptions, batches, finish, schedule, train  # noqa: E402
+
+OPTIONS = TrainingOptions(steps=6, batch=16, per_class=4)
+
+
+@pytest.fixture(scope="module")
+def bank() -> Bank:
+    """Three made-up motions: arms wave, everything bounces, nothing moves."""
+    rng = np.random.default_rng(0)
+    home = rng.normal(0, 0.4, (24, 1, 13, 3))
+    wave = np.sin(np.arange(135) / 4)[None, :, None, None]
+    labels = np.repeat([0, 1, 2], 8)
+    moving = np.zeros((3, 13, 3))
+    moving[0, 3:7], moving[1, :, 1] = 0.3, 0.3
+    return Bank((home + wave * moving[labels][:, None]).astype(np.float16), labels, ("wave", "bounce", "other"))
+
+
+def windows(count: int = 4) -> tuple["torch.Tensor", "torch.Tensor"]:
+    torch.manual_seed(0)
+    return torch.randn(count, WINDOW, 13, len(CHANNELS)), torch.ones(count, WINDOW, dtype=torch.bool)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_model_shape_and_size(name):
+    model = build_model(name, 19)
+    assert model(*windows()).shape == (4, 19)
+    assert sum(p.numel() for p in model.parameters()) < 600_000
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("hidden", [slice(0, 11), slice(20, 29), slice(37, None)])
+def test_masked_frames_do_not_matter(name, hidden):
+    model = build_model(name, 5).eval()
+    features, mask = windows()
+    mask[:, hidden] = False
+    with torch.no_grad():
+        before = model(features, mask)
+        features[:, hidden] = 99.0
+        after = model(features, mask)
+        seen = model(features, torch.ones_like(mask))
+    assert torch.equal(before, after)
+    assert not torch.allclose(before, seen)
+    assert torch.isfinite(model(features, torch.zeros_like(mask))).all()
+
+
+def test_targets_are_shares(bank):
+    batch = sample(bank, np.random.default_rng(0), 200, weights=bank.weights())
+    assert np.allclose(batch.targets.sum(axis=1), 1, atol=1e-5)
+    mixed = (batch.targets.max(axis=1) < 0.98).mean()
+    assert 0.05 < mixed < 0.35  # some windows hold two motions
+    assert batch.features.dtype == np.float32
+    assert np.isfinite(batch.features).all()
+
+
+def test_batches_depend_on_seed_and_number_alone(bank):
+    late = list(batches(bank, OPTIONS, 3, 5))
+    early = list(batches(bank, OPTIONS, 0, 5))
+    assert np.array_equal(early[3].features, late[0].features)
+    assert not np.array_equal(early[3].features, early[4].features)
+
+
+def test_other_is_picked_more_often(bank):
+    weights = bank.weights()
+    assert weights.sum() == pytest.approx(1)
+    assert weights[bank.labels == 2].sum() == pytest.approx(0.2)
+
+
+def test_a_stopped_run_goes_on_exactly(bank, tmp_path, monkeypatch):
+    folders = [tmp_path / name for name in ("whole", "stopped")]
+    for folder in folders:
+        folder.mkdir()
+    whole = train(bank, OPTIONS, folders[0], lambda line: None)
+
+    step = Trainer.step
+
+    def stops(trainer: Trainer, batch) -> float:
+        if trainer.done == 3:
+            raise KeyboardInterrupt
+        return step(trainer, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", stops)
+        with pytest.raises(KeyboardInterrupt):
+            train(bank, OPTIONS, folders[1], lambda line: None, save_every=0)
+    resumed = train(bank, OPTIONS, folders[1], lambda line: None)
+    assert resumed.done == whole.done == OPTIONS.steps
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+    for name, value in whole.average.state_dict().items():
+        assert torch.equal(value, resumed.average.state_dict()[name]), name
+
+
+def test_a_checkpoint_of_another_run_is_refused(bank, tmp_path):
+    train(bank, OPTIONS, tmp_path, lambda line: None)
+    with pytest.raises(KinetagError, match="other options"):
+        train(bank, TrainingOptions(steps=8, batch=16, per_class=4), tmp_path, lambda line: None)
+
+
+def test_onnx_is_the_same_as_torch(bank, tmp_path):
+    lines: list[str] = []
+    trainer = train(bank, OPTIONS, tmp_path, lines.append)
+    path = tmp_path / "model.onnx"
+    finish(trainer, bank, path, lines.append)
+    classifier = Classifier.load(path)
+    assert classifier.labels == bank.classes
+    features, mask = windows(7)
+    mask[2, 5:20] = False
+    with torch.no_grad():
+        expected = trainer.average.eval()(features, mask).numpy()
+    assert np.allclose(classifier.logits(features.numpy(), mask.numpy()), expected, atol=1e-4)
+    assert json.loads(classifier.card.to_json())["training"]["steps"] == OPTIONS.steps
+
+
+def test_schedule_warms_up_and_ends_low():
+    values = [schedule(step, 1000) for step in range(1000)]
+    assert values[0] < 0.05
+    assert max(values) > 0.95
+    assert values[-1] < 0.01
