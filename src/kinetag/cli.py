@@ -203,7 +203,7 @@ def _demo_options(parser: argparse.ArgumentParser) -> None:
 
 def _exercises_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="show this one")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write its picture (.png) or animation (.mp4)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write its picture (.png) or animation (.gif, .mp4)")
     _extra_exercises(parser)
 
 

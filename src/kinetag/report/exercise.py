@@ -58,6 +58,11 @@ def show_exercise(library: "dict[str, Exercise]", name: str, out: Path | None = 
     facts.add_row("family", readable(exercise.family))
     facts.add_row("counted by", _counting(exercise))
     facts.add_row("shortest", f"{exercise.min_duration:g} s")
+    norms = [f"{readable(angle)} {low:g}° to {high:g}°" for angle, (low, high) in exercise.norms.items()]
+    if norms:
+        facts.add_row("usual range", ", ".join(norms))
+    if exercise.faults:
+        facts.add_row("faults", ", ".join(readable(fault) for fault in exercise.faults))
     parts: list[RenderableType] = [Text(exercise.title, "bold"), Text((exercise.description or "").strip()), Text()]
     parts += [facts, Text(), Text(figures(exercise), "cyan")]
     if out is not None:
@@ -146,28 +151,27 @@ def _braille(dots: np.ndarray) -> list[str]:
 
 
 def write_picture(exercise: "Exercise", out: Path) -> None:
-    """The mannequin doing it: a .png at the turning point, or an .mp4 of a few repetitions.
+    """The mannequin doing it: its key moments side by side (.png, .jpg), or one repetition as a loop (.gif, .mp4).
 
     Only exercises of the built-in library have a mannequin scene.
     """
     from kinetag.exercises.library import load_library
-    from kinetag.exercises.scenes import make_scene
+    from kinetag.exercises.picture import exercise_animation, exercise_picture
 
-    if out.suffix.lower() not in (".png", ".jpg", ".mp4"):
-        raise KinetagError(f"--out '{out}': a picture's name must end in .png or .jpg, an animation's in .mp4")
+    kind = out.suffix.lower()
+    if kind not in (".png", ".jpg", ".gif", ".mp4"):
+        raise KinetagError(f"--out '{out}': a picture's name must end in .png or .jpg, an animation's in .gif or .mp4")
     if exercise.name not in load_library():
         raise KinetagError(f"'{exercise.name}' is an exercise of your own: only built-in ones have a picture to write")
-    scene = make_scene(f"single:{exercise.name}", width=960, height=720)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix.lower() == ".mp4":
-        scene.write(out)
+    if not out.parent.is_dir():
+        raise KinetagError(f"--out '{out}': there is no folder {out.parent}")
+    if kind in (".gif", ".mp4"):
+        exercise_animation(exercise.name, out)
         return
     import cv2
 
-    reps = [r.time for segment in scene.performances[0].segments for r in segment.repetitions]
-    moment = reps[0] if reps else float(scene.times[-1]) / 2
-    frame = next(frame for frame in scene.frames() if frame.time >= moment - 1e-6)
+    image = exercise_picture(exercise.name)
     temporary = out.with_name(f".{out.stem}.tmp{out.suffix}")
-    if not cv2.imwrite(str(temporary), cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)):
+    if not cv2.imwrite(str(temporary), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
         raise KinetagError(f"cannot write '{out}'")
     temporary.replace(out)
