@@ -48,16 +48,25 @@ class Encounter:
 
     @staticmethod
     def extend(encounters: list["Encounter"], together: list[tuple[Track, Track]], time: float) -> list["Encounter"]:
-        """Take in the pairs that overlap now: encounters that share a person become one."""
+        """Take in the pairs that overlap now: encounters that share a person become one.
+
+        What shows of a pair of which one is hidden is the other's own, so it can be judged meanwhile; a pair of
+        which both are seen must part first.
+        """
         encounters = list(encounters)
         for pair in together:
+            both_seen = all(track.last_time == time for track in pair)
             joined = [e for e in encounters if any(track in e.before for track in pair)]
-            merged = Encounter(min((e.since for e in joined), default=time), time)
+            merged = Encounter(
+                min((e.since for e in joined), default=time),
+                time if both_seen else max((e.last for e in joined), default=time),
+            )
             for encounter in joined:
                 merged.before.update(encounter.before)
             for track in pair:
+                if both_seen or track not in merged.before:
+                    track.recent.clear()
                 merged.before.setdefault(track, track.motion.copy())
-                track.recent.clear()
             encounters = [e for e in encounters if e not in joined] + [merged]
         return encounters
 
@@ -72,12 +81,15 @@ class Encounter:
         clear = all(track.recent.frames >= 3 for track in visible)
         return clear or time - self.last > _PATIENCE
 
-    def settle(self, time: float) -> dict[Track, Track]:
+    def settle(self, absent: list[Track]) -> dict[Track, Track]:
         """Find out who is who. Poses given to the wrong person meanwhile are moved; gives track -> the right one.
 
         Each member's clothes and movement before are compared with what each path since shows; the assignment of
-        least total surprise wins, if it beats going on as is by a clear margin.
+        least total surprise wins, if it beats going on as is by a clear margin. People who are ``absent`` may be the
+        ones who came into view here.
         """
+        for track in absent:
+            self.before.setdefault(track, track.motion.copy())
         people = [track for track in self.before if track.id is not None]
         surprise = np.zeros((len(people), len(people)))  # person, path since
         for j, path in enumerate(people):

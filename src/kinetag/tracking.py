@@ -24,9 +24,11 @@ _SAME_BODY = 0.75  # object keypoint similarity from which two poses of a frame 
 _MATCH = 0.15  # least similarity to where a person is expected
 _ACTIVE = 0.5  # s without a pose after which posture says nothing any more, and place, size and clothes decide
 _AREA = 0.43  # root of the area that COCO's similarity is scaled by, for a body of stature 1
-_COLOR_WEIGHT = 0.25  # what clothes count beside the similarity while someone is in view
+_COLOR_WEIGHT = 1.0  # what clothes count beside the similarity while someone is in view
+_LIKE = 0.15  # usual `color_distance` of one pose to the memory of its person; taken where clothes are unknown
 _COLOR_SPREAD = 0.14  # usual `color_distance` of a person to their own memory
 _UNCLEAR = 1.5  # s more of probation beside a body that may be the one now hidden
+_MIXED = 1.0  # s that someone may have been seen both as a newcomer and, mixed up with another, as themselves
 _BUILD_SPREAD = 0.15  # usual difference of the logarithm of a body length
 
 
@@ -82,7 +84,7 @@ class Tracker:
 
         # 2. Confident poses go to the people in view, by posture and place, helped by clothes.
         active = [t for t in self.people if time - t.last_time <= in_view]
-        assign(active, sure, _posture_cost(active, sure, time), 1 - _MATCH + _COLOR_WEIGHT / 2)
+        assign(active, sure, _posture_cost(active, sure, time), 1 - _MATCH + _LIKE * _COLOR_WEIGHT)
 
         # 3. Doubtful poses may continue whoever is left, by posture and place alone.
         unseen = [t for t in active if t.last_time < time]
@@ -95,7 +97,7 @@ class Tracker:
 
         # 5. The others continue a newcomer or start one.
         rest = left(sure)
-        assign(self.newcomers, rest, _posture_cost(self.newcomers, rest, time), 1 - _MATCH + _COLOR_WEIGHT / 2)
+        assign(self.newcomers, rest, _posture_cost(self.newcomers, rest, time), 1 - _MATCH + _LIKE * _COLOR_WEIGHT)
         for sighting in left(rest):
             if not any(_similarity([t], [sighting], time)[0, 0] > 0.5 for t in self.people if t.last_time == time):
                 self.newcomers.append(Track.start(sighting, time))
@@ -130,7 +132,7 @@ class Tracker:
         together = overlapping(present, [t for t in self.newcomers if t.last_time == time], time)
         self._encounters = Encounter.extend(self._encounters, together, time)
         mixed = {t for e in self._encounters for t in e.members}
-        overlapped = {t for pair in together for t in pair}
+        overlapped = {t for a, b in together if a.last_time == b.last_time for t in (a, b)}
         for sighting in sightings:
             track = owner.get(id(sighting.pose))
             if track is None or track in overlapped:
@@ -140,7 +142,8 @@ class Tracker:
                 track.learn(sighting.pose)
         settled = [e for e in self._encounters if e.settled(time)]
         for encounter in settled:
-            moved = encounter.settle(time)
+            gone = [t for t in self.people if time - self.max_gap <= t.last_time < encounter.since]
+            moved = encounter.settle(gone)
             for key, track in owner.items():
                 owner[key] = moved.get(track, track)
         self._encounters = [e for e in self._encounters if e not in settled]
@@ -197,7 +200,7 @@ def _posture_cost(
     cost = np.where(similarity >= _MATCH, 1 - similarity, np.inf)
     for i, j in np.argwhere(np.isfinite(cost)):
         distance = color_distance(tracks[i].colors.mean, sightings[j].pose.appearance)
-        cost[i, j] += color_weight * (0.15 if math.isnan(distance) else distance)
+        cost[i, j] += color_weight * (_LIKE if math.isnan(distance) else distance)
     return cost
 
 
@@ -224,7 +227,7 @@ def _identity_cost(newcomers: list[Track], absent: list[Track], max_gap: float) 
     for i, new in enumerate(newcomers):
         for j, old in enumerate(absent):
             gap = new.first_time - old.last_time
-            if gap <= 0:
+            if gap <= -_MIXED:
                 continue
             distance = color_distance(old.colors.mean, new.recent.mean)
             if math.isnan(distance):
@@ -233,8 +236,8 @@ def _identity_cost(newcomers: list[Track], absent: list[Track], max_gap: float) 
             if old.build is not None and new.build is not None:
                 surprise += float(np.mean(((old.build - new.build) / _BUILD_SPREAD) ** 2))
             if gap <= max_gap:
-                center, spread = old.motion.at(new.first_time)
-                place = ((new.start_center - center) ** 2).sum() / spread**2
+                center, spread = old.motion.at(max(new.first_time, old.last_time))
+                place = ((new.start_center - center) ** 2).sum() / (spread**2 + (0.1 * old.motion.size) ** 2)
                 cost[i, j] = surprise + min(place, 6.0) - 9.0
             else:
                 cost[i, j] = surprise - 5.0

@@ -271,6 +271,7 @@ class Track:
 
     def resume(self, newcomer: "Track") -> None:
         """Someone who returned: what was seen of them as a newcomer belongs to this person."""
+        self.recording.cut(newcomer.first_time)
         self.take_over(newcomer.release(-math.inf), self.motion)
         self.colors.add(newcomer.colors.mean)
 
