@@ -109,6 +109,6 @@ def test_noise_does_not_change_the_count(seed: int, count: int, period: float, n
 @given(seed=st.integers(0, 10_000), seconds=st.floats(1, 60))
 def test_noise_alone_is_nothing(seed: int, seconds: float) -> None:
     times = grid(seconds)
-    values = low_pass(0.1 * np.random.default_rng(seed).normal(size=len(times)), 1.0)
+    values = low_pass(0.08 * np.random.default_rng(seed).normal(size=len(times)), 1.0)
     assert find(values, times) == []
     assert usual_swing(values, 0.2) == 0

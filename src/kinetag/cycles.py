@@ -15,7 +15,7 @@ _FULL = 0.6  # of the usual excursion: less is a partial repetition
 _RETURN = 0.45  # of the usual excursion: the signal must come back this far between two repetitions
 _PARTIAL = 0.25  # of the usual excursion: less is no repetition at all
 _REST = 0.05  # of a repetition's excursion: below this it has not begun or is over
-_EDGE = 0.1  # of the usual excursion: how much of a repetition's far side must be seen for its peak to be a peak
+_EDGE = 0.15  # of the usual excursion: how much of a repetition's far side must be seen for its peak to be a peak
 
 
 @dataclass(frozen=True)

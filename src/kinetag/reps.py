@@ -7,7 +7,7 @@ swings; the best one counts. Where the signal cannot be used (joints out of sigh
 of sight), the strongest periodic component of all joints stands in for it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,7 @@ _NOISE = 4.0  # times the noise that remains after cleaning: less movement than 
 _COVERAGE = 0.5  # share of the poses in which a signal must be seen
 _SURE = 0.3  # mean confidence below which a signal is guessed rather than seen
 _IDLE = 0.5  # of the busier side's excursion: a side that moves less is idle
+_UNDER_WAY = 0.4  # of a repetition's excursion: beyond it the other side's movement is part of it
 _PERIODIC = 0.5  # autocorrelation from which on a movement is periodic
 _MOVES = 15.0  # degrees: joint angles that change less in a repetition are not reported, but for the counting joint
 
@@ -44,6 +45,7 @@ class _Track:
     threshold: float  # least excursion that is a movement and not noise
     swing: float  # usual excursion
     quality: float
+    true_size: bool  # not foreshortened: an angle in depth, or a height
 
 
 def count_repetitions(sequence: PoseSequence, exercise: "Exercise", start: float, end: float) -> list[Repetition]:
@@ -51,8 +53,8 @@ def count_repetitions(sequence: PoseSequence, exercise: "Exercise", start: float
 
     ``sequence`` should be smoothed. With sides 'both' left and right are one movement; with 'either' or 'alternate'
     each side's repetitions count, and both sides at once count once. A repetition is partial when it reaches less than
-    60 % of this set's usual excursion, or 35 % of the library's. Nothing is returned for an exercise that is not
-    counted, nor where nothing moves.
+    60 % of this set's usual excursion, or 35 % of the library's (which can be told only where depth is known). Nothing
+    is returned for an exercise that is not counted, nor where nothing moves.
     """
     counting = exercise.counting
     if counting is None:
@@ -66,6 +68,8 @@ def count_repetitions(sequence: PoseSequence, exercise: "Exercise", start: float
     usable = [track for track in best if track.coverage >= _COVERAGE and track.swing > 0]
     if usable:
         cycles = _count(usable, grid, counting)
+        if all(track.true_size for track in usable):
+            cycles = [replace(cycle, partial=cycle.partial or cycle.excursion < _PARTIAL) for cycle in cycles]
     elif _is_hidden(groups) or not world_is_sane(cut):
         cycles = _periodic_cycles(cut, grid, counting)
     else:
@@ -100,12 +104,13 @@ def _groups(cut: PoseSequence, counting: "Counting", grid: np.ndarray) -> list[l
         names = [f"{side}_{counting.signal}" for side in ("left", "right")]
         names = names if names[0] in values else [counting.signal]
         tracks = [
-            _track(cut.times, _progress(values[name], counting), confidences[name], grid, counting) for name in names
+            _track(cut.times, _progress(values[name], counting), confidences[name], grid, counting, space)
+            for name in names
         ]
         tracks = [track for track in tracks if track is not None]
         if counting.sides == "both":
             groups += [[track] for track in tracks]
-            fused = _fused(cut, values, confidences, names, grid, counting)
+            fused = _fused(cut, values, confidences, names, grid, counting, space)
             groups += [[fused]] if fused is not None and len(tracks) == 2 else []
         elif tracks:
             groups.append(tracks)
@@ -118,7 +123,12 @@ def _progress(values: np.ndarray, counting: "Counting") -> np.ndarray:
 
 
 def _track(
-    times: np.ndarray, progress: np.ndarray, confidence: np.ndarray, grid: np.ndarray, counting: "Counting"
+    times: np.ndarray,
+    progress: np.ndarray,
+    confidence: np.ndarray,
+    grid: np.ndarray,
+    counting: "Counting",
+    space: Space,
 ) -> _Track | None:
     """Clean one version of the signal and judge it; None if it was hardly ever seen."""
     known = np.isfinite(progress)
@@ -133,7 +143,8 @@ def _track(
     swing = usual_swing(clean, threshold)
     coverage, sure = float(known.mean()), float(confidence[known].mean())
     quality = coverage * (0.3 + 0.7 * sure) * min(swing, 1.0) * _cleanness(clean, threshold)
-    return _Track(clean, coverage, sure, threshold, swing, quality)
+    true_size = space == "3d" or counting.signal.endswith("_height")
+    return _Track(clean, coverage, sure, threshold, swing, quality, true_size)
 
 
 def _cleanness(clean: np.ndarray, threshold: float) -> float:
@@ -150,6 +161,7 @@ def _fused(
     names: list[str],
     grid: np.ndarray,
     counting: "Counting",
+    space: Space,
 ) -> _Track | None:
     """The mean of left and right by confidence; a side that is missing for a while is replaced by the other."""
     both = np.stack([_progress(values[name], counting) for name in names])  # (2, T)
@@ -157,7 +169,7 @@ def _fused(
     weight = np.where(np.isfinite(both), np.mean(sure, axis=1, keepdims=True) ** 2 + 1e-6, 0.0)
     total = weight.sum(axis=0)
     mean = (np.nan_to_num(both) * weight).sum(axis=0) / np.where(total > 0, total, np.nan)
-    return _track(cut.times, mean, sure.max(axis=0), grid, counting)
+    return _track(cut.times, mean, sure.max(axis=0), grid, counting, space)
 
 
 def _group_quality(tracks: list[_Track]) -> float:
@@ -170,12 +182,12 @@ def _is_hidden(groups: list[list[_Track]]) -> bool:
 
 
 def _count(tracks: list[_Track], grid: np.ndarray, counting: "Counting") -> list[Cycle]:
-    """Cycles of every busy side, those at the same time taken as one."""
+    """Cycles of every busy side; one that happens while the other side is well under way is the same repetition."""
     busiest = max(track.swing for track in tracks)
-    cycles = [
-        cycle
-        for track in tracks
-        if track.swing >= _IDLE * busiest
+    busy = [track for track in tracks if track.swing >= _IDLE * busiest]
+    found = [
+        (cycle, track)
+        for track in busy
         for cycle in find_cycles(
             grid,
             track.progress,
@@ -184,20 +196,21 @@ def _count(tracks: list[_Track], grid: np.ndarray, counting: "Counting") -> list
             max_period=counting.max_period,
         )
     ]
-    return _merged(cycles)
+    kept: list[tuple[Cycle, _Track]] = []
+    for cycle, track in sorted(found, key=lambda item: -item[0].excursion):
+        if not any(
+            _same(cycle, other, np.interp(cycle.peak, grid, t.progress), np.interp(other.peak, grid, t.progress))
+            for other, t in kept
+            if t is not track
+        ):
+            kept.append((cycle, track))
+    return sorted((cycle for cycle, _ in kept), key=lambda cycle: cycle.peak)
 
 
-def _merged(cycles: list[Cycle]) -> list[Cycle]:
-    """Of cycles whose peaks lie inside each other's middle, the larger: both sides did it at once."""
-    kept: list[Cycle] = []
-    for cycle in sorted(cycles, key=lambda cycle: -cycle.excursion):
-        if not any(abs(cycle.peak - other.peak) < 0.3 * _shorter(cycle, other) for other in kept):
-            kept.append(cycle)
-    return sorted(kept, key=lambda cycle: cycle.peak)
-
-
-def _shorter(a: Cycle, b: Cycle) -> float:
-    return min(a.end - a.start, b.end - b.start)
+def _same(cycle: Cycle, other: Cycle, level: float, top: float) -> bool:
+    """Whether a cycle of one side belongs to a larger one of the other side, whose signal is at ``level`` at the
+    former's peak and at ``top`` at its own."""
+    return other.start <= cycle.peak <= other.end and level >= top - (1 - _UNDER_WAY) * other.excursion
 
 
 def _periodic_cycles(cut: PoseSequence, grid: np.ndarray, counting: "Counting") -> list[Cycle]:
@@ -262,7 +275,7 @@ def _repetitions(
             start=max(cycle.start, start),
             time=cycle.peak,
             end=min(cycle.end, end),
-            partial=cycle.partial or cycle.excursion < _PARTIAL,
+            partial=cycle.partial,
             range_of_motion={name: span[name] for name in names if name in span},
         )
         for cycle, span in zip(cycles, ranges, strict=True)
