@@ -127,3 +127,18 @@ def test_world_points_must_deserve_belief() -> None:
     np.testing.assert_allclose(
         joint_angles(elsewhere)["left_knee"], joint_angles(seen(body(3), TIMES, world=False))["left_knee"]
     )
+
+
+def test_torso_length_of_random_points_is_their_80th_percentile() -> None:
+    from kinetag.body import _BONES
+
+    rng = np.random.default_rng(0)
+    points, confidence = rng.normal(size=(1, 13, 2)) * 100, (rng.random((1, 13)) < 0.8).astype(float)
+    sequence = PoseSequence(np.zeros(1), points, confidence, "kinetag", (640, 480))
+    lengths = [
+        float(np.linalg.norm(sequence.joint(a)[0] - sequence.joint(b)[0])) / ratio
+        for a, b, ratio in _BONES
+        if confidence[0, sequence.skeleton.index(a)] and confidence[0, sequence.skeleton.index(b)]
+    ]
+    assert torso_length(sequence)[0] == pytest.approx(np.quantile(lengths, 0.8), rel=1e-5)
+    assert np.isnan(torso_length(PoseSequence(np.zeros(1), points, confidence * 0, "kinetag", (640, 480)))).all()

@@ -20,6 +20,7 @@ _BONES = (
     ("right_elbow", "right_wrist", 0.51),
     ("left_shoulder", "right_shoulder", 0.75),
 )
+_QUANTILE = 0.8
 _BLOCK = 0.5  # seconds; lengths are first summed up by blocks
 _SPAN = 4  # blocks to each side of the running median
 
@@ -54,8 +55,10 @@ def _frame_lengths(sequence: PoseSequence) -> np.ndarray:
     second = layout.indices(tuple(b for _, b, _ in _BONES))
     proportion = np.array([ratio for _, _, ratio in _BONES])
     lengths = np.linalg.norm(points[:, first] - points[:, second], axis=-1) / proportion  # (T, B)
-    out = np.full(len(lengths), np.nan)
-    seen = np.isfinite(lengths).any(axis=1)
-    if seen.any():
-        out[seen] = np.nanquantile(lengths[seen], 0.8, axis=1)
+    lengths = np.sort(lengths, axis=1)  # NaN last
+    seen = np.isfinite(lengths).sum(axis=1)
+    place = _QUANTILE * np.maximum(seen - 1, 0)
+    low, rows = place.astype(int), np.arange(len(lengths))
+    high = np.minimum(low + 1, np.maximum(seen - 1, 0))
+    out = lengths[rows, low] + (place - low) * (lengths[rows, high] - lengths[rows, low])
     return np.where(out > 1e-6, out, np.nan)
