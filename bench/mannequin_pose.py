@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from common import save, show
 
-from kinetag.exercises.scenes import VIEWS, make_scene
+from kinetag.exercises.scenes import make_scene
 from kinetag.exercises.truth import PersonTruth
 from kinetag.pose import open_estimator
 from kinetag.sequence import Frame, Pose
@@ -24,7 +24,7 @@ ALPHA = 0.2
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--exercises", help="comma-separated; all of the library")
     parser.add_argument("--views", default="front,three_quarter,side")
     parser.add_argument("--pose", default="blazepose")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kinetag.exercises.mannequin import JOINTS
+from kinetag.exercises.kinematics import BODY
 
 
 def standing(x: float = 0.0, z: float = 0.0, heading: float = 0.0) -> np.ndarray:
@@ -22,7 +22,7 @@ def standing(x: float = 0.0, z: float = 0.0, heading: float = 0.0) -> np.ndarray
             f"{side}_heel": (sign * 0.11, 0.03, -0.05),
             f"{side}_foot_index": (sign * 0.12, 0.02, 0.16),
         }
-    joints = np.array([at[name] for name in JOINTS], float)
+    joints = np.array([at[name] for name in BODY], float)
     a = np.deg2rad(heading)
     turn = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
     return joints @ turn.T + (x, 0, z)

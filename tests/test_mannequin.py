@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from standing_body import standing
 
-from kinetag.exercises.mannequin import JOINTS, SKIN, Look, body, paint, random_look
+from kinetag.exercises.kinematics import BODY
+from kinetag.exercises.mannequin import SKIN, Look, body, paint, random_look
 from kinetag.exercises.raster import Camera, Solids, bounds, draw, stretched, surface
 
 CAMERA = Camera((0.0, 1.0, 5.0), (0.0, 1.0, 0.0), 1.2, 640, 360)
@@ -92,7 +93,7 @@ def test_every_joint_but_the_feet_lies_on_the_drawn_person():
     solids, _ = body(joints, Look())
     layer = draw(CAMERA, solids)
     pixels, depth = CAMERA.project(joints)
-    for name, (x, y), distance in zip(JOINTS, pixels, depth, strict=True):
+    for name, (x, y), distance in zip(BODY, pixels, depth, strict=True):
         front = layer.depth[int(y) - layer.top, int(x) - layer.left]
         assert np.isfinite(front), name
         assert distance - front > -0.03, name
@@ -123,8 +124,8 @@ def test_clothes_have_their_colours():
         (x, y), _ = CAMERA.project(point)
         return int(color[int(y) - layer.top, int(x) - layer.left, :3].argmax())
 
-    assert hue(joints[JOINTS.index("chest")]) == 1
-    assert hue(joints[JOINTS.index("left_hip")] - (0, 0.15, 0)) == 2
+    assert hue(joints[BODY.index("chest")]) == 1
+    assert hue(joints[BODY.index("left_hip")] - (0, 0.15, 0)) == 2
 
 
 def test_finer_sampling_keeps_the_outline():

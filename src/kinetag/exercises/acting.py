@@ -8,13 +8,13 @@ from itertools import pairwise
 import numpy as np
 
 from kinetag.errors import KinetagError
-from kinetag.exercises.mannequin import JOINTS, Look
+from kinetag.exercises.kinematics import JOINT
+from kinetag.exercises.mannequin import Look
 from kinetag.timeline import OTHER, Repetition, Segment
 
 STANDING, WALKING = "standing", "walking"
 _WALK_SPEED = 0.25  # m/s above which a person on their way walks instead of shuffling
 
-_INDEX = {name: i for i, name in enumerate(JOINTS)}
 _SIDES = ("left", "right")
 # Parent before child, so that bone lengths can be mended from the pelvis outwards.
 _BONES = [("pelvis", "chest"), ("chest", "neck"), ("neck", "head")]
@@ -153,11 +153,11 @@ def _body(seed: int) -> tuple[float, ...]:
 def _clip(actor: Actor, part: int, activity: Activity) -> _Clip:
     motion, joints = _body_and_motion(actor.seed, activity.exercise, part, activity.duration, activity.repetitions)
     joints = joints.copy()
-    joints[..., [0, 2]] -= joints[0, _INDEX["pelvis"], [0, 2]]
+    joints[..., [0, 2]] -= joints[0, JOINT["pelvis"], [0, 2]]
     times = activity.start + np.asarray(motion.times) - motion.times[0]
     shift = activity.start - motion.times[0]
     repetitions = [Repetition(float(a + shift), float(p + shift), float(b + shift)) for a, p, b in motion.repetitions]
-    upright = joints[0, _INDEX["neck"], 1] - joints[0, _INDEX["pelvis"], 1] > 0.3
+    upright = joints[0, JOINT["neck"], 1] - joints[0, JOINT["pelvis"], 1] > 0.3
     return _Clip(activity.exercise, times, joints, repetitions, 0.7 if upright else 1.5)
 
 
@@ -228,13 +228,13 @@ def _locomotion(actor: Actor, times: np.ndarray, travelled: np.ndarray, speed: n
 
 def _on_the_spot(joints: np.ndarray) -> np.ndarray:
     out = joints.copy()
-    out[..., [0, 2]] -= joints[:, _INDEX["pelvis"], None][..., [0, 2]]
+    out[..., [0, 2]] -= joints[:, JOINT["pelvis"], None][..., [0, 2]]
     return out
 
 
 def _pace(clock: np.ndarray, walking: np.ndarray) -> float:
     """Speed (m/s) at which a walk's feet do not slide: how fast the foot that bears moves back under the pelvis."""
-    feet = walking[:, [_INDEX["left_ankle"], _INDEX["right_ankle"]]] - walking[:, [_INDEX["pelvis"]]]
+    feet = walking[:, [JOINT["left_ankle"], JOINT["right_ankle"]]] - walking[:, [JOINT["pelvis"]]]
     low = feet[..., 1].argmin(1)
     bearing = np.take_along_axis(np.gradient(feet[..., 2], clock, axis=0), low[:, None], 1)[:, 0]
     return float(np.clip(-np.median(bearing), 0.5, 2.5))
@@ -262,18 +262,16 @@ def _ramp(times: np.ndarray, clips: list[_Clip], i: int) -> np.ndarray:
 
 def _lengths(joints: np.ndarray) -> np.ndarray:
     """Median length of every bone, (B,)."""
-    return np.array(
-        [np.median(np.linalg.norm(joints[:, _INDEX[b]] - joints[:, _INDEX[a]], axis=-1)) for a, b in _BONES]
-    )
+    return np.array([np.median(np.linalg.norm(joints[:, JOINT[b]] - joints[:, JOINT[a]], axis=-1)) for a, b in _BONES])
 
 
 def _with_lengths(joints: np.ndarray, lengths: Sequence[float] | np.ndarray) -> np.ndarray:
     """The same bone directions with these lengths, lowered or raised so that the lowest joint stays where it was."""
     out = joints.copy()
     for (a, b), length in zip(_BONES, lengths, strict=True):
-        bone = joints[:, _INDEX[b]] - joints[:, _INDEX[a]]
+        bone = joints[:, JOINT[b]] - joints[:, JOINT[a]]
         bone = bone / np.maximum(np.linalg.norm(bone, axis=-1, keepdims=True), 1e-6)
-        out[:, _INDEX[b]] = out[:, _INDEX[a]] + bone * length
+        out[:, JOINT[b]] = out[:, JOINT[a]] + bone * length
     out[..., 1] += (joints[..., 1].min(1) - out[..., 1].min(1))[:, None]
     return out
 

@@ -4,7 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from kinetag.exercises.mannequin import JOINTS, METAL, SHOE
+from kinetag.exercises.kinematics import JOINT
+from kinetag.exercises.mannequin import METAL, SHOE
 from kinetag.exercises.raster import Solids, stretched
 from kinetag.exercises.room import Block, Mat, Pipe, Prop
 
@@ -22,17 +23,16 @@ HELD = {
 
 _ON_THE_FLOOR = ("push_up", "sit_up", "plank", "mountain_climber")
 _STEEL, _RUBBER, _ROPE = (0.70, 0.71, 0.73), (0.13, 0.13, 0.14), (0.85, 0.25, 0.20)
-_INDEX = {name: i for i, name in enumerate(JOINTS)}
 
 
 def hold(solids: Solids, exercise: str, joints: np.ndarray, phase: float = 0.0) -> None:
     """Add what the hands hold to a person's solids. ``phase`` (turns) is where a skipping rope is, 0 at the feet."""
     kind = HELD.get(exercise)
     left, right = (_grip(joints, side) for side in ("left", "right"))
-    across = _unit(joints[_INDEX["left_shoulder"]] - joints[_INDEX["right_shoulder"]])
+    across = _unit(joints[JOINT["left_shoulder"]] - joints[JOINT["right_shoulder"]])
     if kind == "dumbbells":
         for side, grip in (("left", left), ("right", right)):
-            along = _unit(joints[_INDEX[f"{side}_hand"]] - joints[_INDEX[f"{side}_elbow"]])
+            along = _unit(joints[JOINT[f"{side}_hand"]] - joints[JOINT[f"{side}_elbow"]])
             _dumbbell(solids, grip, _unit(across - 0.98 * (across @ along) * along))
     elif kind == "barbell":
         _barbell(solids, left, right)
@@ -45,7 +45,7 @@ def _unit(v: np.ndarray) -> np.ndarray:
 
 
 def _grip(joints: np.ndarray, side: str) -> np.ndarray:
-    wrist, hand = joints[_INDEX[f"{side}_wrist"]], joints[_INDEX[f"{side}_hand"]]
+    wrist, hand = joints[JOINT[f"{side}_wrist"]], joints[JOINT[f"{side}_hand"]]
     return wrist + 0.075 * _unit(hand - wrist)
 
 
@@ -89,8 +89,8 @@ def _rope(solids: Solids, joints: np.ndarray, left: np.ndarray, right: np.ndarra
 
 def fixtures(exercise: str, joints: np.ndarray) -> list[Prop]:
     """What must stand where someone does an exercise; ``joints`` (T, 23, 3) are that person's, in the world."""
-    pelvis = joints[:, _INDEX["pelvis"]].mean(0)
-    chest = joints[:, _INDEX["chest"]].mean(0)
+    pelvis = joints[:, JOINT["pelvis"]].mean(0)
+    chest = joints[:, JOINT["chest"]].mean(0)
     along = np.array([chest[0] - pelvis[0], 0, chest[2] - pelvis[2]])
     turn = float(np.rad2deg(np.arctan2(along[0], along[2])))
     if exercise in _ON_THE_FLOOR:
@@ -106,7 +106,7 @@ def fixtures(exercise: str, joints: np.ndarray) -> list[Prop]:
 
 
 def _bench(joints: np.ndarray, along: np.ndarray, turn: float) -> list[Prop]:
-    trunk = joints[:, [_INDEX[n] for n in ("pelvis", "chest", "neck")]]
+    trunk = joints[:, [JOINT[n] for n in ("pelvis", "chest", "neck")]]
     top = float(trunk[..., 1].min()) - 0.125
     if top < 0.08:  # pressed from the floor
         return [Mat(float(trunk[..., 0].mean()), float(trunk[..., 2].mean()), 0.8, 2.0, turn)]
@@ -136,7 +136,7 @@ def _pull_up_bar(joints: np.ndarray) -> list[Prop]:
 
 
 def _dip_bars(joints: np.ndarray) -> list[Prop]:
-    across = _unit(joints[0, _INDEX["left_shoulder"]] - joints[0, _INDEX["right_shoulder"]])
+    across = _unit(joints[0, JOINT["left_shoulder"]] - joints[0, JOINT["right_shoulder"]])
     front = np.cross(across, (0.0, 1.0, 0.0))
     props: list[Prop] = []
     for grip in _hands(joints):

@@ -8,17 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinetag.exercises.kinematics import BODY
 from kinetag.exercises.raster import Camera, Layer, Solids, Surface, draw, stretched, surface
-
-# The 23 joints of the kinematic body, in the order of exercises.kinematics.BODY.
-JOINTS = (
-    "pelvis", "chest", "neck", "head", "nose", "left_ear", "right_ear",
-    *(
-        f"{side}_{joint}"
-        for joint in ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle", "heel", "foot_index")
-        for side in ("left", "right")
-    ),
-)  # fmt: skip
 
 SKIN, FACE, CLOTH, SHOE, HAIR, METAL = range(6)
 
@@ -58,9 +49,10 @@ def random_look(rng: np.random.Generator, shirt: int | None = None) -> Look:
         return colors[rng.integers(len(colors))]
 
     top = _SHIRTS[shirt % len(_SHIRTS)] if shirt is not None else pick(_SHIRTS)
+    skin = pick(_SKINS)
     return Look(
-        skin=pick(_SKINS),
-        hair=pick(_HAIRS),
+        skin=skin,
+        hair=pick(_HAIRS if sum(skin) > 1.6 else _HAIRS[:2]),
         shirt=top,
         trousers=pick(_TROUSERS),
         shoes=pick(_SHOES),
@@ -87,7 +79,7 @@ class _Body:
     """Joints by name and the frames of trunk, pelvis and head; ``size`` scales every thickness."""
 
     def __init__(self, joints: np.ndarray, look: Look) -> None:
-        self.joint = dict(zip(JOINTS, np.asarray(joints, float), strict=True))
+        self.joint = dict(zip(BODY, np.asarray(joints, float), strict=True))
         self.look, self.solids = look, Solids()
         leg = np.linalg.norm(self["left_hip"] - self["left_knee"]) + np.linalg.norm(
             self["left_knee"] - self["left_ankle"]
@@ -102,13 +94,14 @@ class _Body:
         lateral = _unit(self["left_ear"] - self["right_ear"])
         up = np.cross(front, lateral)
         self.head_origin, self.head = middle, _frame(lateral, up)
+        self.head_size = float(np.linalg.norm(front)) / 0.105
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.joint[name]
 
-    def at(self, origin: np.ndarray, frame: np.ndarray, left: float, up: float, front: float) -> np.ndarray:
-        """A point given in a frame, for a body of average stature."""
-        return origin + (np.array([left, up, front]) * self.stature) @ frame
+    def on_head(self, left: float, up: float, front: float) -> np.ndarray:
+        """A point of an average head, from between the ears."""
+        return self.head_origin + (np.array([left, up, front]) * self.head_size) @ self.head
 
     def cone(self, start, end, first, last, color, material=SKIN, shape=None) -> None:
         self.solids.add(start, end, first * self.size, last * self.size, color, material, shape)
@@ -117,8 +110,8 @@ class _Body:
 def body(joints: np.ndarray, look: Look, *, gripping: bool = False) -> tuple[Solids, np.ndarray]:
     """The solids of one person, and the head's pose for painting the face.
 
-    ``joints`` (23, 3) metres in the order JOINTS. ``gripping`` closes the hands. The second value is (4, 3): the
-    point between the ears, and the head's left, up and front.
+    ``joints`` (23, 3) metres in the order of kinematics.BODY. ``gripping`` closes the hands. The second value is
+    (4, 3): the point between the ears, and the head's left, up and front.
     """
     b = _Body(joints, look)
     _trunk(b)
@@ -126,7 +119,7 @@ def body(joints: np.ndarray, look: Look, *, gripping: bool = False) -> tuple[Sol
         _arm(b, side, sign, gripping)
         _leg(b, side)
     _head(b)
-    return b.solids, np.vstack([b.head_origin, b.head * (1 / b.stature)])
+    return b.solids, np.vstack([b.head_origin, b.head / b.head_size])
 
 
 def _trunk(b: _Body) -> None:
@@ -146,10 +139,9 @@ def _trunk(b: _Body) -> None:
     b.cone(chest - 0.02 * chest_up, top, 0.114, 0.108, look.shirt, CLOTH, shape)
     for side in ("left", "right"):
         shoulder = b[f"{side}_shoulder"]
-        b.cone(neck - 0.025 * chest_up, shoulder, 0.062, 0.056, look.shirt, CLOTH)  # trapezius
-        b.cone(top, shoulder - 0.03 * chest_up, 0.085, 0.060, look.shirt, CLOTH)  # the chest's upper corner
-    middle = b.at(b.head_origin, b.head, 0.0, -0.055, -0.022)
-    b.cone(neck - 0.03 * chest_up, middle, 0.056, 0.052, look.skin)
+        b.cone(neck + 0.02 * chest_up, shoulder - 0.002 * chest_up, 0.056, 0.055, look.shirt, CLOTH)  # trapezius
+        b.cone(top, shoulder - 0.03 * chest_up, 0.088, 0.056, look.shirt, CLOTH)  # the chest's upper corner
+    b.cone(neck - 0.02 * chest_up, b.on_head(0.0, -0.05, -0.018), 0.057, 0.051, look.skin)
 
 
 def _arm(b: _Body, side: str, sign: float, gripping: bool) -> None:
@@ -157,13 +149,14 @@ def _arm(b: _Body, side: str, sign: float, gripping: bool) -> None:
     shoulder, elbow, wrist, hand = (b[f"{side}_{j}"] for j in ("shoulder", "elbow", "wrist", "hand"))
     sleeve = {"none": 0.06, "short": 0.55, "long": 1.0}[look.sleeves]
     end = shoulder + sleeve * (elbow - shoulder)
-    b.cone(shoulder, end, 0.061, 0.061 - 0.017 * sleeve, look.shirt, CLOTH)
+    b.cone(shoulder, end, 0.058, 0.059 - 0.014 * sleeve, look.shirt, CLOTH)
     b.cone(shoulder, elbow, 0.052, 0.040, look.skin)
     belly = elbow + 0.28 * (wrist - elbow)
     if look.sleeves == "long":
         b.cone(elbow, wrist, 0.044, 0.036, look.shirt, CLOTH)
-    b.cone(elbow, belly, 0.0405, 0.0425, look.skin)
-    b.cone(belly, wrist, 0.0425, 0.0275, look.skin)
+    else:
+        b.cone(elbow, belly, 0.0405, 0.0425, look.skin)
+        b.cone(belly, wrist, 0.0425, 0.0275, look.skin)
     along = _unit(hand - wrist)
     if gripping:
         b.cone(wrist, wrist + 0.075 * b.stature * along, 0.030, 0.043, look.skin)
@@ -226,28 +219,25 @@ def _shoe(b: _Body, ankle: np.ndarray, heel: np.ndarray, toe: np.ndarray) -> Non
 
 
 def _head(b: _Body) -> None:
-    look, o, f = b.look, b.head_origin, b.head
-
-    def at(left: float, up: float, front: float) -> np.ndarray:
-        return b.at(o, f, left, up, front)
+    look, f, at = b.look, b.head, b.on_head
 
     def ball(center: np.ndarray, left: float, up: float, front: float, color: Color, material: int) -> None:
-        scale = np.array([left, up, front]) * (b.stature / b.size)  # heads do not grow with the waist
-        b.cone(center, center, 1.0, 1.0, color, material, stretched(f, tuple(scale)))
+        size = b.head_size  # heads do not grow with the waist
+        b.solids.add(center, center, 1.0, 1.0, color, material, stretched(f, (left * size, up * size, front * size)))
 
-    ball(at(0, 0.035, -0.004), 0.077, 0.098, 0.097, look.skin, FACE)
-    jaw = stretched(f, (0.93, 1.0, 1.0))
-    b.cone(at(0, -0.01, 0.026), at(0, -0.082, 0.052), 0.066, 0.034, look.skin, FACE, jaw)
-    nose, bridge = b["nose"], at(0, 0.03, 0.088)
-    b.cone(bridge, nose - 0.013 * b.stature * f[2], 0.009, 0.0155, look.skin, SKIN)
+    def cone(start: np.ndarray, end: np.ndarray, first: float, last: float, color: Color, material: int) -> None:
+        b.solids.add(start, end, first * b.head_size, last * b.head_size, color, material)
+
+    ball(at(0, 0.035, -0.006), 0.080, 0.096, 0.096, look.skin, FACE)
+    cone(at(0, -0.012, 0.022), at(0, -0.078, 0.050), 0.068, 0.036, look.skin, FACE)
+    cone(at(0, 0.026, 0.082), b["nose"] - 0.010 * b.head_size * f[2], 0.009, 0.0155, look.skin, SKIN)
     for side, sign in (("left", 1), ("right", -1)):
-        ear = b[f"{side}_ear"] - sign * 0.004 * b.stature * f[0]
-        ball(ear, 0.011, 0.031, 0.019, look.skin, SKIN)
-    ball(at(0, 0.062, -0.021), 0.082, 0.086, 0.092, look.hair, HAIR)
+        ball(b[f"{side}_ear"] + 0.006 * sign * b.head_size * f[0], 0.011, 0.031, 0.019, look.skin, SKIN)
+    ball(at(0, 0.060, -0.021), 0.084, 0.086, 0.092, look.hair, HAIR)
     if look.hair_style == "bun":
         ball(at(0, 0.105, -0.105), 0.044, 0.044, 0.042, look.hair, HAIR)
     if look.hair_style == "long":
-        b.cone(at(0, 0.02, -0.055), at(0, -0.11, -0.085), 0.074, 0.055, look.hair, HAIR)
+        cone(at(0, 0.02, -0.055), at(0, -0.13, -0.090), 0.078, 0.058, look.hair, HAIR)
 
 
 def paint(

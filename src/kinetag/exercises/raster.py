@@ -153,72 +153,90 @@ def draw(camera: Camera, solids: Solids) -> Layer | None:
         np.full((bottom - top, right - left), np.inf, np.float32),
         np.zeros((bottom - top, right - left), int),
     )
-    quadratics = _Quadratics(camera, solids)
-    for i in np.flatnonzero(seen).tolist():
-        (x0, y0), (x1, y1) = low[i].astype(int), high[i].astype(int)
-        depth = quadratics.depth(i, np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5)
-        window = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
-        nearer = depth < layer.depth[window]
-        layer.depth[window][nearer] = depth[nearer]
-        layer.part[window][nearer] = i
+    _fill(layer, _coefficients(camera, solids), np.flatnonzero(seen), low.astype(int), high.astype(int))
     return layer
 
 
-class _Quadratics:
-    """The ray-round-cone quadratics of many solids (after Quilez, 'Round cone - intersection', for any ray length)."""
+_BATCH = 12_000  # pixels worked on at once: enough to hide numpy's own cost, few enough to stay in the cache
 
-    def __init__(self, camera: Camera, solids: Solids) -> None:
-        shape = np.array(solids.shape)
-        start, end = np.array(solids.start, float), np.array(solids.end, float)
-        axis = np.einsum("nij,nj->ni", shape, end - start)
-        origin = np.einsum("nij,nj->ni", shape, np.array(camera.position) - start)
-        rays = np.einsum("nij,kj->nki", shape, camera.ray_basis)  # (N, 3: c dx dy, 3)
-        first, last = np.array(solids.radius).T
-        along, offset = (axis * axis).sum(1), first - last
-        self.slant = along - offset**2  # > 0 unless one ball holds the other
-        self.axis_ray = np.einsum("ni,nki->nk", axis, rays)
-        self.origin_ray = np.einsum("ni,nki->nk", origin, rays)
-        self.ray_ray = np.einsum("nki,nli->nkl", rays, rays)
-        self.axis_origin = (axis * origin).sum(1)
-        self.origin_origin = (origin * origin).sum(1)
-        self.along, self.first, self.last, self.offset = along, first, last, offset
 
-    def depth(self, i: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Depth of solid i for pixel columns x (w,) and rows y (h,): (h, w), inf where the ray misses."""
-        rows, columns = y[:, None].astype(np.float32), x[None].astype(np.float32)
+def _fill(layer: Layer, table: np.ndarray, ids: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+    """Put the solids ``ids`` with rectangles ``low`` to ``high`` (N, 2) into the layer, nearest first wins."""
+    size = high - low  # (N, 2) width, height
+    counts = size[ids].prod(1)
+    batch = np.cumsum(counts) // _BATCH
+    for number in np.unique(batch):
+        group = ids[batch == number]
+        own = counts[batch == number]
+        starts = np.cumsum(own) - own
+        flat = np.arange(own.sum()) - np.repeat(starts, own)
+        row, column = np.divmod(flat, np.repeat(size[group, 0], own))
+        x = (column + np.repeat(low[group, 0], own)).astype(np.float32) + np.float32(0.5)
+        y = (row + np.repeat(low[group, 1], own)).astype(np.float32) + np.float32(0.5)
+        depth = _hit(np.repeat(table[:, group], own, axis=1), x, y)
+        for i, start, count in zip(group.tolist(), starts.tolist(), own.tolist(), strict=True):
+            (x0, y0), (width, height) = low[i].tolist(), size[i].tolist()
+            window = slice(y0 - layer.top, y0 - layer.top + height), slice(x0 - layer.left, x0 - layer.left + width)
+            mine = depth[start : start + count].reshape(height, width)
+            nearer = mine < layer.depth[window]
+            np.copyto(layer.depth[window], mine, where=nearer)
+            np.copyto(layer.part[window], i, where=nearer)
 
-        def affine(c: np.ndarray) -> np.ndarray:
-            return (float(c[0]) + float(c[2]) * rows) + float(c[1]) * columns
 
-        q = self.ray_ray[i]
-        ray_ray = (float(q[0, 0]) + rows * (2 * float(q[0, 2]) + float(q[2, 2]) * rows)) + columns * (
-            (2 * float(q[0, 1]) + float(q[1, 1]) * columns) + (2 * float(q[1, 2])) * rows
-        )
-        origin_ray = affine(self.origin_ray[i])
-        first, last, slant = float(self.first[i]), float(self.last[i]), float(self.slant[i])
-        if slant <= 1e-9:  # one ball holds the other: only the larger shows
-            if first >= last:
-                return _ball(origin_ray, ray_ray, float(self.origin_origin[i]) - first**2)
-            to_end = origin_ray - affine(self.axis_ray[i])
-            return _ball(to_end, ray_ray, self._end_distance(i) - last**2)
-        axis_ray = affine(self.axis_ray[i])
-        m1, offset = float(self.axis_origin[i]), float(self.offset[i])
-        k2 = slant * ray_ray - axis_ray * axis_ray
-        k1 = slant * origin_ray - (m1 - offset * first) * axis_ray
-        k0 = slant * float(self.origin_origin[i]) - m1**2 + 2 * m1 * offset * first - float(self.along[i]) * first**2
-        h = k1 * k1 - k0 * k2
+def _coefficients(camera: Camera, solids: Solids) -> np.ndarray:
+    """What ``_hit`` needs of each solid, float32 (18, N)."""
+    shape, (first, last) = np.array(solids.shape), np.array(solids.radius).T
+    start, end = np.array(solids.start, float), np.array(solids.end, float)
+    axis = np.einsum("nij,nj->ni", shape, end - start)
+    # One ball holds the other: only the larger shows.
+    inside = (axis * axis).sum(1) - (first - last) ** 2 <= 1e-9
+    start = np.where((inside & (last > first))[:, None], end, start)
+    first = np.where(inside, np.maximum(first, last), first)
+    last = np.where(inside, first, last)
+    axis[inside] = 0
+    origin = np.einsum("nij,nj->ni", shape, np.array(camera.position) - start)
+    rays = np.einsum("nij,kj->nki", shape, camera.ray_basis)  # (N, 3: c dx dy, 3)
+    square = np.einsum("nki,nli->nkl", rays, rays)
+    along, offset = (axis * axis).sum(1), first - last
+    axis_origin, origin_origin = (axis * origin).sum(1), (origin * origin).sum(1)
+    rows = [
+        square[:, 0, 0], 2 * square[:, 0, 1], square[:, 1, 1], 2 * square[:, 0, 2], square[:, 2, 2],
+        2 * square[:, 1, 2],
+        *np.einsum("ni,nki->kn", axis, rays),
+        *np.einsum("ni,nki->kn", origin, rays),
+        along - offset**2,
+        axis_origin - offset * first,
+        (along - offset**2) * origin_origin - axis_origin**2 + 2 * axis_origin * offset * first - along * first**2,
+        origin_origin - first**2,
+        origin_origin - 2 * axis_origin + along - last**2,
+        inside,
+    ]  # fmt: skip
+    return np.array(rows, np.float32)
+
+
+def _hit(c: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Depth (P,) at which the rays of pixels (x, y) enter round cones with coefficients c (18, P); inf for a miss.
+
+    After Quilez, 'Round cone - intersection' (MIT), for rays of any length: the cone's side, and the two balls.
+    """
+    ray_ray = c[0] + x * (c[1] + c[2] * x) + y * (c[3] + c[4] * y + c[5] * x)
+    axis_ray = c[6] + c[7] * x + c[8] * y
+    origin_ray = c[9] + c[10] * x + c[11] * y
+    slant, shift, k0, start_square, end_square, no_side = c[12:]
+    k2 = slant * ray_ray - axis_ray * axis_ray
+    k1 = slant * origin_ray - shift * axis_ray
+    h = k1 * k1 - k0 * k2
+    with np.errstate(divide="ignore", invalid="ignore"):
         side = (-k1 - np.sqrt(np.maximum(h, 0))) / k2
-        height = (m1 - first * offset) + side * axis_ray
-        side[(h < 0) | (height < 0) | (height > slant)] = np.inf
-        near = _ball(origin_ray, ray_ray, float(self.origin_origin[i]) - first**2)
-        far = _ball(origin_ray - axis_ray, ray_ray, self._end_distance(i) - last**2)
-        return np.minimum(np.minimum(near, far), side)
-
-    def _end_distance(self, i: int) -> float:
-        return float(self.origin_origin[i] - 2 * self.axis_origin[i] + self.along[i])
+    height = shift + side * axis_ray
+    # Written so that NaN counts as a miss.
+    side[~((h >= 0) & (height >= 0) & (height <= slant)) | (no_side > 0)] = np.inf
+    near = _ball(origin_ray, ray_ray, start_square)
+    far = _ball(origin_ray - axis_ray, ray_ray, end_square)
+    return np.minimum(np.minimum(near, far), side)
 
 
-def _ball(origin_ray: np.ndarray, ray_ray: np.ndarray, constant: float) -> np.ndarray:
+def _ball(origin_ray: np.ndarray, ray_ray: np.ndarray, constant: np.ndarray) -> np.ndarray:
     h = origin_ray * origin_ray - constant * ray_ray
     out = (-origin_ray - np.sqrt(np.maximum(h, 0))) / ray_ray
     out[h < 0] = np.inf

@@ -10,14 +10,15 @@ import numpy as np
 from kinetag.errors import KinetagError
 from kinetag.exercises.acting import Actor, Performance, perform
 from kinetag.exercises.equipment import HELD, fixtures, hold
-from kinetag.exercises.mannequin import JOINTS, body, paint
+from kinetag.exercises.kinematics import JOINT
+from kinetag.exercises.mannequin import body, paint
 from kinetag.exercises.raster import Camera, Layer, Solids, bounds, draw
 from kinetag.exercises.room import Backdrop, Pipe, Prop, build, cast_shadows
 from kinetag.exercises.truth import PersonTruth, Truth
 from kinetag.sequence import Frame
 from kinetag.skeletons import KINETAG13
 
-_TRUTH_JOINTS = [JOINTS.index(name) for name in KINETAG13.joints]
+_TRUTH_JOINTS = [JOINT[name] for name in KINETAG13.joints]
 # How deep a joint lies under its own skin, metres; more body than this before it means that the body hides it.
 _DEPTHS = {"nose": 0.05, "shoulder": 0.12, "elbow": 0.09, "wrist": 0.08, "hip": 0.17, "knee": 0.11, "ankle": 0.09}
 _SKIN_DEPTH = np.array([next(d for part, d in _DEPTHS.items() if part in name) for name in KINETAG13.joints])
@@ -90,6 +91,10 @@ class Scene:
             notes.append(seen)
             yield Frame(image, float(time), index)
         self._truth = self._tell(notes)
+
+    def picture(self, time: float) -> np.ndarray:
+        """The frame nearest to a moment (s), RGB uint8 (H, W, 3)."""
+        return _Camcorder(self).frame(int(np.abs(self.times - time).argmin()))[0]
 
     def truth(self) -> Truth:
         """Who was where, doing what, and how much of them showed."""

@@ -1,0 +1,128 @@
+"""Pictures of an exercise: its key moments side by side, and a loop of one repetition."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kinetag.errors import KinetagError
+from kinetag.exercises.raster import Camera
+from kinetag.exercises.scene import Scene
+from kinetag.exercises.scenes import make_scene
+
+if TYPE_CHECKING:
+    from kinetag.timeline import Repetition
+
+_ANIMATIONS = (".gif", ".mp4", ".m4v", ".mov", ".mkv")
+_STATIC_VIEWS = ("three_quarter", "side")
+_GIF_COLORS = 96
+
+
+def exercise_picture(name: str, *, view: str = "three_quarter", height: int = 360, seed: int = 0) -> np.ndarray:
+    """The mannequin at the exercise's key moments, left to right, RGB uint8 (height, W, 3).
+
+    A moving exercise shows its start, the way, and the turning point; a static one shows itself from two sides.
+    Raises KinetagError for an exercise or view that is not known.
+    """
+    scene = _studio(make_scene(f"single:{name}:{view}", seed=seed), height)
+    repetition = _whole_repetition(scene)
+    if repetition is None:
+        scenes = [_studio(make_scene(f"single:{name}:{v}", seed=seed), height) for v in _STATIC_VIEWS]
+        return np.hstack([s.picture(s.duration / 2) for s in scenes])
+    start, peak = repetition.start, repetition.time
+    return np.hstack([scene.picture(t) for t in (start, start + 0.45 * (peak - start), peak)])
+
+
+def exercise_animation(
+    name: str,
+    path: str | Path,
+    *,
+    view: str = "three_quarter",
+    height: int = 320,
+    frame_rate: float = 12.5,
+    seed: int = 0,
+) -> None:
+    """Write a loop of one repetition (a few seconds of a static exercise) as .gif, .mp4, .m4v, .mov or .mkv."""
+    path = Path(path)
+    if path.suffix.lower() not in _ANIMATIONS:
+        raise KinetagError(f"cannot write an animation as '{path.name}': its name must end in {', '.join(_ANIMATIONS)}")
+    scene = _studio(make_scene(f"single:{name}:{view}", seed=seed, frame_rate=frame_rate), height)
+    repetition = _whole_repetition(scene)
+    first, last = (repetition.start, repetition.end) if repetition else (0.5, min(3.0, scene.duration))
+    frames = [f.image for f in scene.frames() if first <= f.time < last]
+    if path.suffix.lower() == ".gif":
+        _write_gif(path, frames, frame_rate)
+        return
+    from kinetag.video import VideoWriter
+
+    with VideoWriter(path, scene.width, scene.height, frame_rate) as writer:
+        for index, image in enumerate(frames * 3):
+            writer.write(image, index / frame_rate)
+
+
+def _whole_repetition(scene: Scene) -> "Repetition | None":
+    """The scene's second repetition, or its first (people settle in by then), or None."""
+    repetitions = [r for segment in scene.performances[0].segments for r in segment.repetitions]
+    return repetitions[1] if len(repetitions) > 2 else (repetitions[0] if repetitions else None)
+
+
+def _studio(scene: Scene, height: int) -> Scene:
+    """The same scene, close up: a clean picture just wide enough for the whole movement."""
+    joints = scene.performances[0].joints  # (T, 23, 3)
+    low, high = joints.min((0, 1)) - 0.16, joints.max((0, 1)) + 0.16
+    center, size = (low + high) / 2, high - low
+    rise = max(size[1], 1.15)  # a lying person still gets some room above
+    across = max(size[0], 0.62 * rise)
+    focal, margin = 1.9, 1.10
+    distance = focal * margin * max(rise, across / 1.6) + size[2] / 2
+    center[1] = max(low[1], 0) + rise / 2 - 0.03
+    eye = (float(center[0]), float(center[1] + 0.12 * distance), float(center[2] + distance))
+    width = 2 * round(height * min(1.6, max(0.62, across / max(rise, across / 1.6))) / 2)
+    camera = Camera(eye, (float(center[0]), float(center[1]), float(center[2])), focal)
+    return replace(scene, camera=camera, width=width, height=height, noise=0.0, samples=2)
+
+
+def _write_gif(path: Path, frames: Sequence[np.ndarray], frame_rate: float) -> None:
+    """An endless GIF with one palette for all frames, so that what stands still costs nothing."""
+    import av
+
+    palette, table = _palette(frames)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    height, width = frames[0].shape[:2]
+    try:
+        with av.open(str(temporary), "w", format="gif", options={"loop": "0"}) as container:
+            stream = container.add_stream("gif", rate=Fraction(frame_rate).limit_denominator(1000))
+            stream.width, stream.height, stream.pix_fmt = width, height, "pal8"
+            for image in frames:
+                index = table[tuple((image >> 3).transpose(2, 0, 1))]
+                pair: Any = (index, palette)  # what PyAV takes for paletted frames, though its types do not say so
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pair, format="pal8")))
+            container.mux(stream.encode())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _palette(frames: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """ARGB palette uint8 (256, 4) by k-means over the frames' colours, and the nearest entry for each 5-bit colour
+    (32, 32, 32)."""
+    import cv2
+
+    pixels = np.concatenate([frame[::4, ::4].reshape(-1, 3) for frame in frames[:: max(1, len(frames) // 8)]])
+    colors, counts = np.unique(pixels >> 3, axis=0, return_counts=True)
+    # Rare colours matter too (eyes, shoes), so each is repeated only by the root of its count.
+    samples = np.repeat(colors, np.ceil(np.sqrt(counts)).astype(int), axis=0).astype(np.float32)
+    cv2.setRNGSeed(1)
+    stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 12, 0.2)
+    count = min(_GIF_COLORS, len(colors))
+    start = np.zeros((len(samples), 1), np.int32)
+    _, _, centers = cv2.kmeans(samples, count, start, stop, 1, cv2.KMEANS_PP_CENTERS)
+    grid = np.stack(np.meshgrid(*[np.arange(32)] * 3, indexing="ij"), -1).reshape(-1, 3).astype(np.float32)
+    nearest = ((grid[:, None] - centers[None]) ** 2).sum(-1).argmin(1).astype(np.uint8)
+    palette = np.full((256, 4), 255, np.uint8)
+    palette[:count, 1:] = np.clip(centers * 8 + 4, 0, 255)
+    return palette, nearest.reshape(32, 32, 32)
