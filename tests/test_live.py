@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from made_timelines import timeline
 
-from kinetag.live import JsonLines, Newest, newest_frames, shown, why_no_window
+from kinetag import cli
+from kinetag.live import JsonLines, Newest, live, newest_frames, shown, why_no_window
 from kinetag.sequence import Frame, Pose
+from kinetag.video import VideoWriter
 
 
 @dataclass
@@ -143,3 +146,59 @@ def test_the_window_opens_draws_and_closes():
     screen._end()
     assert not screen.show(big, [])
     screen.close()
+
+
+class FakeAnalyzer:
+    """Sees the same person in every frame; takes as long as a slow machine."""
+
+    def __init__(self, **options):
+        self.options, self.count = options, 0
+
+    def feed(self, frame):
+        self.count += 1
+        time.sleep(0.05)
+        if self.options.get("pose") == "ctrl-c" and self.count == 3:
+            raise KeyboardInterrupt
+        return [Someone(1, repetitions=int(frame.time / 0.2 + 1e-6))]
+
+    def finish(self, video):
+        return timeline(source=video.name, people=1)
+
+
+@pytest.fixture
+def video(tmp_path, monkeypatch):
+    path = tmp_path / "gym.mp4"
+    with VideoWriter(path, 64, 48, 30.0) as writer:
+        for index in range(30):
+            writer.write(np.full((48, 64, 3), 8 * index, np.uint8), index / 30)
+    monkeypatch.setattr("kinetag.analyzer.Analyzer", FakeAnalyzer)
+    monkeypatch.setattr("kinetag.classifier.Classifier.load", lambda model: None)
+    monkeypatch.setattr("kinetag.exercises.library.load_library", lambda extra: {})
+    return path
+
+
+def test_a_file_in_real_time_as_lines_of_json(video):
+    out = io.StringIO()
+    begin = time.monotonic()
+    made = live(video, window=False, out=out)
+    assert 0.9 < time.monotonic() - begin < 3.0
+    counts = [line["people"][0]["repetitions"] for line in lines(out)]
+    assert counts == sorted(set(counts))  # a line for each change, and none without
+    assert counts[-1] == 4
+    assert made.source == str(video)
+
+
+def test_ctrl_c_ends_it_with_the_timeline(video):
+    assert live(video, pose="ctrl-c", window=False, out=io.StringIO()).people
+
+
+def test_the_verb_prints_json_alone_and_writes_the_outputs(video, tmp_path, capsys):
+    assert cli.main(["live", str(video), "--no-window", "--out", str(tmp_path / "out")]) == 0
+    captured = capsys.readouterr()
+    assert all(json.loads(line)["people"] for line in captured.out.splitlines())
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"timeline.json", "report.html", "subtitles.vtt"}
+
+
+def test_a_source_that_does_not_exist(capsys):
+    assert cli.main(["live", "gone.mp4", "--no-window"]) == 2
+    assert "gone.mp4" in capsys.readouterr().err
