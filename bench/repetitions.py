@@ -1,0 +1,171 @@
+"""How well repetitions are counted.
+
+    python bench/repetitions.py                                  library motions seen by random cameras
+    python bench/repetitions.py --data FOLDER                    and UI-PRMD's sets of ten
+    python bench/repetitions.py --data FOLDER --videos           and the clips with trustworthy marks, through the
+                                                                 whole pipeline, the label given
+
+The synthetic part knows the truth exactly: every counted exercise of the library moves a random number of times, with
+a random body, tempo and style, and an estimator's errors are added (see sensor.py).
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import data_folder, save, show
+from sensor import observe
+
+from kinetag.exercises.library import Counting, Exercise, load_library
+from kinetag.reps import count_repetitions
+from kinetag.sequence import PoseSequence
+from kinetag.skeletons import KINETAG13
+from kinetag.smoothing import smooth
+
+RATE = 15.0
+VIEWS: dict[str, dict[str, Any]] = {
+    "clean": {"noise": 0.003, "dropout": 0.0},
+    "noisy": {"noise": 0.02, "dropout": 0.04},
+    "clean 2D": {"noise": 0.003, "dropout": 0.0, "world": False},
+    "noisy 2D": {"noise": 0.02, "dropout": 0.04, "world": False},
+}
+
+# UI-PRMD's movements that a joint counts, and its joints in the order of the 'kinetag' layout.
+PRMD: dict[int, dict[str, Any]] = {
+    1: {"signal": "knee", "rest": 170, "peak": 80},
+    2: {"signal": "hip", "rest": 170, "peak": 100, "sides": "either"},
+    3: {"signal": "knee", "rest": 170, "peak": 90},
+    4: {"signal": "knee", "rest": 170, "peak": 100, "sides": "either"},
+    5: {"signal": "knee", "rest": 170, "peak": 90},
+    6: {"signal": "hip", "rest": 170, "peak": 120, "sides": "either"},
+    7: {"signal": "shoulder", "rest": 15, "peak": 120, "sides": "either"},
+    8: {"signal": "shoulder", "rest": 10, "peak": 50, "sides": "either"},
+    10: {"signal": "shoulder", "rest": 15, "peak": 90, "sides": "either"},
+}
+PRMD_JOINTS = ("upper_arm", "forearm", "hand", "upper_leg", "lower_leg", "foot")
+
+
+def count(sequence: PoseSequence, exercise: Exercise) -> tuple[int, int]:
+    """Full repetitions, and partial ones."""
+    found = count_repetitions(smooth(sequence), exercise, sequence.times[0], sequence.times[-1])
+    partial = sum(repetition.partial for repetition in found)
+    return len(found) - partial, partial
+
+
+def row(name: str, errors: list[int], **more: Any) -> dict[str, Any]:
+    wrong = np.abs(errors)
+    return {
+        "exercise": name,
+        **more,
+        "sets": len(errors),
+        "exact": round(float((wrong == 0).mean()), 3),
+        "within 1": round(float((wrong <= 1).mean()), 3),
+        "mean error": round(float(np.mean(errors)), 2),
+    }
+
+
+def synthetic(sets: int, seed: int, only: list[str]) -> list[dict[str, Any]]:
+    """One row for each counted exercise and kind of view."""
+    from kinetag.exercises.kinematics import BODY
+    from kinetag.exercises.motion import generate
+
+    joints = [BODY.index(joint) for joint in KINETAG13.joints]
+    rows = []
+    for name, exercise in load_library().items():
+        if exercise.counting is None or (only and name not in only):
+            continue
+        errors: dict[str, list[int]] = {view: [] for view in VIEWS}
+        for i in range(sets):
+            rng = np.random.default_rng([seed, i])
+            motion = generate(exercise, rng, duration=float(rng.uniform(6, 25)), rate=RATE)
+            truth = len(motion.repetitions)
+            for view, options in VIEWS.items():
+                seen = observe(motion.times, motion.joints[:, joints], np.random.default_rng([seed, i, 1]), **options)
+                errors[view].append(sum(count(seen, exercise)) - truth)
+        rows += [row(name, wrong, view=view) for view, wrong in errors.items()]
+    return rows
+
+
+def prmd_sets(path: Path) -> Iterator[tuple[int, bool, int, np.ndarray, np.ndarray]]:
+    """UI-PRMD's repetitions joined to sets: movement, done right, repetitions, times (T,), joints (T, 13, 3) metres."""
+    data = np.load(path)
+    names = data["joints"].tolist()
+    index = [names.index("head")] + [names.index(f"{s}_{joint}") for joint in PRMD_JOINTS for s in ("left", "right")]
+    offsets, joints = data["offsets"], data["joints_cm"]
+    for movement in PRMD:
+        for subject in range(1, 11):
+            for correct in (True, False):
+                here = (data["movement"] == movement) & (data["subject"] == subject) & (data["correct"] == correct)
+                clips = sorted(np.flatnonzero(here), key=lambda i: data["repetition"][i])
+                points = np.concatenate([joints[offsets[i] : offsets[i + 1]][:, index] for i in clips]) / 100
+                yield movement, correct, len(clips), (np.arange(len(points)) / 30)[::2], points[::2].astype(float)
+
+
+def prmd(folder: Path, seed: int) -> list[dict[str, Any]]:
+    """One row for each movement; the sets done wrong have repetitions that were meant to fall short."""
+    names = np.load(folder / "ui_prmd.npz")["movement_names"]
+    squat = load_library()["squat"]
+    errors: dict[tuple[int, bool, str], list[int]] = {}
+    for number, (movement, correct, truth, times, joints) in enumerate(prmd_sets(folder / "ui_prmd.npz")):
+        counting = Counting(min_period=0.8, max_period=6.0, **PRMD[movement])
+        exercise = squat.model_copy(update={"name": "movement", "counting": counting})
+        for view in ("noisy", "noisy 2D"):
+            seen = observe(times, joints, np.random.default_rng([seed, number]), **VIEWS[view])
+            full, partial = count(seen, exercise)
+            errors.setdefault((movement, correct, view), []).append(full + (0 if correct else partial) - truth)
+    return [
+        row(str(names[movement - 1]), wrong, done="right" if correct else "wrong", view=view)
+        for (movement, correct, view), wrong in errors.items()
+    ]
+
+
+def marked_clips(folder: Path) -> list[dict[str, Any]]:
+    """The clips with trustworthy marks: the main person's repetitions of the given exercise over the whole clip."""
+    from videos import MARKED, main_person, marked_repetitions
+
+    import kinetag
+
+    rows = []
+    for stem in MARKED:
+        timeline = kinetag.analyze(folder / f"{stem}.mp4")
+        person = main_person(timeline)
+        label = stem.rsplit("_", 1)[0]
+        found = []
+        if person is not None and person.poses is not None:
+            poses = person.poses
+            found = count_repetitions(poses, load_library()[label], poses.times[0], poses.times[-1])
+        full = sum(not repetition.partial for repetition in found)
+        marked = marked_repetitions(folder / f"{stem}.reps.csv")
+        rows.append({"clip": stem, "counted": full, "partial": len(found) - full, "marked": marked})
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", help="folder of real data (default: KINETAG_DATA); without it only library motions")
+    parser.add_argument("--videos", action="store_true", help="also the marked clips (slow)")
+    parser.add_argument("--sets", type=int, default=20, help="sets of each exercise")
+    parser.add_argument("--only", nargs="*", default=[], help="these exercises only")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    results: dict[str, Any] = {"library": synthetic(args.sets, args.seed, args.only)}
+    show("Motions of the library", results["library"])
+    for view in VIEWS:
+        rows = [r for r in results["library"] if r["view"] == view]
+        exact = np.mean([r["exact"] for r in rows])
+        print(f"{view}: exact {exact:.1%}, within 1 {np.mean([r['within 1'] for r in rows]):.1%}")
+    if args.data:
+        results["ui_prmd"] = prmd(data_folder(args.data), args.seed)
+        show("UI-PRMD, sets of ten", results["ui_prmd"])
+    if args.videos:
+        results["marked"] = marked_clips(data_folder(args.data) / "videos")
+        show("Marked clips, label given", results["marked"])
+    if not args.only:
+        print(f"written: {save('repetitions', **json.loads(json.dumps(results)))}")
+
+
+if __name__ == "__main__":
+    main()
