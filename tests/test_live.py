@@ -185,7 +185,7 @@ def test_a_file_in_real_time_as_lines_of_json(video):
     counts = [line["people"][0]["repetitions"] for line in lines(out)]
     assert counts == sorted(set(counts))  # a line for each change, and none without
     assert counts[-1] == 4
-    assert made.source == str(video)
+    assert made.source == video.name
 
 
 def test_ctrl_c_ends_it_with_the_timeline(video):

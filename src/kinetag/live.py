@@ -59,9 +59,9 @@ def live(
     from kinetag.exercises.library import load_library
     from kinetag.video import open_source
 
-    library = load_library([Path(path) for path in exercises])
-    analyzer = Analyzer(pose=pose, classifier=Classifier.load(model), library=library, max_people=max_people)
     with open_source(source) as video:
+        library = load_library([Path(path) for path in exercises])
+        analyzer = Analyzer(pose=pose, classifier=Classifier.load(model), library=library, max_people=max_people)
         has_window = window and why_no_window() is None
         screen = TkScreen(video.name) if has_window else JsonLines(out or sys.stdout)
         try:
