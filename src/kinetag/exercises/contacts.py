@@ -1,0 +1,337 @@
+"""Contacts: what bears the body stays where it is, and nothing is below the floor.
+
+`kinematics.forward` makes a pose in the air. Here it is put on the floor, a bar or a bench: the place (and, on hands and
+feet, the inclination) of the whole body follows from what bears it, in closed form; then arms and legs that bear are bent
+by two-bone inverse kinematics, so that hands and feet do not slide and bones keep their lengths.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinetag.exercises.kinematics import BODY, CLEARANCE, JOINT, Proportions, forward, place_foot
+from kinetag.exercises.library import Support
+from kinetag.exercises.recipes import INDEX
+
+_SIDES = (("left", 1.0), ("right", -1.0))
+_REACH = 0.9995  # of a limb's length: how straight it may get
+_DEFAULT_FEET = {"feet": "fixed", "seat": "fixed", "hands": "free", "back": "fixed", "ground": "free",
+                 "hands_and_feet": "fixed", "hands_and_knees": "free"}  # fmt: skip
+_FLOOR = {name: CLEARANCE[JOINT[f"left_{name}"]] for name in ("foot_index", "knee", "wrist", "elbow", "ankle")}
+
+
+@dataclass(frozen=True)
+class Surfaces:
+    """Where the things are that people of one group rest on, each (B,): heights in metres, hand places in metres."""
+
+    back: np.ndarray
+    hands: np.ndarray
+    feet: np.ndarray
+    hand_width: np.ndarray
+    hand_ahead: np.ndarray
+
+
+def bear(parameters: np.ndarray, body: Proportions, supports: list[Support], rng: np.random.Generator) -> np.ndarray:
+    """Joints (B, T, 23, 3) in the world of people with ``parameters`` (B, T, P), each on their own support."""
+    joints = np.empty((*parameters.shape[:2], len(BODY), 3), np.float32)
+    kinds = [(s.by, s.feet or _DEFAULT_FEET[s.by], s.elbows) for s in supports]
+    draws = rng.random((len(supports), 5), np.float32)
+    for kind in dict.fromkeys(kinds):
+        rows = np.array([i for i, k in enumerate(kinds) if k == kind])
+        group = Proportions(body.height[rows], {name: value[rows] for name, value in body.lengths.items()})
+        surfaces = _surfaces([supports[i] for i in rows], draws[rows], group)
+        joints[rows] = _bear(parameters[rows], group, kind, surfaces)
+    return joints
+
+
+def _surfaces(supports: list[Support], draws: np.ndarray, body: Proportions) -> Surfaces:
+    names = ("surface", "hand_height", "foot_height", "hand_width", "hand_ahead")
+    low, high = np.array([[getattr(s, n) for n in names] for s in supports], np.float32).transpose(2, 0, 1)
+    back, hands, feet, width, ahead = (low + (high - low) * draws).T
+    scale = body.height / 1.71  # a child's bench is lower
+    return Surfaces(back * scale, hands * scale, feet * scale, width * body.lengths["clavicle"], ahead * body.arm)
+
+
+def _bear(parameters: np.ndarray, body: Proportions, kind: tuple[str, str, bool], at: Surfaces) -> np.ndarray:
+    on, feet, elbows = kind
+    if on in ("hands_and_feet", "hands_and_knees"):
+        joints = _on_all_fours(parameters, body, at, knees=on == "hands_and_knees", elbows=elbows)
+    else:
+        joints = forward(parameters, body)
+        if on == "hands":
+            joints = _on_hands(joints, parameters, body, at)
+        elif on in ("feet", "seat"):
+            joints = _on_feet(joints, parameters, body, feet, seated=on == "seat")
+        elif on == "back":
+            joints[..., 1] += (at.back + CLEARANCE[JOINT["pelvis"]] * body.height)[:, None, None]
+        else:
+            joints = _lifted(joints, body, always=True)
+    if feet != "free":
+        _plant_feet(joints, parameters, body, at.feet, pinned=feet == "fixed")
+    return _lifted(joints, body, always=False)
+
+
+def _lifted(joints: np.ndarray, body: Proportions, *, always: bool) -> np.ndarray:
+    """Raised until no joint is nearer to the floor than its flesh allows; with ``always`` also lowered to touch it."""
+    gap = (joints[..., 1] - CLEARANCE * body.height[:, None, None]).min(axis=-1)  # (B, T)
+    joints[..., 1] -= (gap if always else np.minimum(gap, 0))[..., None]
+    return joints
+
+
+# ---- on the feet
+
+
+def _on_feet(joints: np.ndarray, parameters: np.ndarray, body: Proportions, feet: str, *, seated: bool) -> np.ndarray:
+    """Moved so that the feet that bear are on the floor and, as far as the pose lets them, stay in place."""
+    contact = np.stack([_contact(parameters, side) for side, _ in _SIDES], -1)  # (B, T, 2)
+    toes = np.stack([_toes(joints, parameters, body, side) for side, _ in _SIDES], -2)  # (B, T, 2, 3)
+    weight = contact + 1e-3
+    weight = weight / weight.sum(axis=-1, keepdims=True)
+    height = -(weight * toes[..., 1]).sum(axis=-1) + _FLOOR["foot_index"] * body.height[:, None]  # (B, T)
+    height = np.maximum(height, _knee_room(joints, body))
+    if seated:
+        height = np.broadcast_to(height.mean(axis=1, keepdims=True), height.shape)
+    lift = parameters[..., INDEX["lift"]] * body.height[:, None] / 100
+    across = parameters[..., INDEX["shift"]] * body.height[:, None] / 100
+    if feet == "stepping":
+        steps = np.diff(toes, axis=1, prepend=toes[:, :1])  # (B, T, 2, 3)
+        ground = -np.cumsum((weight[..., None] * steps).sum(axis=2), axis=1)  # (B, T, 3)
+    elif feet == "fixed" and not seated:
+        steady = weight.mean(axis=1, keepdims=True)
+        ground = -(steady[..., None] * toes).sum(axis=2)
+    else:
+        ground = np.zeros_like(toes[:, :, 0])
+    root = np.stack([ground[..., 0] + across, height + np.maximum(lift, 0), ground[..., 2]], -1)
+    return joints + root[:, :, None]
+
+
+def _knee_room(joints: np.ndarray, body: Proportions) -> np.ndarray:
+    """Height of the pelvis at which the lower knee just touches the floor, (B, T)."""
+    knees = joints[..., [JOINT["left_knee"], JOINT["right_knee"]], 1].min(axis=-1)
+    return _FLOOR["knee"] * body.height[:, None] - knees
+
+
+def _contact(parameters: np.ndarray, side: str) -> np.ndarray:
+    """How much a foot bears, (B, T) in [0, 1]; nothing does in a jump."""
+    in_air = np.clip(parameters[..., INDEX["lift"]], 0, 1)
+    return np.clip(parameters[..., INDEX[f"{side}_contact"]], 0, 1) * (1 - in_air)
+
+
+def _sole(parameters: np.ndarray, side: str, sign: float, *, steady: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Directions of a foot on the floor: towards the toes and up from the sole, (B, T, 3) each."""
+    angle = np.deg2rad(parameters[..., [INDEX[f"{side}_hip_rotation"], INDEX[f"{side}_abduction"], INDEX["turn"]]])
+    out = np.clip(angle[..., 0], -0.5, 0.9) + 0.5 * np.clip(angle[..., 1], 0, 1)
+    out = np.clip(out, -0.4, 0.9) * sign + angle[..., 2]
+    if steady:
+        out = np.broadcast_to(out.mean(axis=1, keepdims=True), out.shape)
+    level = np.stack([np.sin(out), np.zeros_like(out), np.cos(out)], -1)
+    heel = np.deg2rad(parameters[..., INDEX[f"{side}_heel"]])[..., None]
+    up = np.array([0, 1, 0], np.float32)
+    return np.cos(heel) * level - np.sin(heel) * up, np.cos(heel) * up + np.sin(heel) * level
+
+
+def _toes(joints: np.ndarray, parameters: np.ndarray, body: Proportions, side: str) -> np.ndarray:
+    """Where the toes are if the foot stands on the floor under this ankle, (B, T, 3)."""
+    forward_, up = _sole(parameters, side, 1.0 if side == "left" else -1.0, steady=True)
+    return joints[..., JOINT[f"{side}_ankle"], :] - body["ankle"] * up + body["foot"] * forward_
+
+
+def _plant_feet(
+    joints: np.ndarray, parameters: np.ndarray, body: Proportions, surface: np.ndarray, *, pinned: bool
+) -> None:
+    """Bend the legs so that feet that bear stand on the floor, and (if pinned) always on the same spot; in place."""
+    goals = {}
+    for side, sign in _SIDES:
+        contact = _contact(parameters, side)[..., None]  # (B, T, 1)
+        forward_, up = _sole(parameters, side, sign, steady=pinned)
+        own = _toes(joints, parameters, body, side) if pinned else (
+            joints[..., JOINT[f"{side}_ankle"], :] - body["ankle"] * up + body["foot"] * forward_
+        )  # fmt: skip
+        goal = own.copy()
+        if pinned:
+            goal[...] = (own * contact).sum(axis=1, keepdims=True) / (contact.sum(axis=1, keepdims=True) + 1e-6)
+        floor = (surface + _FLOOR["foot_index"] * body.height)[:, None]
+        goal[..., 1] = floor
+        goal = contact * goal + (1 - contact) * np.where([False, True, False], np.maximum(own, floor[..., None]), own)
+        air = joints[..., JOINT[f"{side}_foot_index"], :] - joints[..., JOINT[f"{side}_heel"], :]
+        sole = _unit(contact * forward_ + (1 - contact) * _unit(air))
+        rise = contact * up + (1 - contact) * _unit(_above(joints, body, side))
+        rise = _unit(rise - sole * (rise * sole).sum(axis=-1, keepdims=True))
+        lands = contact + 0 * goal[..., :1]
+        ankle = np.where(
+            lands > 0, goal + body["ankle"] * up - body["foot"] * forward_, joints[..., JOINT[f"{side}_ankle"], :]
+        )
+        ankle = contact * ankle + (1 - contact) * joints[..., JOINT[f"{side}_ankle"], :]
+        goals[side] = ankle, sole, rise, air
+    _come_down(joints, body, {side: goals[side][0] for side, _ in _SIDES}, parameters)
+    for side, _ in _SIDES:
+        ankle, sole, rise, air = goals[side]
+        bend_limb(joints, body, (f"{side}_hip", f"{side}_knee", f"{side}_ankle"), ankle, 0.05 * _unit(air))
+        place_foot(joints, body, side, joints[..., JOINT[f"{side}_ankle"], :], sole, rise)
+
+
+def _above(joints: np.ndarray, body: Proportions, side: str) -> np.ndarray:
+    """From the sole up to the ankle, as the foot is now, (B, T, 3)."""
+    heel, toes, ankle = (joints[..., JOINT[f"{side}_{n}"], :] for n in ("heel", "foot_index", "ankle"))
+    share = body["heel"] / (body["heel"] + body["foot"])
+    return ankle - (heel + share * (toes - heel))
+
+
+def _come_down(joints: np.ndarray, body: Proportions, goals: dict[str, np.ndarray], parameters: np.ndarray) -> None:
+    """Lower the body where a leg is too short to reach its foot's place; in place."""
+    excess = np.zeros(joints.shape[:2], np.float32)
+    reach = (_REACH * body.leg)[:, None]
+    for side, _ in _SIDES:
+        gap = joints[..., JOINT[f"{side}_hip"], :] - goals[side]
+        level = np.hypot(gap[..., 0], gap[..., 2])
+        allowed = np.sqrt(np.maximum(reach**2 - level**2, 0))
+        excess = np.maximum(excess, np.clip(gap[..., 1] - allowed, 0, 0.3) * (_contact(parameters, side) > 0.5))
+    joints[..., 1] -= excess[..., None]
+
+
+# ---- on the hands
+
+
+def _straight_reach(parameters: np.ndarray, body: Proportions) -> np.ndarray:
+    """Distance from shoulder to wrist with the elbows bent as they are, mean of both arms, (B, T)."""
+    bend = np.deg2rad(parameters[..., [INDEX["left_elbow"], INDEX["right_elbow"]]].mean(axis=-1))
+    a, b = body.lengths["upper_arm"][:, None], body.lengths["forearm"][:, None]
+    return np.sqrt(a * a + b * b + 2 * a * b * np.cos(np.clip(bend, 0.06, 2.6)))
+
+
+def _middle(joints: np.ndarray, name: str) -> np.ndarray:
+    return (joints[..., JOINT[f"left_{name}"], :] + joints[..., JOINT[f"right_{name}"], :]) / 2
+
+
+def _sagittal_reach(joints: np.ndarray, reach: np.ndarray, at: Surfaces) -> tuple[np.ndarray, np.ndarray]:
+    """Reach seen from the side (B, T), and each hand's distance from the middle (B, 1), less where the arm is short."""
+    half = np.linalg.norm(joints[..., JOINT["left_shoulder"], :] - joints[..., JOINT["right_shoulder"], :], axis=-1) / 2
+    width = np.minimum(at.hand_width, half.mean(axis=1) + 0.85 * reach.min(axis=1))[:, None]
+    return np.sqrt(np.maximum(reach**2 - (width - half) ** 2, 1e-4)), width
+
+
+def _on_hands(joints: np.ndarray, parameters: np.ndarray, body: Proportions, at: Surfaces) -> np.ndarray:
+    """Hanging from a bar or propped on bars: hands stay, the elbows' bend moves the body."""
+    reach, width = _sagittal_reach(joints, _straight_reach(parameters, body), at)
+    shoulders = _middle(joints, "shoulder")
+    towards = _middle(joints, "wrist") - shoulders
+    towards[..., 0] = 0
+    hands = np.zeros_like(shoulders)
+    hands[..., 1] = at.hands[:, None]
+    joints = joints + (hands - _unit(towards) * reach[..., None] - shoulders)[:, :, None]
+    feet = (joints[..., 1].min(axis=-1) - 0.03).min(axis=1)  # (B,)
+    raised = np.maximum(-feet, 0) * (at.hands > 0.9 * body.height / 1.71)  # a bar is as high as it must be
+    joints[..., 1] += raised[:, None, None]
+    _place_hands(joints, body, width, hands[..., 1] + raised[:, None], hands[..., 2], flat=False)
+    return joints
+
+
+def _place_hands(
+    joints: np.ndarray, body: Proportions, width: np.ndarray, height: np.ndarray, ahead: np.ndarray, *, flat: bool
+) -> None:
+    """Bend the arms so that the wrists are at (±width, height, ahead), (B, T) each; in place."""
+    for side, sign in _SIDES:
+        goal = np.stack(np.broadcast_arrays(sign * width, height, ahead), -1).astype(np.float32)
+        bend_limb(joints, body, (f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist"), goal)
+        wrist, elbow = joints[..., JOINT[f"{side}_wrist"], :], joints[..., JOINT[f"{side}_elbow"], :]
+        along = np.array([0, -0.1, 0.995], np.float32) if flat else _unit(wrist - elbow)
+        joints[..., JOINT[f"{side}_hand"], :] = wrist + body["hand"] * along
+
+
+def _on_all_fours(parameters: np.ndarray, body: Proportions, at: Surfaces, *, knees: bool, elbows: bool) -> np.ndarray:
+    """On hands (or forearms) and toes (or knees), face down: the elbows' bend tips the body about the toes.
+
+    Seen from the side, the shoulders turn on a circle about the pivot at the feet, and must be ``reach`` away from the
+    hands: a triangle with three known sides (law of cosines).
+    """
+    joints = forward(parameters, body)
+    pivot = _middle(joints, "knee") if knees else _bearing_ankle(joints, parameters)
+    arm = joints[..., 1, 0] * 0 + body.lengths["upper_arm"][:, None] if elbows else _straight_reach(parameters, body)
+    reach, width = _sagittal_reach(joints, arm, at)
+    spoke = _middle(joints, "shoulder") - pivot
+    radius, angle = np.hypot(spoke[..., 1], spoke[..., 2]), np.arctan2(spoke[..., 1], spoke[..., 2])
+    base = (
+        _FLOOR["knee"] * body.height[:, None] + at.feet[:, None] if knees else _ankle_height(parameters, body, at.feet)
+    )
+    hand = at.hands + (_FLOOR["elbow"] if elbows else _FLOOR["wrist"]) * body.height  # (B,)
+    base = np.broadcast_to(base, radius.shape)
+    ahead = _hand_place(radius, reach, base, hand, at.hand_ahead)[:, None]
+    rise = hand[:, None] - base
+    span = np.hypot(rise, ahead)
+    cosine = (radius**2 + span**2 - reach**2) / (2 * radius * span)
+    wanted = np.arctan2(rise, ahead) + np.arccos(np.clip(cosine, -1, 1))
+    tipped = parameters.copy()
+    tipped[..., INDEX["trunk"]] += np.rad2deg(angle - wanted)
+    joints = forward(tipped, body)
+    pivot = _middle(joints, "knee") if knees else _bearing_ankle(joints, parameters)
+    joints -= pivot[:, :, None]
+    joints[..., 1] += base[..., None]
+    if elbows:
+        _place_elbows(joints, body, width, hand[:, None], ahead)
+    else:
+        _place_hands(joints, body, width, hand[:, None], ahead, flat=True)
+    return joints
+
+
+def _bearing_ankle(joints: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+    contact = np.stack([_contact(parameters, side) for side, _ in _SIDES], -1) + 1e-3  # (B, T, 2)
+    ankles = joints[..., [JOINT["left_ankle"], JOINT["right_ankle"]], :]
+    return (contact[..., None] * ankles).sum(axis=2) / contact.sum(axis=-1)[..., None]
+
+
+def _ankle_height(parameters: np.ndarray, body: Proportions, surface: np.ndarray) -> np.ndarray:
+    """Height of the ankles over the toes that they stand on, (B, T)."""
+    heel = np.deg2rad(parameters[..., [INDEX["left_heel"], INDEX["right_heel"]]].mean(axis=-1))
+    foot, ankle = body.lengths["foot"][:, None], body.lengths["ankle"][:, None]
+    return foot * np.sin(heel) + ankle * np.cos(heel) + (surface + _FLOOR["foot_index"] * body.height)[:, None]
+
+
+def _hand_place(
+    radius: np.ndarray, reach: np.ndarray, base: np.ndarray, hand: np.ndarray, offset: np.ndarray
+) -> np.ndarray:
+    """How far ahead of the feet the hands are, (B,): below the shoulders (but for the offset) with straight arms."""
+    top = reach.argmax(axis=1)
+    rows = np.arange(len(top))
+    up = np.sqrt(np.maximum(reach[rows, top] ** 2 - offset**2, 1e-4)) + hand - base[rows, top]
+    return np.sqrt(np.maximum(radius[rows, top] ** 2 - up**2, 0.01)) + offset
+
+
+def _place_elbows(
+    joints: np.ndarray, body: Proportions, width: np.ndarray, height: np.ndarray, ahead: np.ndarray
+) -> None:
+    for side, sign in _SIDES:
+        shoulder = joints[..., JOINT[f"{side}_shoulder"], :]
+        goal = np.stack(np.broadcast_arrays(sign * width, height, ahead), -1)
+        elbow = shoulder + body["upper_arm"] * _unit(goal - shoulder)
+        along = np.array([-0.25 * sign, 0, 0.97], np.float32)
+        joints[..., JOINT[f"{side}_elbow"], :] = elbow
+        joints[..., JOINT[f"{side}_wrist"], :] = elbow + body["forearm"] * along
+        joints[..., JOINT[f"{side}_hand"], :] = elbow + (body["forearm"] + body["hand"]) * along
+
+
+# ---- two-bone inverse kinematics
+
+
+def bend_limb(
+    joints: np.ndarray, body: Proportions, chain: tuple[str, str, str], goal: np.ndarray, hint: np.ndarray | float = 0.0
+) -> None:
+    """Move the middle and end joint of a limb so that its end is at ``goal`` (B, T, 3) or as near as it reaches; in place.
+
+    The limb bends towards where its middle joint is now, and towards ``hint`` when it is straight.
+    """
+    first, middle, last = (joints[..., JOINT[name], :] for name in chain)
+    segments = ("thigh", "shin") if "hip" in chain[0] else ("upper_arm", "forearm")
+    a, b = body[segments[0]], body[segments[1]]
+    way = goal - first
+    distance = np.clip(np.linalg.norm(way, axis=-1, keepdims=True), np.abs(a - b) + 0.02, _REACH * (a + b))
+    along = _unit(way)
+    pole = (middle - (first + last) / 2) / (a + b) + hint
+    pole = _unit(pole - along * (pole * along).sum(axis=-1, keepdims=True))
+    to_foot = (a * a - b * b + distance * distance) / (2 * distance)
+    out = np.sqrt(np.maximum(a * a - to_foot * to_foot, 0))
+    joints[..., JOINT[chain[1]], :] = first + to_foot * along + out * pole
+    joints[..., JOINT[chain[2]], :] = first + distance * along
+
+
+def _unit(v: np.ndarray) -> np.ndarray:
+    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-6)

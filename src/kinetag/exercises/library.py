@@ -1,0 +1,284 @@
+"""The exercise library: what an exercise file may say, and reading the files.
+
+An exercise is a short YAML file. Angles are degrees in anatomical terms; a value is a number, or ``[low, high]`` for
+what differs from one person to the next. docs/exercises.md explains every key; the files in ``library/`` are examples.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from kinetag.errors import KinetagError
+
+FOLDER = Path(__file__).parent / "library"
+ARM_STYLES = "arm_styles.yaml"
+
+Side = Literal["both", "alternating", "one", "seesaw"]
+
+
+def _as_range(value: Any) -> Any:
+    return (value, value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _as_weights(value: Any) -> Any:
+    """A name, a list of names, or names with weights."""
+    if isinstance(value, str):
+        return {value: 1.0}
+    return dict.fromkeys(value, 1.0) if isinstance(value, list) else value
+
+
+_Bounded = Annotated[float, Field(ge=-400, le=400, allow_inf_nan=False)]
+# A number, or [low, high]: drawn anew for every person.
+Range = Annotated[tuple[_Bounded, _Bounded], BeforeValidator(_as_range)]
+Positive = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
+Weights = Annotated[dict[str, Annotated[float, Field(ge=0, le=1000)]], BeforeValidator(_as_weights)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Limbs(_Model):
+    """Angles of arms and legs, degrees; what is not said stays as in the base pose.
+
+    Angles named after a segment (``thigh``, ``shin``, ``upper_arm``) are against the vertical, those named after a
+    joint (``hip``, ``knee``, ``shoulder``, ``elbow``) between two segments. Give one of thigh and hip, one of knee and
+    shin, one of shoulder and upper_arm.
+    """
+
+    thigh: Range | None = Field(None, description="Thigh from straight down, forward positive; 90 is horizontal.")
+    hip: Range | None = Field(None, description="Hip flexion, between trunk and thigh; 0 is straight.")
+    abduction: Range | None = Field(None, description="Thigh to the side, outwards positive.")
+    hip_rotation: Range | None = Field(None, description="Hip rotation, outwards positive; turns the toes out.")
+    knee: Range | None = Field(None, description="Knee flexion; 0 is straight.")
+    shin: Range | None = Field(None, description="Shin from the vertical, knee before the ankle positive.")
+    heel: Range | None = Field(None, description="Foot that bears: lift of the heel. In the air: toes pointed.")
+    contact: Range | None = Field(None, description="1: this foot bears, 0: it is in the air.")
+    shoulder: Range | None = Field(
+        None, description="Arm from hanging along the trunk; 90 is horizontal, 180 overhead."
+    )
+    upper_arm: Range | None = Field(None, description="Upper arm from straight down, in space; 0 hangs down.")
+    plane: Range | None = Field(None, description="In which plane the arm is raised: 0 to the front, 90 to the side.")
+    rotation: Range | None = Field(None, description="Shoulder rotation, outwards positive; 90 with the arm at the side "
+                                                     "and the elbow bent: forearm up.")  # fmt: skip
+    elbow: Range | None = Field(None, description="Elbow flexion; 0 is straight.")
+    shrug: Range | None = Field(None, description="Shoulder blade raised.")
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> "Limbs":
+        for a, b in (("thigh", "hip"), ("knee", "shin"), ("shoulder", "upper_arm")):
+            if getattr(self, a) is not None and getattr(self, b) is not None:
+                raise ValueError(f"give either '{a}' or '{b}', not both")
+        return self
+
+    @property
+    def given(self) -> dict[str, tuple[float, float]]:
+        """The angles that this pose says something about."""
+        return {name: getattr(self, name) for name in Limbs.model_fields if getattr(self, name) is not None}
+
+
+class Pose(Limbs):
+    """One key pose: the body's angles (degrees), the limbs' for both sides, and what differs left and right."""
+
+    trunk: Range | None = Field(
+        None, description="Trunk from upright, forward positive; 90 face down, -90 on the back."
+    )
+    spine: Range | None = Field(None, description="Upper back rounded, forward positive.")
+    twist: Range | None = Field(None, description="Shoulders turned against the hips, to the left positive.")
+    side_bend: Range | None = Field(None, description="Trunk bent to the left positive.")
+    neck: Range | None = Field(None, description="Chin towards the chest positive.")
+    look: Range | None = Field(None, description="Head turned to the left positive.")
+    turn: Range | None = Field(None, description="Whole body turned to the left positive.")
+    roll: Range | None = Field(None, description="Whole body tipped over to the left positive; 90 lies on the side.")
+    lift: Range | None = Field(None, description="Off the floor, in hundredths of the body's height.")
+    shift: Range | None = Field(None, description="Hips moved to the left, in hundredths of the body's height.")
+    left: Limbs = Limbs()
+    right: Limbs = Limbs()
+
+    @property
+    def given(self) -> dict[str, tuple[float, float]]:
+        skip = ("left", "right")
+        return {n: getattr(self, n) for n in Pose.model_fields if n not in skip and getattr(self, n) is not None}
+
+
+class ArmStyle(_Model):
+    """What the arms do in an exercise of the legs or the trunk: in the first pose, and in the others if different."""
+
+    description: str = ""
+    rest: Pose
+    moved: Pose | None = None
+
+
+class Support(_Model):
+    """What the body rests on, and so what stays where it is.
+
+    ``feet`` is 'fixed' when both feet (or one, by ``contact``) stay in place, 'stepping' when the foot that bears stays
+    and the body travels over it, 'in_place' when they step but the body stays, 'free' when they touch nothing.
+    Heights are in metres; ``hand_width`` is the distance of each hand from the middle in half shoulder widths;
+    ``hand_ahead`` how far the hands are towards the head from below the shoulders, in arm lengths.
+    """
+
+    by: Literal["feet", "hands", "hands_and_feet", "hands_and_knees", "seat", "back", "ground"] = "feet"
+    feet: Literal["fixed", "stepping", "in_place", "free"] | None = None
+    surface: Range = Field((0, 0), description="Height of bench or floor under a back that lies on it, metres.")
+    hand_height: Range = Field((0, 0), description="Height of what the hands are on, metres.")
+    foot_height: Range = Field((0, 0), description="Height of what the feet are on, metres.")
+    hand_width: Range = (1.0, 1.6)
+    hand_ahead: Range = (-0.05, 0.1)
+    elbows: bool = Field(False, description="The forearms lie on the support, not only the hands.")
+
+
+class Tempo(_Model):
+    """``period``: seconds a repetition. ``hold``: share of it spent in a pose, by pose name. ``move``: relative time to
+    reach a pose, by pose name (1 if not given)."""
+
+    period: Annotated[tuple[Positive, Positive], BeforeValidator(_as_range)]
+    hold: dict[str, Range] = {}
+    move: dict[str, Range] = {}
+
+
+class Counting(_Model):
+    """What a repetition is counted by: a name of `angles.signals` without its side, and its usual values.
+
+    ``rest`` and ``peak`` are the signal's values at rest and at the turning point; ``sides``: 'both' move as one,
+    'either' may move, or they 'alternate'; a repetition takes ``min_period`` to ``max_period`` seconds.
+    """
+
+    signal: Literal["elbow", "shoulder", "hip", "knee", "ankle", "trunk", "hip_height", "wrist_height",
+                    "shoulder_height", "knee_height", "ankle_height"]  # fmt: skip
+    rest: float
+    peak: float
+    sides: Literal["both", "either", "alternate"] = "both"
+    min_period: Positive
+    max_period: Positive
+
+    @model_validator(mode="after")
+    def _sane(self) -> "Counting":
+        if self.rest == self.peak:
+            raise ValueError(f"rest and peak are both {self.rest:g}; a repetition must change the signal")
+        if self.min_period >= self.max_period:
+            raise ValueError(f"min_period {self.min_period:g} is not below max_period {self.max_period:g}")
+        return self
+
+
+class Fault(_Model):
+    """A typical mistake: where the named angle goes beyond a limit at the turning point."""
+
+    description: str
+    angle: str
+    above: float | None = None
+    below: float | None = None
+
+
+class _Parts(_Model):
+    """What an exercise says and a variant may say otherwise."""
+
+    support: Annotated[Support | None, BeforeValidator(lambda v: {"by": v} if isinstance(v, str) else v)] = None
+    base: Pose = Pose()
+    poses: dict[Name, Pose] = {}
+    order: list[str] | None = None
+    sides: Annotated[dict[Side, float] | None, BeforeValidator(_as_weights)] = None
+    arms: Weights | None = None
+    tempo: Tempo | None = None
+    depth: Range | None = Field(None, description="Share of the way that partial repetitions go.")
+
+
+class Variant(_Parts):
+    """Another way to do the same: only what differs. ``weight`` is how common it is (the plain one has 1)."""
+
+    name: Name
+    weight: Annotated[float, Field(gt=0, le=100)] = 1.0
+
+
+class Exercise(_Parts):
+    """One exercise or pose: what the classifier learns, the counter counts and the mannequin shows."""
+
+    name: Name
+    title: str = Field(max_length=80)
+    synonyms: list[str] = []
+    family: Name
+    description: str
+    weight: Annotated[float, Field(ge=0, le=100)] = 1.0
+    min_duration: Positive = 1.5
+    peak: str | None = Field(None, description="The pose that is the turning point; the second in order if not given.")
+    counting: Counting | None = None
+    norms: dict[str, Range] = {}
+    faults: dict[Name, Fault] = {}
+    looks_like: list[str] = []
+    variants: list[Variant] = []
+
+    @property
+    def static(self) -> bool:
+        """Whether it is held rather than repeated."""
+        return len(self.poses) == 1
+
+    @cached_property
+    def styles(self) -> dict[str, ArmStyle]:
+        """The arm styles that its variants may name."""
+        return load_arm_styles()
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> "Exercise":
+        if not self.poses:
+            raise ValueError("an exercise needs at least one pose")
+        for part in (self, *self.variants):
+            poses = {**self.poses, **part.poses}
+            for name in (*(part.order or ()), *((part.tempo or _NO_TEMPO).hold), *((part.tempo or _NO_TEMPO).move)):
+                _must_know(name, poses, "pose")
+            for name in part.arms or ():
+                _must_know(name, self.styles, "arm style")
+        if self.peak is not None:
+            _must_know(self.peak, self.poses, "pose")
+        if not self.static and self.tempo is None:
+            raise ValueError("an exercise of several poses needs a tempo, for example tempo: {period: [1.5, 4]}")
+        return self
+
+
+_NO_TEMPO = Tempo(period=(1.0, 1.0))
+
+
+def _must_know(name: str, known: Any, kind: str) -> None:
+    if name not in known:
+        from kinetag.exercises.yaml_file import nearest
+
+        raise ValueError(f"unknown {kind} '{name}'{nearest(name, known)}; known: {', '.join(known)}")
+
+
+@lru_cache(maxsize=1)
+def load_arm_styles() -> dict[str, ArmStyle]:
+    """The arm styles that exercises share."""
+    from kinetag.exercises.yaml_file import read_models
+
+    styles = read_models(FOLDER / ARM_STYLES, None)[0]
+    return {name: ArmStyle.model_validate(value) for name, value in styles.items()}
+
+
+def load_library(extra: Sequence[Path] = ()) -> dict[str, Exercise]:
+    """The exercises that ship with kinetag and those in ``extra`` (YAML files, or folders of them), by name.
+
+    An extra exercise with the name of a shipped one takes its place. Raises a KinetagError with file, line and the
+    nearest right key when a file is wrong.
+    """
+    library: dict[str, Exercise] = {}
+    for path in (FOLDER, *map(Path, extra)):
+        for exercise in read_exercises(path):
+            library[exercise.name] = exercise
+    return library
+
+
+def read_exercises(path: Path) -> list[Exercise]:
+    """All exercises of a YAML file (documents separated by ``---``) or of a folder of such files."""
+    from kinetag.exercises.yaml_file import read_models
+
+    if not path.exists():
+        raise KinetagError(f"no exercise file or folder at {path}")
+    if not path.is_dir():
+        return read_models(path, Exercise)
+    files = sorted(file for file in path.glob("*.y*ml") if file.name != ARM_STYLES)
+    if not files:
+        raise KinetagError(f"no exercise (*.yaml) in the folder {path}")
+    return [exercise for file in files for exercise in read_models(file, Exercise)]

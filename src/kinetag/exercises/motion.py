@@ -1,0 +1,212 @@
+"""Motion of exercises: people of all sizes doing an exercise in their own way, as joints over time.
+
+motion = generate("squat", np.random.default_rng(0), repetitions=5)
+motion.joints  # (T, 23, 3) metres, Y up; see kinematics.BODY for the joints
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from kinetag.errors import KinetagError
+from kinetag.exercises.contacts import bear
+from kinetag.exercises.kinematics import BODY_MIRROR, Proportions, random_proportions
+from kinetag.exercises.library import Exercise, load_library
+from kinetag.exercises.recipes import INDEX, PARAMETERS, Recipe, draw_poses, pick_recipe
+from kinetag.exercises.timing import Schedule, make_schedule
+from kinetag.timeline import OTHER
+
+_CHUNK = 128  # people made at once: as much as fits the processor's cache
+
+
+@dataclass(frozen=True)
+class Motion:
+    """``times`` (T,) s from 0; ``joints`` (T, 23, 3) metres; ``repetitions``: (start, peak, end) s, empty where none
+    are counted; ``variant``: which way of doing it."""
+
+    times: np.ndarray
+    joints: np.ndarray
+    label: str
+    repetitions: list[tuple[float, float, float]] = field(default_factory=list)
+    variant: str = "plain"
+
+
+def generate(
+    exercise: Exercise | str,
+    rng: np.random.Generator,
+    *,
+    duration: float = 6.0,
+    rate: float = 15.0,
+    repetitions: int | None = None,
+    variant: str | None = None,
+) -> Motion:
+    """One person doing an exercise, in a body, variant, tempo and style that ``rng`` decides.
+
+    ``duration`` s at ``rate`` frames a second. With ``repetitions`` the person does exactly that many, at full range
+    and in a clear tempo, from rest to rest, and the motion is as long as that takes. 'other' is anything that is in no
+    exercise file. Raises a KinetagError for an unknown name.
+    """
+    made = generate_batch(
+        exercise, rng, 1, duration=duration, rate=rate, repetitions=repetitions, variant=variant
+    )  # fmt: skip
+    return made[0]
+
+
+def generate_batch(
+    exercise: Exercise | str,
+    rng: np.random.Generator,
+    count: int,
+    *,
+    duration: float = 6.0,
+    rate: float = 15.0,
+    repetitions: int | None = None,
+    variant: str | None = None,
+) -> list[Motion]:
+    """``count`` people as in `generate`, much faster than one by one."""
+    if not (0 < duration <= 3600 and 0 < rate <= 240):
+        raise KinetagError(f"cannot make a motion of {duration:g} s at {rate:g} frames/s; both must be positive")
+    if repetitions is not None and not 1 <= repetitions <= 1000:
+        raise KinetagError(f"cannot make {repetitions} repetitions; ask for 1 to 1000")
+    out: list[Motion] = []
+    for first in range(0, count, _CHUNK):
+        recipes = _recipes(exercise, rng, min(_CHUNK, count - first), variant, exact=repetitions is not None)
+        out += perform(recipes, rng, duration=duration, rate=rate, repetitions=repetitions)
+    return out
+
+
+def _recipes(
+    exercise: Exercise | str, rng: np.random.Generator, count: int, variant: str | None, *, exact: bool
+) -> list[Recipe]:
+    if exercise == OTHER:
+        from kinetag.exercises.negatives import pick_other
+
+        return [pick_other(rng) for _ in range(count)]
+    if isinstance(exercise, str):
+        from kinetag.exercises.yaml_file import nearest
+
+        library = shipped_library()
+        if exercise not in library:
+            hint = nearest(exercise, library)
+            raise KinetagError(f"unknown exercise '{exercise}'{hint}; known: {', '.join(library)}, {OTHER}")
+        exercise = library[exercise]
+    return [pick_recipe(exercise, rng, variant, seesaw=not exact) for _ in range(count)]
+
+
+def perform(
+    recipes: Sequence[Recipe],
+    rng: np.random.Generator,
+    *,
+    duration: float,
+    rate: float,
+    repetitions: int | None = None,
+    body: Proportions | None = None,
+) -> list[Motion]:
+    """Each recipe done by another person; ``body`` None: random ones."""
+    recipes = list(recipes)
+    exact = repetitions is not None
+    body = random_proportions(len(recipes), rng) if body is None else body
+    poses = draw_poses(recipes, rng, spread=0.8 if exact else 1.0)  # (B, C, P)
+    schedule = make_schedule(recipes, rng, duration, repetitions)
+    if exact:
+        duration = max(own[-1][2] for own in schedule.repetitions) + 0.5
+    times = np.arange(max(2, round(duration * rate) + exact)) / rate
+    parameters = _play(poses, schedule, times, rng, calm=exact)
+    parameters = _style(parameters, recipes, times, rng, calm=exact)
+    joints = bear(parameters, body, [r.support for r in recipes], rng)
+    flip = rng.random(len(recipes)) < 0.5
+    joints[flip] = mirrored(joints[flip])
+    return [
+        Motion(times, joints[i], recipe.label, schedule.repetitions[i] if recipe.counted else [], recipe.variant)
+        for i, recipe in enumerate(recipes)
+    ]
+
+
+def mirrored(joints: np.ndarray) -> np.ndarray:
+    """Left and right exchanged, joints (..., 23, 3)."""
+    return joints[..., BODY_MIRROR, :] * np.array([-1, 1, 1], joints.dtype)
+
+
+def _play(
+    poses: np.ndarray, schedule: Schedule, times: np.ndarray, rng: np.random.Generator, *, calm: bool
+) -> np.ndarray:
+    """Parameters (B, T, P) at ``times``: monotone cubic curves through the knots of the schedule.
+
+    Tangents are those of Fritsch and Butland (1984): a parameter that goes on in the same direction passes a pose
+    without stopping, one that turns around or rests there comes to a halt.
+    """
+    count, knots = schedule.times.shape
+    used = min(knots, int((schedule.times <= times[-1]).sum(axis=1).max()) + 2)
+    at, depth = schedule.times[:, :used], schedule.depth[:, :used, None].astype(np.float32)
+    last = np.isfinite(at).sum(axis=1) - 1
+    at = np.where(np.isfinite(at), at, times[-1] + 100.0 + np.arange(used))
+    pose = np.where(np.arange(used) <= last[:, None], schedule.pose[:, :used], 0)
+    rows = np.arange(count)[:, None]
+    first = poses[:, :1]
+    values = first + depth * (poses[rows, pose] - first)  # (B, N, P)
+    # Nobody reaches a pose twice in just the same way.
+    jitter = rng.standard_normal((count, used // 2 + 1, values.shape[-1]), np.float32) * (0.4 if calm else 1.5) * _NOISY
+    values = values + np.repeat(jitter, 2, axis=1)[:, :used]
+    clock = times + (0 if calm else 0.03) * _slow_noise(rng, (count, len(times), 1), 5)[..., 0]
+    step = np.clip((at[:, None, :] <= clock[..., None]).sum(axis=-1) - 1, 0, used - 2)  # (B, T)
+    gap = np.maximum(np.diff(at, axis=1), 1e-3)[..., None]  # (B, N - 1, 1)
+    slope = (np.diff(values, axis=1) / gap).astype(np.float32)
+    tangent = np.zeros_like(values)
+    a, b = slope[:, :-1], slope[:, 1:]
+    product = a * b
+    tangent[:, 1:-1] = np.where(product > 0, 2 * product / np.where(product > 0, a + b, 1), 0)
+    width = gap[rows, step, 0][..., None].astype(np.float32)
+    u = np.clip((clock - at[rows, step])[..., None] / width, 0, 1).astype(np.float32)
+    p, q = values[rows, step], values[rows, step + 1]
+    m, n = tangent[rows, step] * width, tangent[rows, step + 1] * width
+    u2, u3 = u * u, u * u * u
+    return (2 * u3 - 3 * u2 + 1) * p + (u3 - 2 * u2 + u) * m + (3 * u2 - 2 * u3) * q + (u3 - u2) * n
+
+
+def _style(
+    parameters: np.ndarray, recipes: list[Recipe], times: np.ndarray, rng: np.random.Generator, *, calm: bool
+) -> np.ndarray:
+    """A person's habits: an offset of each angle, left and right a little different, and slow sway."""
+    count, _, width = parameters.shape
+    amount = rng.uniform(0, 0.6 if calm else 1.1, (count, 1, 1)).astype(np.float32)
+    offset = rng.standard_normal((count, 1, width), np.float32) * 3.0 * amount
+    sway = _slow_noise(rng, (count, len(times), width), max(3, int(times[-1] / 1.5))) * amount * (0.6 if calm else 1.6)
+    # A still pose wobbles less.
+    still = np.array([0.6 if len(r.cycle) == 1 else 1.0 for r in recipes], np.float32)[:, None, None]
+    out = parameters + (offset + sway * still) * _NOISY
+    for name in ("elbow", "knee"):
+        for side in ("left", "right"):
+            i = INDEX[f"{side}_{name}"]
+            by_shin = out[..., INDEX[f"{side}_knee_by_shin"]] if name == "knee" else 0
+            out[..., i] = np.where(np.asarray(by_shin) > 0.5, out[..., i], np.clip(out[..., i], 2, 155))
+    return out
+
+
+# Switches, contact and lift are what the file says; the blades of the shoulders hardly wobble.
+_NOISY = np.array(
+    [
+        0.0 if name.endswith(("_in_space", "_by_shin", "contact", "lift"))
+        else 0.2 if name in ("shift", "turn", "roll") or name.endswith("shrug")
+        else 0.5 if name.endswith(("heel", "trunk", "spine", "side_bend"))
+        else 1.0
+        for name in PARAMETERS
+    ],
+    np.float32,
+)  # fmt: skip
+
+
+def _slow_noise(rng: np.random.Generator, shape: tuple[int, int, int], knots: int) -> np.ndarray:
+    """Smooth noise of about unit size along axis 1 of (B, T, P)."""
+    values = rng.standard_normal((shape[0], knots + 1, shape[2]), np.float32)
+    at = np.linspace(0, knots - 1e-3, shape[1])
+    left = at.astype(int)
+    u = (at - left).astype(np.float32)[:, None]
+    u = u * u * (3 - 2 * u)
+    return values[:, left] * (1 - u) + values[:, left + 1] * u
+
+
+@lru_cache(maxsize=1)
+def shipped_library() -> dict[str, Exercise]:
+    """The library that ships, read once."""
+    return load_library()

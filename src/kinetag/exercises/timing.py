@@ -1,0 +1,131 @@
+"""When which key pose is reached: tempo, holds, pauses, fatigue, and the exact times of repetitions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinetag.exercises.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Knots of B people, padded: ``times`` (B, N) s, not decreasing; ``pose`` (B, N) index into the cycle;
+    ``depth`` (B, N) share of the way from the first pose; ``repetitions``: (start, peak, end) s of each person."""
+
+    times: np.ndarray
+    pose: np.ndarray
+    depth: np.ndarray
+    repetitions: list[list[tuple[float, float, float]]]
+
+
+def make_schedule(
+    recipes: list[Recipe], rng: np.random.Generator, duration: float, repetitions: int | None = None
+) -> Schedule:
+    """Plan B people's sets so that each fills ``duration`` seconds, or does exactly that many ``repetitions``."""
+    steps = np.array([len(r.cycle) for r in recipes])
+    work = np.array([max(int(r.peaks.sum()), 1) for r in recipes])
+    low, high = np.array([r.period for r in recipes]).T
+    exact = repetitions is not None
+    period = np.exp(rng.uniform(np.log(low), np.log(high)))  # seconds a repetition
+    rounds = -(-(repetitions or 0) // work) + 1 if exact else _rounds(period * work, duration)
+    hold, move = _shares(recipes, rng, steps.max())
+    count = int(rounds.max())
+    pace = _pace(rng, len(recipes), count, exact)  # (B, R)
+    lasts = np.stack([hold, move], -1)[:, None] * (period * work)[:, None, None, None] * pace[..., None, None]
+    if not exact:
+        lasts[..., 0, 0] += _pauses(rng, len(recipes), count, period)
+    valid = np.arange(steps.max()) < steps[:, None]
+    depth = _depths(recipes, rng, count, exact)
+    return _knots(recipes, rng, lasts, valid, depth, duration, repetitions)
+
+
+def _rounds(cycle: np.ndarray, duration: float) -> np.ndarray:
+    return np.ceil(duration / (cycle * 0.7)).astype(int) + 2
+
+
+def _shares(recipes: list[Recipe], rng: np.random.Generator, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of the cycle's time that are spent in each pose, and in getting from it to the next, (B, C) each."""
+    hold, move = np.zeros((len(recipes), steps)), np.zeros((len(recipes), steps))
+    for i, recipe in enumerate(recipes):
+        n = len(recipe.cycle)
+        spent = rng.uniform(recipe.hold[:, 0], recipe.hold[:, 1]) / max(int(recipe.peaks.sum()), 1)
+        spent *= min(1.0, 0.7 / max(spent.sum(), 1e-9))
+        reach = rng.uniform(recipe.move[:, 0], recipe.move[:, 1]) * np.exp(rng.normal(0, 0.2, n))
+        reach = np.roll(reach, -1)  # the time to reach the next pose
+        hold[i, :n], move[i, :n] = spent, reach / reach.sum() * (1 - spent.sum())
+    return hold, move
+
+
+def _pace(rng: np.random.Generator, count: int, rounds: int, exact: bool) -> np.ndarray:
+    """Relative duration of each round, (B, R): repetitions differ, and tired people slow down."""
+    vary = rng.uniform(0, 0.06 if exact else 0.16, (count, 1))
+    tired = rng.uniform(0, 0.25, (count, 1)) * (rng.random((count, 1)) < 0.3)
+    return np.exp(rng.normal(0, 1, (count, rounds)) * vary + tired * np.linspace(0, 1, rounds))
+
+
+def _pauses(rng: np.random.Generator, count: int, rounds: int, period: np.ndarray) -> np.ndarray:
+    """Seconds of rest before rounds, (B, R): sometimes a breath, sometimes a stop."""
+    breath = rng.exponential(0.5, (count, rounds)) * (rng.random((count, rounds)) < 0.15)
+    return np.minimum(breath, 1.5) * (rng.random((count, 1)) < 0.4) * (period[:, None] > 0.8)
+
+
+def _depths(recipes: list[Recipe], rng: np.random.Generator, rounds: int, exact: bool) -> np.ndarray:
+    """How far each round goes, (B, R): partial range of motion, differences, fatigue."""
+    low, high = np.array([r.depth for r in recipes]).T
+    full = rng.random(len(recipes)) < 0.55
+    reach = np.where(full | exact, rng.uniform(0.92, 1.03, len(recipes)), rng.uniform(low, high))
+    vary = rng.normal(0, 1, (len(recipes), rounds)) * rng.uniform(0, 0.03 if exact else 0.09, (len(recipes), 1))
+    tired = rng.uniform(0, 0.2, (len(recipes), 1)) * (rng.random((len(recipes), 1)) < 0.25) * (not exact)
+    return np.clip(reach[:, None] * (1 + vary) * (1 - tired * np.linspace(0, 1, rounds)), 0.3, 1.1)
+
+
+def _knots(
+    recipes: list[Recipe], rng: np.random.Generator, lasts: np.ndarray, valid: np.ndarray, depth: np.ndarray,
+    duration: float, repetitions: int | None,
+) -> Schedule:  # fmt: skip
+    """Lay rounds end to end. ``lasts`` (B, R, C, 2): seconds in a pose, then on the way to the next."""
+    count, turns, steps, _ = lasts.shape
+    lasts = np.where(valid[:, None, :, None], lasts, 0)
+    start = _start(rng, lasts[:, 0].sum(axis=(1, 2)), exact=repetitions is not None)
+    use = np.broadcast_to(valid[:, None, :, None], lasts.shape).reshape(count, -1)
+    lasts = lasts.reshape(count, -1)  # (B, R * C * 2)
+    times = start[:, None] + np.cumsum(lasts, axis=1) - lasts
+    pose = np.broadcast_to(np.arange(steps)[:, None], (count, turns, steps, 2)).reshape(count, -1)
+    # Steps that a person's cycle does not have go to the end, where nobody gets.
+    order = np.argsort(~use, axis=1, kind="stable")
+    times = np.take_along_axis(np.where(use, times, np.inf), order, 1)
+    pose = np.take_along_axis(pose, order, 1)
+    depth = np.take_along_axis(np.repeat(depth, steps * 2, axis=1), order, 1)
+    done = [_repetitions(recipe, times[i], repetitions) for i, recipe in enumerate(recipes)]
+    if repetitions is not None:
+        for i, own in enumerate(done):  # then they stay where the last one ended
+            times[i, times[i] > own[-1][2] + 1e-6] = np.inf
+    done = [[rep for rep in own if 0 <= rep[1] <= duration or repetitions is not None] for own in done]
+    return Schedule(times, pose, depth, done)
+
+
+def _start(rng: np.random.Generator, cycle: np.ndarray, *, exact: bool) -> np.ndarray:
+    """When the first round starts, (B,) s: after a moment at rest, or it is under way already."""
+    if exact:
+        return rng.uniform(0.4, 0.8, len(cycle))
+    rests = rng.random(len(cycle)) < 0.2
+    return np.where(rests, rng.uniform(0, 1, len(cycle)), -rng.random(len(cycle)) * cycle)
+
+
+def _repetitions(recipe: Recipe, times: np.ndarray, limit: int | None) -> list[tuple[float, float, float]]:
+    """(start, peak, end) s of each turning point: from leaving the rest before it to reaching the rest after it.
+
+    ``times`` (N,): of arriving at and leaving each step in turn, infinite beyond the last.
+    """
+    arrive, leave = times[0::2], times[1::2]
+    steps, known = len(recipe.cycle), int(np.isfinite(times).sum()) // 2
+    is_rest = recipe.cycle[:, 0] == recipe.cycle[0, 0]
+    rests = np.flatnonzero(np.resize(is_rest, known))
+    out: list[tuple[float, float, float]] = []
+    for step in np.flatnonzero(np.resize(recipe.peaks, known)).tolist():
+        before, after = rests[rests < step], rests[rests > step]
+        if not len(after) or len(out) == limit:
+            break
+        begin = leave[before[-1]] if len(before) else arrive[step]
+        out.append((float(begin), float((arrive[step] + leave[step]) / 2), float(arrive[after[0]])))
+    return out

@@ -1,0 +1,152 @@
+"""Reading YAML files that people write: safe, bounded, and with errors that name the line and the nearest right key."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from kinetag.errors import KinetagError
+
+MAX_BYTES = 200_000
+_MAX_DEPTH = 12
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_models(path: Path, model: type[Model] | None) -> list[Any]:
+    """Every document of a YAML file as a ``model``; as plain data when that is None.
+
+    Raises a KinetagError of one line, ``file:line: what is wrong``, for anything the file gets wrong.
+    """
+    nodes = _compose(path)
+    if not nodes:
+        raise KinetagError(f"{path} is empty; see docs/exercises.md for an example")
+    return [_construct(path, node, model) for node in nodes]
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """ ", did you mean 'x'?" when a known word is near, else nothing."""
+    close = difflib.get_close_matches(str(word), list(known), 1, 0.6)
+    return f", did you mean '{close[0]}'?" if close else ""
+
+
+def _compose(path: Path) -> list[yaml.Node]:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise KinetagError(f"{path} has {size} bytes; an exercise file has at most {MAX_BYTES}")
+        text = path.read_text("utf-8")
+        nodes = []
+        for node in yaml.compose_all(text, yaml.SafeLoader):
+            _check(path, node)
+            nodes.append(node)
+        return nodes
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise KinetagError(f"{path}:{line}: not valid YAML: {error.problem or error.context}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise KinetagError(f"{path}: not a YAML text file: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise KinetagError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _check(path: Path, node: yaml.Node, depth: int = 0, seen: tuple[yaml.Node, ...] = ()) -> None:
+    """Refuse what no exercise needs and an attacker would: aliases that multiply, deep nests, keys said twice."""
+    line = node.start_mark.line + 1
+    if depth > _MAX_DEPTH or node in seen:
+        raise KinetagError(f"{path}:{line}: nested too deeply; an exercise needs fewer than {_MAX_DEPTH} levels")
+    if isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            _check(path, child, depth + 1, (*seen, node))
+    elif isinstance(node, yaml.MappingNode):
+        keys: set[str] = set()
+        for key, child in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise KinetagError(f"{path}:{line}: a key must be a plain word")
+            if key.value in keys:
+                raise KinetagError(f"{path}:{key.start_mark.line + 1}: '{key.value}' is said twice")
+            keys.add(key.value)
+            _check(path, child, depth + 1, (*seen, node))
+
+
+def _construct(path: Path, node: yaml.Node, model: type[Model] | None) -> Any:
+    loader = yaml.SafeLoader("")
+    try:
+        data = loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else node.start_mark.line + 1
+        raise KinetagError(f"{path}:{line}: {error.problem}") from None
+    except (ValueError, OverflowError) as error:
+        raise KinetagError(f"{path}:{node.start_mark.line + 1}: {error}") from None
+    finally:
+        loader.dispose()
+    if not isinstance(data, dict):
+        raise KinetagError(f"{path}:{node.start_mark.line + 1}: expected 'key: value' lines, found {_short(data)}")
+    if model is None:
+        return data
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise KinetagError(_explain(path, node, model, error)) from None
+
+
+def _explain(path: Path, node: yaml.Node, model: type[BaseModel], error: ValidationError) -> str:
+    """The first mistake as one line."""
+    # A misspelt key often causes a missing one as well: name the misspelling.
+    problem = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    loc = [part for part in problem["loc"] if not str(part).startswith("function-")]
+    line, where = _locate(node, loc)
+    place = ".".join(where) or "the exercise"
+    if problem["type"] == "extra_forbidden":
+        known = _keys(model, where[:-1])
+        return f"{path}:{line}: unknown key '{place}'{nearest(where[-1], known)}"
+    if problem["type"] == "missing":
+        return f"{path}:{line}: '{'.'.join(map(str, loc))}' is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{path}:{line}: {place}: {message}"
+    return f"{path}:{line}: {place} is {_short(problem['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def _locate(node: yaml.Node, loc: list[Any]) -> tuple[int, list[str]]:
+    """Line of the deepest part of ``loc`` that is in the file, and the parts that are."""
+    line, where = node.start_mark.line + 1, []
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if found is None:
+                continue
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+        where.append(str(part))
+    return line, where
+
+
+def _keys(model: type[BaseModel], where: list[str]) -> list[str]:
+    """The keys that the model at a place in the file allows."""
+    current: Any = model
+    for part in where:
+        if isinstance(current, type) and issubclass(current, BaseModel) and part in current.model_fields:
+            current = _model_in(current.model_fields[part].annotation)
+    return list(current.model_fields) if current is not None else []
+
+
+def _model_in(annotation: Any) -> Any:
+    """The model somewhere inside a type such as ``dict[str, Pose]`` or ``Support | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(part) for part in getattr(annotation, "__args__", ()))
+    return next((part for part in found if part is not None), None)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
