@@ -53,6 +53,13 @@ def clip(name: str = "clip.mp4", count: int = 30, **options) -> Callable[[Path],
     return lambda folder: video(folder / name, count, **options)
 
 
+def cut_mkv(folder: Path) -> Path:
+    path = video(folder / "cut.mkv", 150, draw=noise)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    return path
+
+
 def cut(folder: Path, *, index_first: bool) -> Path:
     options = {"movflags": "+faststart"} if index_first else {}
     path = video(folder / "cut.mp4", 150, draw=noise, container_options=options)
@@ -135,6 +142,10 @@ def pictures(folder: Path, *sizes: tuple[int, int], broken: int = 0) -> Path:
     return place
 
 
+def sizes(folder: Path) -> Path:
+    return pictures(folder, *[(64, 64)] * 3, *[(96, 80)] * 3)
+
+
 def empty_folder(folder: Path) -> Path:
     (folder / "nothing").mkdir()
     return folder / "nothing"
@@ -208,6 +219,7 @@ CASES = [
     Case("random bytes", written("a.mp4", np.random.default_rng(0).bytes(9999)), 2, "not a video"),
     Case("cut off before its index", lambda f: cut(f, index_first=False), 2, "cut off before its index"),
     Case("cut off in the middle", lambda f: cut(f, index_first=True), 0, "cut off: only"),
+    Case("MKV cut off in the middle", cut_mkv, 0, "cut off: only"),
     Case("zeros in the middle", damaged, 0, "damaged: "),
     Case("picture of 0x0", lambda f: png_header(f, 0, 0), 2, "picture.png"),
     Case("picture of 60000x60000 (a bomb)", lambda f: png_header(f, 60_000, 60_000), 2, "picture.png"),
@@ -232,8 +244,8 @@ CASES = [
     Case("folder without permission", locked_folder, 2, "permission denied", locked=True),
     Case("empty folder", empty_folder, 2, "no pictures in this folder"),
     Case("folder of broken pictures", lambda f: pictures(f, broken=3), 2, "no frames could be decoded"),
-    Case("one broken picture in a folder", lambda f: pictures(f, (64, 64), broken=3), 0, "is not a picture that can be read"),
-    Case("pictures of different sizes", lambda f: pictures(f, *[(64, 64)] * 3, *[(96, 80)] * 3), 0, "frame size changes"),
+    Case("broken pictures among good ones", lambda f: pictures(f, (64, 64), broken=3), 0, "is not a picture"),
+    Case("pictures of different sizes", sizes, 0, "frame size changes"),
     Case("playlist that points elsewhere", written("a.m3u8", PLAYLIST), 2, "a.m3u8"),
     Case("camera that is not there", lambda f: "97", 2, "no camera 97"),
     Case("stream that refuses", lambda f: "rtsp://127.0.0.1:9/live", 2, "connection refused"),

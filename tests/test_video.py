@@ -307,8 +307,7 @@ def test_http_stream(tmp_path):
         source, frames = read(f"http://127.0.0.1:{server.server_port}/a.mp4")
     finally:
         server.shutdown()
-    # a live source drops pictures rather than let them grow old, so not every one need arrive
-    assert frames
+    assert len(frames) == 20
     assert not source.rereadable
 
 

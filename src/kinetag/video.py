@@ -204,7 +204,11 @@ def _open_stream(url: str, reading: Reading, timeout: float) -> VideoSource:
     options = {"rtsp_transport": "tcp"} if scheme == "rtsp" else {}
     shown = re.sub(r"//[^/@]*@", "//", url)  # a password has no place in messages and reports
     container = _open(url, shown, options, timeout=timeout)
-    return _from_container(container, shown, shown, reading, seekable=False, live=True).begin()
+    # What has a length is a file on a server: every frame of it counts. What has none is live.
+    live = not container.duration
+    source = _from_container(container, shown, shown, reading, seekable=False, live=live)
+    source.rereadable = False
+    return source.begin()
 
 
 def _open_camera(index: int, reading: Reading, timeout: float) -> VideoSource:
@@ -269,7 +273,7 @@ def _from_container(
         raise
     rate = _frame_rate(stream)
     reading.pixel_aspect = float(stream.sample_aspect_ratio or 1)
-    duration = _duration(container, stream)
+    duration, certain = _duration(container, stream)
 
     def produce(source: VideoSource, reading: Reading) -> Iterator[Frame]:
         clock = Clock(1 / rate)
@@ -280,7 +284,7 @@ def _from_container(
                 for note in clock.notes():
                     reading.warn(note)
         if reading.reached < reading.end:
-            _settle_duration(source, reading, 1 / rate, own_duration=bool(stream.duration))
+            _settle_duration(source, reading, 1 / rate, certain=certain)
 
     picture = max(1, context.width * context.height * 3)
     ahead = max(2, min(8, _AHEAD_BYTES // picture))
@@ -307,22 +311,23 @@ def _frame_rate(stream: Any) -> float:
     return _DEFAULT_RATE
 
 
-def _duration(container: Any, stream: Any) -> float | None:
+def _duration(container: Any, stream: Any) -> tuple[float | None, bool]:
+    """The duration that the header promises, and whether it is surely the picture's and not the sound's."""
     if stream.duration and stream.duration > 0:
-        return float(stream.duration * stream.time_base)
+        return float(stream.duration * stream.time_base), True
     if container.duration and container.duration > 0:
-        return container.duration / 1_000_000
-    return None
+        return container.duration / 1_000_000, len(container.streams) == 1
+    return None, False
 
 
-def _settle_duration(source: VideoSource, reading: Reading, interval: float, *, own_duration: bool) -> None:
+def _settle_duration(source: VideoSource, reading: Reading, interval: float, *, certain: bool) -> None:
     """After the last frame the duration is known; one far shorter than promised means that the file was cut off."""
     read = reading.reached + interval
     promised = source.duration
     if promised is None:
         source.duration = read
     elif source.rereadable and read < promised - max(1.0, 0.02 * promised):
-        if own_duration:
+        if certain:
             reading.warn(f"cut off: only {read:.1f} s of {promised:.1f} s could be read")
         source.duration = read
 

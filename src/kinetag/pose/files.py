@@ -9,7 +9,7 @@ import csv
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from kinetag.pose.mediapipe import is_mediapipe, mediapipe, mediapipe_table
 from kinetag.sequence import Pose, PoseSequence
 
 _SUFFIXES = (".json", ".csv", ".parquet")
-_MAX_BYTES = 1 << 30
+_MAX_BYTES = 256 << 20  # of text, which takes ten to twenty times that once it is read
 _MAX_SPAN = 7 * 86_400.0  # seconds from the first pose to the last; more means that a frame number is nonsense
 _MAX_PEOPLE = 1000
 
@@ -60,8 +60,8 @@ def read_pose_file(
         raise KinetagError(f"no such file or folder: {path}")
     if path.is_dir():
         return _assemble(*_read_folder(path, frame_rate), frame_size, str(path))
-    if path.stat().st_size > _MAX_BYTES:
-        raise KinetagError(f"{path}: larger than {_MAX_BYTES >> 30} GiB; split it, or write it as Parquet")
+    if path.stat().st_size > _MAX_BYTES and path.suffix.lower() != ".parquet":
+        raise KinetagError(f"{path}: larger than {_MAX_BYTES >> 20} MiB; split it, or write it as Parquet")
     reader = {".csv": _read_csv, ".parquet": _read_parquet}.get(path.suffix.lower(), _read_json)
     return reader(path, frame_rate, frame_size)
 
@@ -140,19 +140,23 @@ def _read_json(path: Path, frame_rate: float, size: tuple[int, int] | None) -> l
 def _read_csv(path: Path, frame_rate: float, size: tuple[int, int] | None) -> list[PoseSequence]:
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.reader(stream))
+            rows = (row for row in csv.reader(stream) if row)
+            header = [cell.strip() for cell in next(rows, [])]
+            if not header:
+                raise KinetagError(f"{path}: the file is empty")
+            body = _even_rows(rows, len(header), path)
+            if table.layout_of(header) is not None:
+                return table.read_csv_rows(header, body, str(path))
+            return _assemble(*mediapipe_table(header, list(body), frame_rate, size, str(path)), size, str(path))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise KinetagError(f"{path}: not a CSV file that can be read ({error})") from None
-    rows = [row for row in rows if row]
-    if not rows:
-        raise KinetagError(f"{path}: the file is empty")
-    header = [cell.strip() for cell in rows[0]]
-    short = next((line for line, row in enumerate(rows, 1) if len(row) != len(header)), None)
-    if short is not None:
-        raise KinetagError(f"{path}, line {short}: {len(rows[short - 1])} cells, but the header has {len(header)}")
-    if table.layout_of(header) is not None:
-        return table.read_csv_rows(header, rows[1:], str(path))
-    return _assemble(*mediapipe_table(header, rows[1:], frame_rate, size, str(path)), size, str(path))
+
+
+def _even_rows(rows: Iterator[list[str]], width: int, path: Path) -> Iterator[list[str]]:
+    for line, row in enumerate(rows, 2):
+        if len(row) != width:
+            raise KinetagError(f"{path}, line {line}: {len(row)} cells, but the header has {width}")
+        yield row
 
 
 def _read_parquet(path: Path, frame_rate: float, size: tuple[int, int] | None) -> list[PoseSequence]:

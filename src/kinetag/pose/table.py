@@ -210,8 +210,9 @@ def _values(sequence: PoseSequence, world: bool) -> np.ndarray:
 
 
 def _nulls(values: np.ndarray) -> list[Any]:
-    """Nested lists with None for NaN. float32 is widened exactly, so it reads back as the same number."""
-    return np.where(np.isnan(values), None, values.astype(object)).tolist()  # type: ignore[call-overload]
+    """Nested lists with None for NaN; numbers as the shortest text that reads back as the same float32."""
+    short = [None if value != value else float(str(value)) for value in values.ravel()]
+    return np.array(short, object).reshape(values.shape).tolist()
 
 
 def _is_number(cell: str) -> bool:
