@@ -26,22 +26,24 @@ _LIMBS += [
         ("ankle", "heel"), ("ankle", "foot_index"), ("heel", "foot_index"),
     )
 ]  # fmt: skip
-_ROWS, _COLUMNS = 14, 24  # of one figure, in characters of 4 x 2 dots
+_ROWS, _COLUMNS = 16, 30  # at most, of one figure, in characters of 4 x 2 dots
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # Unicode braille: bit of each dot
 _HEAD = 0.1  # m
 
 
 def exercise_table(library: "dict[str, Exercise]") -> RenderableType:
     """Name, family and what is counted, one line an exercise."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("Name", no_wrap=True, style="bold")
-    table.add_column("Family", no_wrap=True)
-    table.add_column("Counts", no_wrap=True)
-    table.add_column("What it is", overflow="ellipsis", no_wrap=True)
+    rows = []
     for name, exercise in sorted(library.items()):
         counts = readable(exercise.counting.signal) if exercise.counting else "time held" if exercise.static else ""
-        first = (exercise.description or "").strip().split("\n")[0]
-        table.add_row(name, readable(exercise.family), counts, first)
+        rows.append((name, readable(exercise.family), counts, " ".join(exercise.description.split())))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for i, heading in enumerate(("Name", "Family", "Counts")):
+        widest = max([len(heading), *(len(row[i]) for row in rows)])
+        table.add_column(heading, no_wrap=True, min_width=widest, style="bold" if i == 0 else "")
+    table.add_column("What it is")
+    for row in rows:
+        table.add_row(*map(Text, row))
     note = Text("one of them: kinetag exercises NAME    your own: --exercises FILE.yaml", "dim")
     return Group(table, note)
 
@@ -104,30 +106,39 @@ def figures(exercise: "Exercise") -> str:
     if motion.repetitions:
         start, peak, _ = motion.repetitions[0]
         moments = [start, (start + peak) / 2, peak]
-    moving = motion.joints - motion.joints[:, :1]
-    # From the side where most happens: along x for what moves in the sagittal plane, along z for the rest.
-    spread = np.ptp(moving, axis=0).sum(axis=0)  # (3,) metres of travel in x, y, z
-    across = 2 if spread[2] >= spread[0] else 0
+    across = _seen_across(motion.joints)
     frames = [int(np.argmin(np.abs(motion.times - moment))) for moment in moments]
     shown = motion.joints[frames][..., [across, 1]]  # (F, 23, 2)
     return side_by_side([_figure(joints, shown) for joints in shown])
 
 
+def _seen_across(joints: np.ndarray) -> int:
+    """The axis that runs across the picture of ``joints`` (T, 23, 3): 0 seen from the front, 2 from the side.
+
+    A body that lies is seen along its length, one that stands from where most of the movement is seen.
+    """
+    extent = np.ptp(joints[0], axis=0)  # (3,)
+    if max(extent[0], extent[2]) < extent[1] and len(joints) > 1:
+        extent = np.ptp(joints - joints[:, :1], axis=0).sum(axis=0)
+    return 2 if extent[2] >= extent[0] else 0
+
+
 def side_by_side(blocks: list[list[str]]) -> str:
-    return "\n".join("   ".join(row).rstrip() for row in zip(*blocks, strict=True))
+    return "\n".join("      ".join(row).rstrip() for row in zip(*blocks, strict=True))
 
 
 def _figure(joints: np.ndarray, everyone: np.ndarray) -> list[str]:
     """One stick figure as rows of braille, in the same scale as ``everyone`` (F, 23, 2)."""
     from kinetag.exercises.kinematics import BODY
 
-    low = everyone.min(axis=(0, 1)) - 0.05
+    low = everyone.min(axis=(0, 1)) - (_HEAD, 0.02)
     high = everyone.max(axis=(0, 1)) + _HEAD
-    scale = min(2 * (_COLUMNS - 1) / max(high[0] - low[0], 0.5), 4 * (_ROWS - 1) / max(high[1] - low[1], 0.5))
-    middle = (low[0] + high[0]) / 2
+    width, height = high - low
+    scale = min(2 * (_COLUMNS - 1) / width, 4 * (_ROWS - 1) / height)  # dots a metre
+    shape = (int(np.ceil((height * scale + 1) / 4)), int(np.ceil((width * scale + 1) / 2)))
+    points = (joints - low) * scale  # (23, 2) dots, up positive
     index = {name: i for i, name in enumerate(BODY)}
-    points = np.stack([(joints[:, 0] - middle) * scale + _COLUMNS, (joints[:, 1] - low[1]) * scale], axis=1)
-    dots = np.zeros((4 * _ROWS, 2 * _COLUMNS), bool)
+    dots = np.zeros((4 * shape[0], 2 * shape[1]), bool)
     for a, b in _LIMBS:
         first, last = points[index[a]], points[index[b]]
         steps = np.linspace(0, 1, 2 + int(2 * np.abs(last - first).max()))[:, None]
@@ -145,7 +156,8 @@ def _mark(dots: np.ndarray, points: np.ndarray) -> None:
 
 def _braille(dots: np.ndarray) -> list[str]:
     """Rows of characters, each of 4 x 2 dots."""
-    cells = dots.reshape(_ROWS, 4, _COLUMNS, 2).transpose(0, 2, 1, 3)  # (rows, columns, 4, 2)
+    rows, columns = dots.shape[0] // 4, dots.shape[1] // 2
+    cells = dots.reshape(rows, 4, columns, 2).transpose(0, 2, 1, 3)  # (rows, columns, 4, 2)
     codes = (cells * np.array(_DOTS)).sum(axis=(2, 3))
     return ["".join(chr(0x2800 + code) if code else " " for code in row) for row in codes]
 
