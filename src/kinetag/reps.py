@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from kinetag.exercises.library import Counting, Exercise
 
 _MARGIN = 1.0  # seconds looked at before and after the segment, so that repetitions at its edges are whole
-_LEAST = 0.25  # of the norm's excursion: less movement than this is no repetition
+_LEAST = 0.18  # of the norm's excursion: less movement than this is no repetition
 _PARTIAL = 0.35  # of the norm's excursion: less is partial even if the whole set is like that
 _NOISE = 4.0  # times the noise that remains after cleaning: less movement than this is none
+_TEMPO = 0.45  # of the repetitions' usual duration: quicker changes than this are smoothed away
 _COVERAGE = 0.5  # share of the poses in which a signal must be seen
 _SURE = 0.3  # mean confidence below which a signal is guessed rather than seen
 _IDLE = 0.5  # of the busier side's excursion: a side that moves less is idle
@@ -130,21 +131,33 @@ def _track(
     counting: "Counting",
     space: Space,
 ) -> _Track | None:
-    """Clean one version of the signal and judge it; None if it was hardly ever seen."""
+    """Clean one version of the signal and judge it; None if it was hardly ever seen.
+
+    Cleaned twice: gently first, then as thoroughly as the tempo that this shows allows.
+    """
     known = np.isfinite(progress)
     if known.sum() < 4:
         return None
-    clean = low_pass(resample(times, progress, grid), counting.min_period)
-    residual = progress[known] - np.interp(times[known], grid, clean)
-    # Robust standard deviation, times what the low-pass lets through of white noise.
-    noise = 1.4826 * float(np.median(np.abs(residual)))
-    noise *= np.sqrt(float(np.median(np.diff(times))) / (2 * np.sqrt(np.pi) * 0.12 * counting.min_period))
-    threshold = max(_LEAST, _NOISE * noise)
+    clean, threshold = _cleaned(times[known], progress[known], grid, counting.min_period)
+    limits = {"min_period": counting.min_period, "max_period": counting.max_period}
+    lasts = [c.end - c.start for c in find_cycles(grid, clean, threshold=threshold, **limits) if not c.partial]
+    if lasts and _TEMPO * np.median(lasts) > counting.min_period:
+        clean, threshold = _cleaned(times[known], progress[known], grid, _TEMPO * float(np.median(lasts)))
     swing = usual_swing(clean, threshold)
     coverage, sure = float(known.mean()), float(confidence[known].mean())
     quality = coverage * (0.3 + 0.7 * sure) * min(swing, 1.0) * _cleanness(clean, threshold)
     true_size = space == "3d" or counting.signal.endswith("_height")
     return _Track(clean, coverage, sure, threshold, swing, quality, true_size)
+
+
+def _cleaned(times: np.ndarray, progress: np.ndarray, grid: np.ndarray, period: float) -> tuple[np.ndarray, float]:
+    """The signal on the grid without what is quicker than ``period``, and the least excursion that is no noise."""
+    clean = low_pass(resample(times, progress, grid), period)
+    residual = progress - np.interp(times, grid, clean)
+    # Robust standard deviation, times what the low-pass lets through of white noise.
+    noise = 1.4826 * float(np.median(np.abs(residual)))
+    noise *= np.sqrt(float(np.median(np.diff(times))) / (2 * np.sqrt(np.pi) * 0.12 * period))
+    return clean, max(_LEAST, _NOISE * noise)
 
 
 def _cleanness(clean: np.ndarray, threshold: float) -> float:
