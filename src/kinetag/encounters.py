@@ -70,9 +70,6 @@ class Encounter:
             encounters = [e for e in encounters if e not in joined] + [merged]
         return encounters
 
-    def someone_hidden(self, time: float) -> bool:
-        return any(track.id is not None and track.last_time < time for track in self.before)
-
     def settled(self, time: float) -> bool:
         """Are all who are in view apart, and seen clearly enough to be judged?"""
         if time - self.last < _APART:

@@ -27,7 +27,7 @@ _AREA = 0.43  # root of the area that COCO's similarity is scaled by, for a body
 _COLOR_WEIGHT = 1.0  # what clothes count beside the similarity while someone is in view
 _LIKE = 0.15  # usual `color_distance` of one pose to the memory of its person; taken where clothes are unknown
 _COLOR_SPREAD = 0.14  # usual `color_distance` of a person to their own memory
-_UNCLEAR = 1.5  # s more of probation beside a body that may be the one now hidden
+_UNCLEAR = 1.0  # s more of probation beside another body: poses stretched across two people do not last
 _MIXED = 1.0  # s that someone may have been seen both as a newcomer and, mixed up with another, as themselves
 _BUILD_SPREAD = 0.15  # usual difference of the logarithm of a body length
 
@@ -35,8 +35,8 @@ _BUILD_SPREAD = 0.15  # usual difference of the logarithm of a body length
 class Tracker:
     """Gives every pose the number of its person; numbers are never used again for someone else.
 
-    ``probation`` (s): a newcomer counts as a person after this long (and at least 3 poses); more keeps out ghosts and
-    delays live labels. ``max_gap`` (s): how long someone out of sight is expected back near where they were last
+    ``probation`` (s): a newcomer counts as a person when seen for this long (and at least 3 poses); more keeps out
+    ghosts and delays live labels. ``max_gap`` (s): how long someone out of sight is expected back near where they were last
     seen. ``max_absence`` (s): how long someone is known again, anywhere in the picture, by clothes and proportions;
     more costs nothing but the risk of taking one person for another in the same clothes. ``min_duration`` (s):
     people seen for less are left out of `sequences`.
@@ -66,7 +66,8 @@ class Tracker:
         ``time`` (s) must be later than the last one. The order of the poses does not matter.
         """
         self._first_time = time if self._first_time is None else self._first_time
-        in_view = max(_ACTIVE, 2 * (time - self._last_time)) if self._last_time > -math.inf else _ACTIVE
+        step = time - self._last_time if self._last_time > -math.inf else 0.0
+        in_view = max(_ACTIVE, 2 * step)
         self._last_time = time
 
         # 1. Measure each pose, and drop all but the surest of several poses of one body.
@@ -76,7 +77,7 @@ class Tracker:
 
         def assign(tracks: list[Track], candidates: list[Sighting], cost: np.ndarray, limit: float) -> None:
             for track, sighting in _pairs(tracks, candidates, cost, limit):
-                track.see(sighting, time)
+                track.see(sighting, time, step)
                 owner[id(sighting.pose)] = track
 
         def left(candidates: list[Sighting]) -> list[Sighting]:
@@ -150,11 +151,9 @@ class Tracker:
 
     def _confirm(self, owner: dict[int, Track], time: float) -> None:
         """Newcomers past probation get the number of whom they match among the absent, or a new one."""
-        unclear = {t for e in self._encounters if e.someone_hidden(time) for t in e.members}
+        mixed = {t for e in self._encounters for t in e.members}
         ready = [
-            t
-            for t in self.newcomers
-            if t.count >= 3 and t.last_time - t.first_time >= self.probation + (_UNCLEAR if t in unclear else 0)
+            t for t in self.newcomers if t.count >= 3 and t.seen_for >= self.probation + (_UNCLEAR if t in mixed else 0)
         ]
         ready.sort(key=_from_left)
         absent = [t for t in self.people if t.last_time < time and time - t.last_time <= self.max_absence]

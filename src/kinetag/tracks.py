@@ -212,6 +212,7 @@ class Track:
     recent: ColorMemory = field(default_factory=lambda: ColorMemory(memory=15))
     build: np.ndarray | None = None
     build_count: int = 0
+    seen_for: float = 0.0  # s, without the frames in which there was no pose
     score: float = 0.0  # mean over all poses
 
     @classmethod
@@ -227,8 +228,9 @@ class Track:
     def count(self) -> int:
         return self.recording.length
 
-    def see(self, sighting: Sighting, time: float) -> None:
-        """Take in the pose of this moment."""
+    def see(self, sighting: Sighting, time: float, step: float) -> None:
+        """Take in the pose of this moment; ``step``: seconds since the frame before."""
+        self.seen_for += step
         self.motion.update(sighting.center, sighting.size, time)
         self.points, self.confidence, self.anchor = sighting.points, sighting.confidence, sighting.center
         self.last_time = time
