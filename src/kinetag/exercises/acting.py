@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from kinetag.errors import KinetagError
 from kinetag.exercises.kinematics import JOINT
 from kinetag.exercises.mannequin import Look
 from kinetag.timeline import OTHER, Repetition, Segment
+
+if TYPE_CHECKING:
+    from kinetag.exercises.motion import Motion
 
 STANDING, WALKING = "standing", "walking"
 _WALK_SPEED = 0.25  # m/s above which a person on their way walks instead of shuffling
@@ -32,12 +36,13 @@ _BONES += [
 
 @dataclass(frozen=True)
 class Activity:
-    """An exercise from ``start`` (s): that many ``repetitions``, or for ``duration`` seconds."""
+    """An exercise from ``start`` (s): that many ``repetitions``, or for ``duration`` seconds; ``variant`` None: any."""
 
     exercise: str
     start: float = 0.0
     repetitions: int | None = None
     duration: float | None = None
+    variant: str | None = None
 
 
 @dataclass(frozen=True)
@@ -130,29 +135,25 @@ def _interpolate(joints: np.ndarray, known: np.ndarray, times: np.ndarray) -> np
 
 
 @lru_cache(maxsize=64)
-def _body_and_motion(seed: int, exercise: str, part: int, duration: float | None, repetitions: int | None):
-    """The generated motion, with the limbs of this seed's body whatever the exercise."""
-    from kinetag.exercises.motion import generate
+def _motion(seed: int, part: int, activity: Activity) -> "Motion":
+    """The generated motion, in this seed's body whatever the exercise."""
+    from kinetag.exercises.kinematics import random_proportions
+    from kinetag.exercises.motion import perform as play
+    from kinetag.exercises.motion import pick_recipe, shipped_library
 
+    library, repetitions = shipped_library(), activity.repetitions
+    if activity.exercise not in library:
+        raise KinetagError(f"unknown exercise '{activity.exercise}' in a scene; known: {', '.join(library)}")
+    body = random_proportions(1, np.random.default_rng([seed, 0]))
     rng = np.random.default_rng([seed, part])
-    motion = generate(exercise, rng, duration=duration or 6.0, rate=30.0, repetitions=repetitions)
-    lengths = _body(seed)
-    joints = _with_lengths(np.asarray(motion.joints, float), lengths)
-    return motion, joints
-
-
-@lru_cache(maxsize=64)
-def _body(seed: int) -> tuple[float, ...]:
-    """Bone lengths of the person with this seed."""
-    from kinetag.exercises.motion import generate
-
-    motion = generate(STANDING, np.random.default_rng([seed, 999]), duration=1.0, rate=15.0)
-    return tuple(_lengths(np.asarray(motion.joints, float)))
+    recipe = pick_recipe(library[activity.exercise], rng, activity.variant, seesaw=repetitions is None)
+    duration = activity.duration or 6.0
+    return play([recipe], rng, duration=duration, rate=30.0, repetitions=repetitions, body=body)[0]
 
 
 def _clip(actor: Actor, part: int, activity: Activity) -> _Clip:
-    motion, joints = _body_and_motion(actor.seed, activity.exercise, part, activity.duration, activity.repetitions)
-    joints = joints.copy()
+    motion = _motion(actor.seed, part + 1, activity)
+    joints = np.array(motion.joints, float)
     joints[..., [0, 2]] -= joints[0, JOINT["pelvis"], [0, 2]]
     times = activity.start + np.asarray(motion.times) - motion.times[0]
     shift = activity.start - motion.times[0]
@@ -210,14 +211,14 @@ def _locomotion(actor: Actor, times: np.ndarray, travelled: np.ndarray, speed: n
     from scipy.ndimage import gaussian_filter1d
 
     span = float(times[-1] - times[0]) + 1.0
-    motion, standing = _body_and_motion(actor.seed, STANDING, 901, span, None)
-    still = _interpolate(_on_the_spot(standing), np.asarray(motion.times) - motion.times[0], times - times[0])
+    motion = _motion(actor.seed, 901, Activity(STANDING, duration=span))
+    still = _interpolate(_on_the_spot(motion.joints), np.asarray(motion.times) - motion.times[0], times - times[0])
     if travelled[-1] < 0.2:
         return still
-    motion, walking = _body_and_motion(actor.seed, WALKING, 902, 8.0, None)
+    motion = _motion(actor.seed, 902, Activity(WALKING, duration=8.0))
     clock = np.asarray(motion.times) - motion.times[0]
-    pace = _pace(clock, walking)
-    gait = _on_the_spot(walking)
+    pace = _pace(clock, motion.joints)
+    gait = _on_the_spot(motion.joints)
     wanted = np.mod(travelled / pace, 2 * clock[-1])
     wanted = np.where(wanted > clock[-1], 2 * clock[-1] - wanted, wanted)  # long ways play the clip to and fro
     walk = _interpolate(gait, clock, wanted)
@@ -227,7 +228,7 @@ def _locomotion(actor: Actor, times: np.ndarray, travelled: np.ndarray, speed: n
 
 
 def _on_the_spot(joints: np.ndarray) -> np.ndarray:
-    out = joints.copy()
+    out = np.array(joints, float)
     out[..., [0, 2]] -= joints[:, JOINT["pelvis"], None][..., [0, 2]]
     return out
 

@@ -93,16 +93,52 @@ def fixtures(exercise: str, joints: np.ndarray) -> list[Prop]:
     chest = joints[:, JOINT["chest"]].mean(0)
     along = np.array([chest[0] - pelvis[0], 0, chest[2] - pelvis[2]])
     turn = float(np.rad2deg(np.arctan2(along[0], along[2])))
-    if exercise in _ON_THE_FLOOR:
-        middle = joints.mean((0, 1))
-        return [Mat(float(middle[0]), float(middle[2]), 0.8, 2.0, turn)]
     if exercise == "bench_press":
         return _bench(joints, along, turn)
     if exercise == "pull_up":
         return _pull_up_bar(joints)
+    props: list[Prop] = []
+    if exercise in _ON_THE_FLOOR:
+        middle = joints.mean((0, 1))
+        props.append(Mat(float(middle[0]), float(middle[2]), 0.8, 2.1, turn))
+    hands, feet = ("left_wrist", "right_wrist"), ("left_foot_index", "right_foot_index")
     if exercise == "dip":
-        return _dip_bars(joints)
-    return []
+        # Feet up or on the floor ahead: hands on a bench behind. Else between two bars.
+        return props + (_under(joints, hands, turn) if _is_seated(joints) else _dip_bars(joints))
+    if exercise in _ON_THE_FLOOR:
+        props += _under(joints, hands, turn)
+    props += _under(joints, feet, turn) or [b for foot in feet for b in _under(joints, (foot,), turn)]
+    if _is_seated(joints):
+        props += _seat(joints)
+    return props
+
+
+def _is_seated(joints: np.ndarray) -> bool:
+    """Knees about as high as the hips, and the trunk upright."""
+    hip, knee, neck = (
+        joints[:, [JOINT[f"left_{n}"], JOINT[f"right_{n}"]], 1].mean() for n in ("hip", "knee", "shoulder")
+    )
+    return bool(0.25 < hip < 0.75 and abs(hip - knee) < 0.15 and neck - hip > 0.35)
+
+
+def _seat(joints: np.ndarray) -> list[Prop]:
+    """A stool under someone whose pelvis stays where it is."""
+    pelvis = joints[:, JOINT["pelvis"]]
+    if np.ptp(pelvis, axis=0).max() > 0.12:
+        return []
+    x, y, z = pelvis.mean(0).tolist()
+    return [Block(x, z, (0.38, max(y - 0.10, 0.05), 0.38), (0.25, 0.26, 0.30))]
+
+
+def _under(joints: np.ndarray, names: tuple[str, ...], turn: float) -> list[Prop]:
+    """A box under hands or feet that rest well above the floor, all the time."""
+    points = joints[:, [JOINT[name] for name in names]]
+    height = float(points[..., 1].min()) - 0.035
+    if height < 0.12 or np.ptp(points, axis=0).max() > 0.15:
+        return []
+    low, high = points.min((0, 1)), points.max((0, 1))
+    wide = float(np.hypot(high[0] - low[0], high[2] - low[2])) + 0.35
+    return [Block(float(low[0] + high[0]) / 2, float(low[2] + high[2]) / 2, (wide, height, 0.36), turn=turn)]
 
 
 def _bench(joints: np.ndarray, along: np.ndarray, turn: float) -> list[Prop]:

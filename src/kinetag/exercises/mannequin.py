@@ -133,15 +133,17 @@ def _trunk(b: _Body) -> None:
     b.cone(pelvis - 0.035 * up, pelvis + 0.06 * up, 0.112, 0.105, look.trousers, CLOTH, shape)
     waist = 0.42 * wide_hip + 0.5 * wide_chest
     shape = stretched(b.pelvis, (waist / 0.106, 1.0, 1.0))
-    b.cone(pelvis + 0.045 * up, chest, 0.112, 0.112, look.shirt, CLOTH, shape)
+    b.cone(pelvis + 0.045 * up, chest, 0.110, 0.104, look.shirt, CLOTH, shape)
     shape = stretched(b.chest, (wide_chest / 0.118, 1.0, 1.0))
-    top = neck - 0.095 * chest_up
-    b.cone(chest - 0.02 * chest_up, top, 0.114, 0.108, look.shirt, CLOTH, shape)
+    top = neck - 0.115 * chest_up
+    b.cone(chest - 0.02 * chest_up, top, 0.109, 0.114, look.shirt, CLOTH, shape)
+    b.cone(top, neck - 0.035 * chest_up, 0.114, 0.066, look.shirt, CLOTH, shape)
     for side in ("left", "right"):
         shoulder = b[f"{side}_shoulder"]
-        b.cone(neck + 0.02 * chest_up, shoulder - 0.002 * chest_up, 0.056, 0.055, look.shirt, CLOTH)  # trapezius
-        b.cone(top, shoulder - 0.03 * chest_up, 0.088, 0.056, look.shirt, CLOTH)  # the chest's upper corner
-    b.cone(neck - 0.02 * chest_up, b.on_head(0.0, -0.05, -0.018), 0.057, 0.051, look.skin)
+        b.cone(neck + 0.018 * chest_up, shoulder - 0.002 * chest_up, 0.056, 0.055, look.shirt, CLOTH)  # trapezius
+        pectoral = top + 0.50 * (shoulder - 0.03 * chest_up - top)
+        b.cone(pectoral, shoulder - 0.015 * chest_up, 0.091, 0.059, look.shirt, CLOTH)
+    b.cone(neck - 0.02 * chest_up, b.on_head(0.0, -0.05, -0.018), 0.054, 0.048, look.skin)
 
 
 def _arm(b: _Body, side: str, sign: float, gripping: bool) -> None:
@@ -187,13 +189,13 @@ def _leg(b: _Body, side: str) -> None:
     shin = _unit(ankle - knee)
     back = -_unit(forward - (forward @ shin) * shin)
     buttock = hip + b.stature * (-0.038 * b.pelvis[2] - 0.02 * b.pelvis[1])
-    b.cone(buttock, buttock, 0.096, 0.096, look.trousers, CLOTH)
+    b.cone(buttock, buttock, 0.090, 0.090, look.trousers, CLOTH)
     calf = knee + 0.3 * (ankle - knee) + 0.014 * b.stature * back
     lower, kind = (look.skin, SKIN) if look.shorts else (look.trousers, CLOTH)
     loose = 0.0 if look.shorts else 0.004
-    b.cone(hip, knee, 0.093, 0.060, look.skin if look.shorts else look.trousers, SKIN if look.shorts else CLOTH)
+    b.cone(hip, knee, 0.085, 0.059, look.skin if look.shorts else look.trousers, SKIN if look.shorts else CLOTH)
     if look.shorts:
-        b.cone(hip, hip + 0.7 * (knee - hip), 0.099, 0.080, look.trousers, CLOTH)
+        b.cone(hip, hip + 0.7 * (knee - hip), 0.091, 0.079, look.trousers, CLOTH)
     b.cone(knee, calf, 0.0575 + loose, 0.056 + loose, lower, kind)
     b.cone(calf, ankle - 0.02 * shin, 0.056 + loose, 0.037 + 2 * loose, lower, kind)
     b.cone(ankle - 0.03 * shin, ankle, 0.035, 0.036, tuple(0.85 for _ in range(3)), CLOTH)  # sock
