@@ -85,7 +85,7 @@ def _on_feet(joints: np.ndarray, parameters: np.ndarray, body: Proportions, feet
     """Moved so that the feet that bear are on the floor and, as far as the pose lets them, stay in place."""
     contact = np.stack([_contact(parameters, side) for side, _ in _SIDES], -1)  # (B, T, 2)
     toes = np.stack([_toes(joints, parameters, body, side) for side, _ in _SIDES], -2)  # (B, T, 2, 3)
-    weight = contact + 1e-3
+    weight = contact**4 + 1e-4  # a foot that only touches the floor does not hold the body in place
     weight = weight / weight.sum(axis=-1, keepdims=True)
     height = -(weight * toes[..., 1]).sum(axis=-1) + _FLOOR["foot_index"] * body.height[:, None]  # (B, T)
     height = np.maximum(height, _knee_room(joints, body))
@@ -117,6 +117,11 @@ def _contact(parameters: np.ndarray, side: str) -> np.ndarray:
     return np.clip(parameters[..., INDEX[f"{side}_contact"]], 0, 1) * (1 - in_air)
 
 
+def _touch(parameters: np.ndarray, side: str) -> np.ndarray:
+    """How much a foot is on the floor, (B, T) in [0, 1]; a half contact is a touch."""
+    return np.minimum(1, 2 * _contact(parameters, side))
+
+
 def _sole(parameters: np.ndarray, side: str, sign: float, *, steady: bool) -> tuple[np.ndarray, np.ndarray]:
     """Directions of a foot on the floor: towards the toes and up from the sole, (B, T, 3) each."""
     angle = np.deg2rad(parameters[..., [INDEX[f"{side}_hip_rotation"], INDEX[f"{side}_abduction"], INDEX["turn"]]])
@@ -142,7 +147,7 @@ def _plant_feet(
     """Bend the legs so that feet that bear stand on the floor, and (if pinned) always on the same spot; in place."""
     goals = {}
     for side, sign in _SIDES:
-        contact = _contact(parameters, side)[..., None]  # (B, T, 1)
+        contact = _touch(parameters, side)[..., None]  # (B, T, 1)
         forward_, up = _sole(parameters, side, sign, steady=pinned)
         own = _toes(joints, parameters, body, side) if pinned else (
             joints[..., JOINT[f"{side}_ankle"], :] - body["ankle"] * up + body["foot"] * forward_

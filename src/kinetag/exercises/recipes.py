@@ -12,6 +12,7 @@ import numpy as np
 
 from kinetag.errors import KinetagError
 from kinetag.exercises.library import ArmStyle, Exercise, Pose, Side, Support, Tempo, Variant
+from kinetag.skeletons import mirror_name
 
 _BODY = ("trunk", "spine", "twist", "side_bend", "neck", "look", "turn", "roll", "lift", "shift")
 _LEG = ("thigh", "thigh_in_space", "abduction", "hip_rotation", "knee", "knee_by_shin", "heel", "contact")
@@ -22,11 +23,9 @@ INDEX = {name: i for i, name in enumerate(PARAMETERS)}
 LEFT = np.array([name.startswith("left_") for name in PARAMETERS])
 RIGHT = np.array([name.startswith("right_") for name in PARAMETERS])
 # Where each parameter's value is found in the mirrored pose, and whether it changes its sign there.
-MIRROR = np.array(
-    [INDEX[n.replace("left_", "r_").replace("right_", "left_").replace("r_", "right_")] for n in PARAMETERS]
-)
-MIRROR_SIGN = np.array([-1.0 if n in ("twist", "side_bend", "look", "turn", "roll", "shift") else 1.0 for n in PARAMETERS],
-                       np.float32)  # fmt: skip
+MIRROR = np.array([INDEX[mirror_name(name)] for name in PARAMETERS])
+_TURNS = ("twist", "side_bend", "look", "turn", "roll", "shift")
+MIRROR_SIGN = np.array([-1.0 if name in _TURNS else 1.0 for name in PARAMETERS], np.float32)
 
 # Somebody who stands; hip, shin and upper_arm of a file set the parameter and the switch that says what it is against.
 _REST = {
