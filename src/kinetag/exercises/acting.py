@@ -215,13 +215,13 @@ def _locomotion(actor: Actor, times: np.ndarray, travelled: np.ndarray, speed: n
     still = _interpolate(_on_the_spot(motion.joints), np.asarray(motion.times) - motion.times[0], times - times[0])
     if travelled[-1] < 0.2:
         return still
-    motion = _motion(actor.seed, 902, Activity(WALKING, duration=8.0))
-    clock = np.asarray(motion.times) - motion.times[0]
-    pace = _pace(clock, motion.joints)
-    gait = _on_the_spot(motion.joints)
-    wanted = np.mod(travelled / pace, 2 * clock[-1])
-    wanted = np.where(wanted > clock[-1], 2 * clock[-1] - wanted, wanted)  # long ways play the clip to and fro
-    walk = _interpolate(gait, clock, wanted)
+    # A walk that goes on for at least as far as the path: its feet stay planted while the pelvis passes over them.
+    seconds = float(np.ceil(2.5 * travelled[-1])) + 4.0
+    motion = _motion(actor.seed, 902, Activity(WALKING, duration=seconds, variant="plain"))
+    progress = motion.joints[:, JOINT["pelvis"], 2]
+    progress = np.maximum.accumulate(progress - progress[0]) + 1e-6 * np.arange(len(progress))
+    wanted = np.interp(np.mod(travelled, progress[-1]), progress, motion.times)
+    walk = _interpolate(_on_the_spot(motion.joints), np.asarray(motion.times), wanted)
     step = times[1] - times[0]
     share = gaussian_filter1d((speed > _WALK_SPEED).astype(float), 0.15 / step, mode="nearest")
     return _blend(np.array([still, walk]), np.array([1 - share, share]))
@@ -231,14 +231,6 @@ def _on_the_spot(joints: np.ndarray) -> np.ndarray:
     out = np.array(joints, float)
     out[..., [0, 2]] -= joints[:, JOINT["pelvis"], None][..., [0, 2]]
     return out
-
-
-def _pace(clock: np.ndarray, walking: np.ndarray) -> float:
-    """Speed (m/s) at which a walk's feet do not slide: how fast the foot that bears moves back under the pelvis."""
-    feet = walking[:, [JOINT["left_ankle"], JOINT["right_ankle"]]] - walking[:, [JOINT["pelvis"]]]
-    low = feet[..., 1].argmin(1)
-    bearing = np.take_along_axis(np.gradient(feet[..., 2], clock, axis=0), low[:, None], 1)[:, 0]
-    return float(np.clip(-np.median(bearing), 0.5, 2.5))
 
 
 # ---- blending
