@@ -35,7 +35,7 @@ class Annotator:
         if not len(points):
             points = np.array([[0.0, 0.0], [image.shape[1], image.shape[0]]])
         low, high = points.min(axis=0), points.max(axis=0)
-        reach = 1.3 * float((high - low).max()) + 1
+        reach = 1.4 * float((high - low).max()) + 1
         crop = _square(image, tuple((low + high) / 2), reach, side)
         moved = (shown.keypoints - (low + high) / 2) * (side / reach) + side / 2
         small = Painter(side, side)

@@ -14,6 +14,7 @@ from kinetag.report.style import clock, readable
 from kinetag.timeline import Repetition, Segment
 
 _WIDTH = 2000  # units of every drawing's x axis
+_FEWEST_BARS = 12  # a chart of fewer repetitions leaves room on the right
 _BUCKETS = 300  # a line keeps the smallest and the largest value of each
 _NAMED_FROM = 0.05  # share of the width from which a segment carries its name
 _GRID = f'<path class="grid" d="M0 90H{_WIDTH}"/>'
@@ -160,7 +161,7 @@ def range_chart(angle: str, repetitions: Sequence[Repetition]) -> str:
     known = [row for row in known if np.isfinite(row[2]) and np.isfinite(row[3])]
     if not known:
         return ""
-    width = _WIDTH / len(repetitions)
+    width = _WIDTH / max(len(repetitions), _FEWEST_BARS)
     bars = []
     for i, rep, low, high in known:
         left, right = round((i + 0.2) * width), round((i + 0.8) * width)

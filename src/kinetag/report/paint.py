@@ -178,10 +178,11 @@ def _face(person: Shown) -> Box | None:
         return None
     points = person.keypoints[head]
     shoulders = [i for i, name in enumerate(names) if seen[i] and name.endswith("shoulder")]
-    reach = 0.0
-    if shoulders:
-        reach = float(np.linalg.norm(person.keypoints[shoulders].mean(axis=0) - points.mean(axis=0)))
-    margin = max(0.8 * reach, 0.6 * float(np.ptp(points, axis=0).max()))
+    margin = 0.6 * float(np.ptp(points, axis=0).max())
+    if shoulders:  # the crown is about as far above the face as the face is above the shoulders
+        ends = person.keypoints[shoulders]
+        margin = max(margin, float(np.linalg.norm(ends.mean(axis=0) - points.mean(axis=0))))
+        margin = max(margin, 0.45 * float(np.linalg.norm(ends[0] - ends[-1])))
     low, high = points.min(axis=0), points.max(axis=0)
     center, half = (low + high) / 2, np.maximum((high - low) / 2, margin)
     left, top, right, bottom = *(center - half), *(center + half)

@@ -1,0 +1,60 @@
+import cv2
+import pytest
+
+from kinetag import cli
+from kinetag.errors import KinetagError
+from kinetag.exercises.library import load_library
+from kinetag.report.exercise import figures, find_exercise, write_picture
+
+LIBRARY = load_library()
+
+
+@pytest.mark.parametrize("word", ["squat", "Squat", "SQUAT", "air squat", "Air-Squat"])
+def test_an_exercise_is_found_by_name_title_and_synonym(word):
+    assert find_exercise(LIBRARY, word).name == "squat"
+
+
+def test_an_unknown_name_gets_the_nearest(capsys):
+    assert cli.main(["exercises", "sqat"]) == 2
+    assert capsys.readouterr().err == "error: unknown exercise 'sqat'; did you mean 'squat'?\n"
+    with pytest.raises(KinetagError, match="known: "):
+        find_exercise(LIBRARY, "0000")
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_every_exercise_has_a_figure_that_fits_a_terminal(name):
+    drawn = figures(LIBRARY[name])
+    rows = drawn.split("\n")
+    assert 4 <= len(rows) <= 16
+    assert max(map(len, rows)) <= 100
+    assert set(drawn) <= {" ", "\n", *map(chr, range(0x2801, 0x2900))}
+    assert sum(character > "\u2800" for character in drawn) > 20
+
+
+def test_the_same_exercise_looks_the_same_each_time():
+    assert figures(LIBRARY["squat"]) == figures(LIBRARY["squat"])
+
+
+def test_the_list_names_every_exercise(capsys):
+    assert cli.main(["exercises"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in LIBRARY)
+
+
+def test_one_is_described(capsys):
+    assert cli.main(["exercises", "push_up"]) == 0
+    said = capsys.readouterr().out
+    assert "counted by" in said
+    assert "elbow" in said
+
+
+def test_a_picture_is_written(tmp_path):
+    write_picture(LIBRARY["squat"], tmp_path / "squat.png")
+    assert cv2.imread(str(tmp_path / "squat.png")).shape[0] >= 200
+    assert [path.name for path in tmp_path.iterdir()] == ["squat.png"]
+
+
+@pytest.mark.parametrize(("name", "said"), [("a.bmp", "must end in"), ("gone/a.png", "no folder")])
+def test_a_picture_that_cannot_be_written(tmp_path, name, said):
+    with pytest.raises(KinetagError, match=said):
+        write_picture(LIBRARY["squat"], tmp_path / name)
