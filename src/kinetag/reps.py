@@ -238,15 +238,15 @@ def _periodic_cycles(cut: PoseSequence, grid: np.ndarray, counting: "Counting") 
     if not judged:
         return []
     component = max(judged, key=lambda item: item[0])[1]
-    # Most exercises dwell at rest and pass quickly through the turning point: the longer tail is the peak.
-    skew = float(((component - np.median(component)) ** 3).mean())
-    component = component * (1 if skew >= 0 else -1)
     swing = usual_swing(component, float(component.std()))
     if swing <= 0:
         return []
-    return find_cycles(
-        grid, component / swing, threshold=0.4, min_period=counting.min_period, max_period=counting.max_period
-    )
+    # Which end is rest is not known: sets begin and end there, so it is the one that gives more whole repetitions;
+    # and most exercises dwell at rest, so otherwise the longer tail is the peak.
+    skew = float(((component - np.median(component)) ** 3).mean())
+    signs = (1, -1) if skew >= 0 else (-1, 1)
+    limits = {"min_period": counting.min_period, "max_period": counting.max_period}
+    return max((find_cycles(grid, sign * component / swing, threshold=0.4, **limits) for sign in signs), key=len)
 
 
 def _movement(cut: PoseSequence, grid: np.ndarray, counting: "Counting") -> np.ndarray:
