@@ -26,7 +26,7 @@ _LIMBS += [
         ("ankle", "heel"), ("ankle", "foot_index"), ("heel", "foot_index"),
     )
 ]  # fmt: skip
-_ROWS, _COLUMNS = 16, 30  # at most, of one figure, in characters of 4 x 2 dots
+_ROWS, _COLUMNS = 16, 26  # at most, of one figure, in characters of 4 x 2 dots
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # Unicode braille: bit of each dot
 _HEAD = 0.1  # m
 
