@@ -21,20 +21,26 @@ sys.path.insert(0, str(ROOT / "tests"))
 import hostile  # type: ignore[import-not-found]  # noqa: E402  (tests/hostile.py: the cases)
 from common import save, show  # noqa: E402
 
+from kinetag.errors import KinetagError  # noqa: E402
+
 # As another user than the administrator, whom no permission stops; imports come before, for they read files too.
 _RUN = """
 import os, sys
 import av.error, kinetag.analyzer, kinetag.classifier, kinetag.cli, kinetag.pose.blazepose, kinetag.report
 if os.environ.get("LOCKED") and os.geteuid() == 0:
     os.seteuid(65534)
-sys.exit(kinetag.cli.main(sys.argv[1:]))
+model = os.environ.get("KINETAG_BENCH_MODEL")
+sys.exit(kinetag.cli.main(sys.argv[1:] + (["--model", model] if model else [])))
 """
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="What the user sees for bad and odd inputs.")
     parser.add_argument("--only", help="cases whose name holds this")
+    parser.add_argument("--model", help="a classifier in place of the shipped one")
     args = parser.parse_args()
+    if args.model:
+        os.environ["KINETAG_BENCH_MODEL"] = args.model
     rows = [run(case) for case in hostile.CASES if not args.only or args.only in case.name]
     for extra in (disk_full, interrupt, output_is_a_file):
         if not args.only or args.only in extra.__name__:
@@ -54,7 +60,10 @@ def run(case: hostile.Case) -> dict:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
-        source = case.make(folder)
+        try:
+            source = case.make(folder)
+        except KinetagError as error:
+            return row(case.name, -1, f"the input could not be made: {error}", False, 0.0)
         before = listing(folder)
         began = time.monotonic()
         code, text = analyze(str(source), *case.arguments, locked=case.locked)

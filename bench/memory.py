@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0, help="length of the video (60)")
     parser.add_argument("--limit", type=float, default=600.0, help="megabytes of resident memory allowed (600)")
     parser.add_argument("--clip", type=Path, help="an H.264 clip to repeat in place of the rendered one")
+    parser.add_argument("--model", type=Path, help="a classifier in place of the shipped one")
     parser.add_argument("--stage", choices=("analyze", "decode"), default="analyze")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -44,6 +45,7 @@ def main() -> int:
             command = [sys.executable, "-c", _DECODE, str(clip)]
         else:
             command = [sys.executable, "-m", "kinetag", "analyze", str(clip), "--format", "csv", "--quiet"]
+            command += ["--model", str(args.model)] if args.model else []
         found = watch(command)
     found = {"stage": args.stage, "minutes": args.minutes, **found}
     show("Resident memory", [found])
