@@ -33,7 +33,7 @@ from kinetag.sequence import Frame, Pose
 
 _THRESHOLD = 0.4  # of the detector; low, because the landmark network verifies every hit
 _FOUND = 0.2  # similarity of a lost person's last body with one found where they are searched for
-_LOST_WAIT = 0.2  # s between searches for a lost person
+_MISSED = 4.0  # s for which a person is searched for near where they vanished
 _AHEAD = 2  # frames that are worked on at once
 
 
@@ -61,8 +61,10 @@ class BlazePose:
     def reset(self) -> None:
         """Forget everybody: the next frame starts a new video."""
         self._people: list[Followed] = []
+        self._missing: list[Followed] = []  # given up of late: they may come out again near where they vanished
         self._size = (0, 0)
         self._last_search = -math.inf
+        self._searches = 0
 
     def estimate(self, frames: Sequence[Frame]) -> list[list[Pose]]:
         """The people in each frame. With two frames or more, two are worked on at once."""
@@ -106,7 +108,10 @@ class BlazePose:
             else:
                 person.misses += 1
         self._merge(frame.time)
-        self._people = [person for person in self._people if not person.given_up(frame.time)]
+        gone = [person for person in self._people if person.given_up(frame.time)]
+        self._missing += [person for person in gone if not person.new]
+        self._missing = [person for person in self._missing if frame.time - person.time < _MISSED]
+        self._people = [person for person in self._people if person not in gone]
         return self._poses(frame.time)
 
     def _look(self, image: np.ndarray, region: Region) -> Body:
@@ -146,14 +151,19 @@ class BlazePose:
 
     def _search(self, frame: Frame) -> Future[list[Followed]] | None:
         """Start to search the next square for newcomers, if it is time to; a lost person's surroundings come first."""
-        lost = next((person for person in self._people if person.misses), None)
-        wait = 1 / self.search_rate
-        if frame.time - self._last_search < (wait if lost is None else min(wait, _LOST_WAIT)):
+        lost = [person for person in self._people if person.misses] or self._missing
+        if frame.time - self._last_search < 1 / (2 * self.search_rate if lost else self.search_rate):
             return None
-        if lost is None and len(self._people) >= self.max_people:
+        if not lost and len(self._people) >= self.max_people:
             return None
         self._last_search = frame.time
-        square = next(self._turns) if lost is None else search.surroundings(lost.body.region, lost.misses)
+        self._searches += 1
+        # Three searches for those who were lost, each of them in turn, to one for anybody.
+        if lost and self._searches % 4:
+            person = lost[self._searches % len(lost)]
+            square = search.surroundings(person.body.region, self._searches, frame.time - person.time)
+        else:
+            square = next(self._turns)
         known = [person.body.region for person in self._people if not person.misses]
         return self._pool.submit(self._people_in, frame, square, known)
 

@@ -65,9 +65,12 @@ class Region:
         back = np.array([[cos, sin], [-sin, cos]])
         return (points - side / 2) @ back + (self.x, self.y)
 
+    def distance(self, other: "Region") -> float:
+        return math.hypot(other.x - self.x, other.y - self.y)
+
     def offset(self, other: "Region") -> tuple[float, float, float]:
         """How far ``other`` is: centre (in sides of this one), size (as |log ratio|), and angle (radians, 0 to pi)."""
-        distance = math.hypot(other.x - self.x, other.y - self.y) / self.size
+        distance = self.distance(other) / self.size
         turn = abs(math.remainder(other.angle - self.angle, math.tau))
         return distance, abs(math.log(other.size / self.size)), turn
 

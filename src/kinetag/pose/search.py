@@ -47,6 +47,7 @@ def rounds(width: int, height: int) -> Iterator[Region]:
     return chain.from_iterable(zip(large, small, large, cycle(turned(width, height)), strict=False))
 
 
-def surroundings(region: Region, attempt: int) -> Region:
-    """A square around a lost person's last region: upright at first, then turned either way."""
-    return Region(region.x, region.y, 1.5 * region.size, (0.0, _QUARTER, -_QUARTER)[attempt % 3])
+def surroundings(region: Region, attempt: int, seconds: float) -> Region:
+    """A square around where a person was lost ``seconds`` ago, larger with time: upright, or turned either way."""
+    size = region.size * min(1.3 + 0.4 * seconds, 2.5)
+    return Region(region.x, region.y, size, (0.0, 0.0, _QUARTER, -_QUARTER)[attempt // 4 % 4])
