@@ -64,11 +64,11 @@ def gym_clips(path: Path, test: bool) -> list[Clip]:
     return clips
 
 
-def penn_clips(path: Path, train: bool) -> list[Clip]:
+def penn_clips(path: Path, train: bool, every: int = 1) -> list[Clip]:
     data = np.load(path)
     keypoints = data["keypoints"]
     clips = []
-    for i in np.flatnonzero(data["train"] == train):
+    for i in np.flatnonzero(data["train"] == train)[::every]:
         action = str(data["action"][i])
         truth = PENN.get(action, OTHER)
         points = keypoints[data["offsets"][i] : data["offsets"][i + 1]]
@@ -131,6 +131,7 @@ def main() -> None:
     parser.add_argument("--data", help="folder of real data (default: KINETAG_DATA)")
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
     parser.add_argument("--final", action="store_true", help="also the test halves that are quoted")
+    parser.add_argument("--quick", action="store_true", help="a sixth of the Penn clips")
     parser.add_argument("--wrong", action="store_true", help="list each clip of the gym set that is wrong")
     parser.add_argument("--temperature", type=float)
     parser.add_argument("--other-bias", type=float)
@@ -148,7 +149,7 @@ def main() -> None:
         write_card(options.model, card)
     sets = {
         "gym, development": gym_clips(folder / "gym_keypoints.npz", test=False),
-        "Penn, train split": penn_clips(folder / "penn_action.npz", train=True),
+        "Penn, train split": penn_clips(folder / "penn_action.npz", train=True, every=6 if options.quick else 1),
     }
     if options.final:
         sets["gym, test"] = gym_clips(folder / "gym_keypoints.npz", test=True)
@@ -161,6 +162,8 @@ def main() -> None:
     show("Clips of real people", rows)
     if options.wrong:
         list_wrong(answers["gym, development"], card.labels)
+    if options.quick:
+        return
     save(
         "classifier" if options.final else "classifier_development",
         model={"version": card.version, "temperature": card.temperature, "other_bias": card.other_bias},

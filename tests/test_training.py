@@ -28,7 +28,7 @@ def bank() -> Bank:
     return Bank((home + wave * moving[labels][:, None]).astype(np.float16), labels, ("wave", "bounce", "other"))
 
 
-def windows(count: int = 4) -> tuple["torch.Tensor", "torch.Tensor"]:
+def windows(count: int = 4) :
     torch.manual_seed(0)
     return torch.randn(count, WINDOW, 13, len(CHANNELS)), torch.ones(count, WINDOW, dtype=torch.bool)
 

@@ -61,7 +61,8 @@ def windows(sequence: PoseSequence, *, hop: float = HOP, rate: float = RATE, len
     confidence = np.pad(confidence, ((before, after), (0, 0)))
     starts = np.arange(0, len(times), step)
     index = starts[:, None] + np.arange(length)  # (W, T)
-    seen = (confidence > 0).any(axis=-1)[index].sum(axis=1) >= _MIN_FRAMES
+    present = np.any(confidence > 0, axis=-1)  # (T,)
+    seen = present[index].sum(axis=1) >= _MIN_FRAMES
     starts, index = starts[seen], index[seen]
     features, mask = window_features(keypoints[index], confidence[index], rate)
     return Windows(times[starts], features, mask)
@@ -123,7 +124,7 @@ def window_features(keypoints: np.ndarray, confidence: np.ndarray, rate: float =
     both = seen[:, 1:] & seen[:, :-1]
     motion[:, 1:] = np.where(both, position[:, 1:] - position[:, :-1], 0) * (rate * _MOTION_SCALE)
     features = np.concatenate([position, _bones(position, seen), np.clip(motion, -_LIMIT, _LIMIT), weight], axis=-1)
-    return features, seen[..., 0].any(axis=-1)
+    return features, np.any(seen[..., 0], axis=-1)
 
 
 def _bones(position: np.ndarray, seen: np.ndarray) -> np.ndarray:
