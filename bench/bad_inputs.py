@@ -81,12 +81,12 @@ def analyze(*arguments: str, locked: bool = False) -> tuple[int, str]:
 
 
 def disk_full() -> dict:
-    """Outputs that no longer fit: files may not grow beyond 20 kB."""
+    """Outputs that no longer fit: files may not grow beyond 2 kB."""
     import resource
 
     def limit() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

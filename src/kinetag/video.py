@@ -168,7 +168,7 @@ class VideoSource:
         if limits.frame_count and (limits.start > 0 or limits.end < math.inf):
             until = "its end" if limits.end == math.inf else f"{limits.end:g} s"
             return f"no frames between {limits.start:g} s and {until}; it ends at {limits.reached:.2f} s"
-        return f"no frames could be decoded; it is empty, damaged or over {MAX_PIXELS // 1_000_000} million pixels a frame"
+        return f"no frames could be decoded: empty, damaged or over {MAX_PIXELS // 1_000_000} million pixels a frame"
 
 
 def _check_path(path: Path) -> None:

@@ -6,6 +6,7 @@ the format, not the name.
 """
 
 import csv
+import errno
 import json
 import os
 import re
@@ -82,7 +83,9 @@ def write_poses(sequences: Sequence[PoseSequence], path: str | Path) -> None:
                 (table.write_csv if suffix == ".csv" else table.write_json)(sequences, stream)
         os.replace(temporary, path)
     except OSError as error:
-        raise KinetagError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        reason = "the disk is full" if full else (error.strerror or str(error)).lower()
+        raise KinetagError(f"cannot write {path}: {reason}") from None
     finally:
         temporary.unlink(missing_ok=True)
 
