@@ -147,7 +147,9 @@ def _plant_feet(
     """Bend the legs so that feet that bear stand on the floor, and (if pinned) always on the same spot; in place."""
     goals = {}
     for side, sign in _SIDES:
-        contact = _touch(parameters, side)[..., None]  # (B, T, 1)
+        # Pinned feet leave their spot when they no longer bear; others may be on the floor and move.
+        contact = _contact(parameters, side) ** 3 if pinned else _touch(parameters, side)
+        contact = contact[..., None]  # (B, T, 1)
         forward_, up = _sole(parameters, side, sign, steady=pinned)
         own = _toes(joints, parameters, body, side) if pinned else (
             joints[..., JOINT[f"{side}_ankle"], :] - body["ankle"] * up + body["foot"] * forward_
@@ -279,7 +281,7 @@ def _on_all_fours(parameters: np.ndarray, body: Proportions, at: Surfaces, *, kn
 
 
 def _bearing_ankle(joints: np.ndarray, parameters: np.ndarray) -> np.ndarray:
-    contact = np.stack([_contact(parameters, side) for side, _ in _SIDES], -1) + 1e-3  # (B, T, 2)
+    contact = np.stack([_contact(parameters, side) ** 4 for side, _ in _SIDES], -1) + 1e-4  # (B, T, 2)
     ankles = joints[..., [JOINT["left_ankle"], JOINT["right_ankle"]], :]
     return (contact[..., None] * ankles).sum(axis=2) / contact.sum(axis=-1)[..., None]
 

@@ -198,10 +198,10 @@ class Exercise(_Parts):
     """One exercise or pose: what the classifier learns, the counter counts and the mannequin shows."""
 
     name: Name
-    title: str = Field(max_length=80)
+    title: str = Field("", max_length=80, description="As people write it; made from the name if not given.")
     synonyms: list[str] = []
-    family: Name
-    description: str
+    family: Name = "other"
+    description: str = ""
     weight: Annotated[float, Field(ge=0, le=100)] = 1.0
     min_duration: Positive = 1.5
     peak: str | None = Field(None, description="The pose that is the turning point; the second in order if not given.")
@@ -220,6 +220,13 @@ class Exercise(_Parts):
     def styles(self) -> dict[str, ArmStyle]:
         """The arm styles that its variants may name."""
         return load_arm_styles()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_title(cls, data: Any) -> Any:
+        if isinstance(data, dict) and not data.get("title") and isinstance(data.get("name"), str):
+            return {**data, "title": data["name"].replace("_", " ").capitalize()}
+        return data
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Exercise":

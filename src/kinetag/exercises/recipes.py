@@ -78,6 +78,8 @@ def pick_recipe(
             known = ", ".join(["plain", *(v.name for v in exercise.variants)])
             raise KinetagError(f"exercise '{exercise.name}' has no variant '{variant}'; it has: {known}")
     weights = [exercise.weight if v is None else v.weight for v in choices]
+    if not seesaw:  # counted repetitions start from rest
+        weights = [w if _from_rest(exercise, v) else 0.0 for w, v in zip(weights, choices, strict=True)]
     chosen = choices[_draw(weights, rng)]
     arms = _either(chosen, exercise, "arms") or {"": 1.0}
     sides = _either(chosen, exercise, "sides") or {"both": 1.0}
@@ -86,6 +88,12 @@ def pick_recipe(
     if side == "seesaw" and not seesaw:
         side = "alternating"
     return _compiled(_Key(exercise, chosen), arm, side)
+
+
+def _from_rest(exercise: Exercise, variant: Variant | None) -> bool:
+    order = _either(variant, exercise, "order") or list(exercise.poses)
+    peak = exercise.peak or (list(exercise.poses)[1] if len(exercise.poses) > 1 else "")
+    return order[0] != peak
 
 
 def _draw(weights: list[float], rng: np.random.Generator) -> int:
@@ -125,7 +133,8 @@ def _compiled(key: _Key, arm: str, side: Side) -> Recipe:
     style = exercise.styles[arm] if arm else None
     rows = [_row(base, style, poses[name], first=name == names[0]) for name in names]
     low, high, own, sided = (np.stack(part) for part in zip(*rows, strict=True))
-    peak = exercise.peak if exercise.peak in order else (order[1] if len(order) > 1 else order[0])
+    peak = exercise.peak or (list(exercise.poses)[1] if len(exercise.poses) > 1 else order[0])
+    peak = peak if peak in order else order[-1]
     tempo = _either(variant, exercise, "tempo") or Tempo(period=(4.0, 4.0))
     cycle, peaks = _cycle([names.index(name) for name in order], names.index(peak), side, bool(_is_sided(poses, order)))
     hold = np.array([tempo.hold.get(names[k], (0.0, 0.2)) for k, _ in cycle])
@@ -201,6 +210,12 @@ def _row(base: Pose, style: ArmStyle | None, pose: Pose, *, first: bool) -> tupl
             say_all(style.moved, True)
     say_all(pose, True)
     return low, high, own, sided
+
+
+def pose_row() -> np.ndarray:
+    """Somebody who stands, (P,): where poses that are made up start from."""
+    low, high, _, _ = _row(Pose(), None, Pose(), first=True)
+    return (low + high) / 2
 
 
 def _cycle(order: list[int], peak: int, side: Side, sided: bool) -> tuple[np.ndarray, np.ndarray]:
