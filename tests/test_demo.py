@@ -61,7 +61,9 @@ def test_a_wrong_count_is_not_right():
     made = timeline()
     truth = truth_of(made)
     made.people[0].segments[0].repetitions = made.people[0].segments[0].repetitions[:1]
-    assert [row.right for row in compare(truth, made).rows] == [False, True]
+    rows = compare(truth, made).rows
+    assert [row.right for row in rows] == [False, True]
+    assert [row.named for row in rows] == [True, True]
 
 
 def test_agreement_falls_with_the_overlap():
@@ -82,7 +84,7 @@ def test_the_table_says_how_it_went(tmp_path):
     console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(DemoResult(tmp_path, made, compare(truth_of(made), made)).table())
     said = console.export_text()
-    assert "2 of 2 exercises right, 2 of 2 people found, the label right" in said
+    assert "2 of 2 exercises, 6 of 6 repetitions and 2 of 2 people found; the label is right" in said
     assert "report.html" in said
 
 
@@ -105,7 +107,7 @@ def test_the_demo_from_end_to_end(tmp_path):
     result = demo(tmp_path, stage=stage)
     assert stages == ["Rendering", "Analysing", "Writing"]
     assert result.comparison.people == 2
-    assert sum(row.right for row in result.comparison.rows) >= 3
+    assert sum(row.named for row in result.comparison.rows) >= 3
     assert result.comparison.agreement > 0.7
     for name in (VIDEO, TRUTH, "report.html", "annotated.mp4", "timeline.json", "subtitles.vtt"):
         assert (tmp_path / name).stat().st_size > 0

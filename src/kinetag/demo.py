@@ -34,10 +34,14 @@ class Compared:
     repetitions: int
 
     @property
+    def named(self) -> bool:
+        """The same exercise."""
+        return self.found is not None and self.found.label == self.truth.label
+
+    @property
     def right(self) -> bool:
-        """Same exercise, and the count off by at most one."""
-        is_named = self.found is not None and self.found.label == self.truth.label
-        return is_named and abs(self.repetitions - self.truth.repetition_count) <= 1
+        """The same exercise and the same count."""
+        return self.named and self.repetitions == self.truth.repetition_count
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,15 @@ class DemoResult:
         for heading in ("Person", "Really did", "When", "Found", "When", ""):
             table.add_column(heading, no_wrap=True)
         for row in found.rows:
-            mark = Text("right", "green") if row.right else Text("different", "yellow")
-            table.add_row(str(row.truth_person), *_said(row.truth, row.truth.repetition_count), *_found(row), mark)
-        right = sum(row.right for row in found.rows)
+            table.add_row(
+                str(row.truth_person), *_said(row.truth, row.truth.repetition_count), *_found(row), _mark(row)
+            )
+        named = sum(row.named for row in found.rows)
+        counted = sum(min(row.repetitions, row.truth.repetition_count) for row in found.rows if row.named)
         summary = (
-            f"{right} of {len(found.rows)} exercises right, {found.people} of {found.true_people} people found, "
-            f"the label right {found.agreement:.0%} of the time"
+            f"{named} of {len(found.rows)} exercises, {counted} of "
+            f"{sum(row.truth.repetition_count for row in found.rows)} repetitions and {found.people} of "
+            f"{found.true_people} people found; the label is right {found.agreement:.0%} of the time"
         )
         place = Text.assemble("Report: ", (str(self.out / "report.html"), "bold"))
         return Group(table, Text(), Text(summary), place)
@@ -172,3 +179,9 @@ def _said(segment: Segment, count: int) -> tuple[str, str]:
 
 def _found(row: Compared) -> tuple[str, str]:
     return _said(row.found, row.repetitions) if row.found is not None else ("nothing", "")
+
+
+def _mark(row: Compared) -> Text:
+    if row.right:
+        return Text("right", "green")
+    return Text("other count", "yellow") if row.named else Text("different", "red")
