@@ -26,11 +26,15 @@ def squat_poses(
     wrist = elbow + arm * np.stack([np.sin(1.5 * depth), -np.cos(1.5 * depth)], 1)
     nose = shoulder + np.array([0.03, 0.09])
     places = {"ankle": ankle, "knee": at_knee, "hip": hip, "shoulder": shoulder, "elbow": elbow, "wrist": wrist}
-    places |= {"heel": ankle + [-0.03, -0.02], "foot_index": ankle + [0.07, -0.02], "ear": nose + [-0.04, 0.01]}
-    places |= {"eye": nose + [-0.01, 0.02]}
+    places |= {
+        "heel": ankle + np.array([-0.03, -0.02]),
+        "foot_index": ankle + np.array([0.07, -0.02]),
+        "ear": nose + np.array([-0.04, 0.01]),
+    }
+    places |= {"eye": nose + np.array([-0.01, 0.02])}
     for name, place in places.items():
         for side, shift in (("left", 0.015), ("right", -0.015)):
-            joints[:, BLAZEPOSE.index(f"{side}_{name}")] = place + [shift, 0.0]
+            joints[:, BLAZEPOSE.index(f"{side}_{name}")] = place + np.array([shift, 0.0])
             confidence[:, BLAZEPOSE.index(f"{side}_{name}")] = 0.95
     joints[:, BLAZEPOSE.index("nose")] = nose
     confidence[:, BLAZEPOSE.index("nose")] = 0.95
