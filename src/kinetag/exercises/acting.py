@@ -14,9 +14,11 @@ from kinetag.exercises.mannequin import Look
 from kinetag.timeline import OTHER, Repetition, Segment
 
 if TYPE_CHECKING:
+    from kinetag.exercises.kinematics import Proportions
     from kinetag.exercises.motion import Motion
 
 STANDING, WALKING = "standing", "walking"
+_PAUSE = 2.0  # s between two activities unless their starts are given
 _WALK_SPEED = 0.25  # m/s above which a person on their way walks instead of shuffling
 
 _SIDES = ("left", "right")
@@ -36,10 +38,11 @@ _BONES += [
 
 @dataclass(frozen=True)
 class Activity:
-    """An exercise from ``start`` (s): that many ``repetitions``, or for ``duration`` seconds; ``variant`` None: any."""
+    """An exercise from ``start`` (s; None: a little after the one before): that many ``repetitions``, or for
+    ``duration`` seconds, or, when both are given, that many in that time. ``variant`` None: any."""
 
     exercise: str
-    start: float = 0.0
+    start: float | None = 0.0
     repetitions: int | None = None
     duration: float | None = None
     variant: str | None = None
@@ -86,7 +89,10 @@ def perform(actor: Actor, times: np.ndarray) -> Performance:
     Between activities the person stands, or walks when the path moves; about a second before and after an activity
     they get into and out of position, which the truth calls 'other'. Raises KinetagError when activities overlap.
     """
-    clips = [_clip(actor, i, activity) for i, activity in enumerate(actor.activities)]
+    clips: list[_Clip] = []
+    for i, activity in enumerate(actor.activities):
+        start = activity.start if activity.start is not None else (clips[-1].end + _PAUSE if clips else 0.0)
+        clips.append(_clip(actor, i, activity, start))
     _check_order(actor, clips)
     place, heading, speed, travelled = _follow(actor.path, times)
     base = _locomotion(actor, times, travelled, speed)
@@ -137,27 +143,38 @@ def _interpolate(joints: np.ndarray, known: np.ndarray, times: np.ndarray) -> np
 @lru_cache(maxsize=64)
 def _motion(seed: int, part: int, activity: Activity) -> "Motion":
     """The generated motion, in this seed's body whatever the exercise."""
-    from kinetag.exercises.kinematics import random_proportions
     from kinetag.exercises.motion import perform as play
     from kinetag.exercises.motion import pick_recipe, shipped_library
 
     library, repetitions = shipped_library(), activity.repetitions
     if activity.exercise not in library:
         raise KinetagError(f"unknown exercise '{activity.exercise}' in a scene; known: {', '.join(library)}")
-    body = random_proportions(1, np.random.default_rng([seed, 0]))
     rng = np.random.default_rng([seed, part])
     recipe = pick_recipe(library[activity.exercise], rng, activity.variant, seesaw=repetitions is None)
     duration = activity.duration or 6.0
-    return play([recipe], rng, duration=duration, rate=30.0, repetitions=repetitions, body=body)[0]
+    return play([recipe], rng, duration=duration, rate=30.0, repetitions=repetitions, body=_body(seed))[0]
 
 
-def _clip(actor: Actor, part: int, activity: Activity) -> _Clip:
+@lru_cache(maxsize=64)
+def _body(seed: int) -> "Proportions":
+    """The body of the person with this seed: an adult."""
+    from kinetag.exercises.kinematics import random_proportions
+
+    rng = np.random.default_rng([seed, 0])
+    bodies = [random_proportions(1, rng) for _ in range(20)]
+    return next((body for body in bodies if 1.56 < body.height[0] < 1.92), bodies[0])
+
+
+def _clip(actor: Actor, part: int, activity: Activity, start: float) -> _Clip:
     motion = _motion(actor.seed, part + 1, activity)
     joints = np.array(motion.joints, float)
     joints[..., [0, 2]] -= joints[0, JOINT["pelvis"], [0, 2]]
-    times = activity.start + np.asarray(motion.times) - motion.times[0]
-    shift = activity.start - motion.times[0]
-    repetitions = [Repetition(float(a + shift), float(p + shift), float(b + shift)) for a, p, b in motion.repetitions]
+    pace = activity.duration / motion.times[-1] if activity.repetitions and activity.duration else 1.0
+    times = start + pace * np.asarray(motion.times)
+    repetitions = [
+        Repetition(start + pace * float(a), start + pace * float(b), start + pace * float(c))
+        for a, b, c in motion.repetitions
+    ]
     upright = joints[0, JOINT["neck"], 1] - joints[0, JOINT["pelvis"], 1] > 0.3
     return _Clip(activity.exercise, times, joints, repetitions, 0.7 if upright else 1.5)
 
@@ -211,7 +228,7 @@ def _locomotion(actor: Actor, times: np.ndarray, travelled: np.ndarray, speed: n
     from scipy.ndimage import gaussian_filter1d
 
     span = float(times[-1] - times[0]) + 1.0
-    motion = _motion(actor.seed, 901, Activity(STANDING, duration=span))
+    motion = _motion(actor.seed, 901, Activity(STANDING, duration=span, variant="plain"))
     still = _interpolate(_on_the_spot(motion.joints), np.asarray(motion.times) - motion.times[0], times - times[0])
     if travelled[-1] < 0.2:
         return still

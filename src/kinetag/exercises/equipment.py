@@ -25,9 +25,15 @@ _ON_THE_FLOOR = ("push_up", "sit_up", "plank", "mountain_climber")
 _STEEL, _RUBBER, _ROPE = (0.70, 0.71, 0.73), (0.13, 0.13, 0.14), (0.85, 0.25, 0.20)
 
 
-def hold(solids: Solids, exercise: str, joints: np.ndarray, phase: float = 0.0) -> None:
+def held(exercise: str, joints: np.ndarray) -> str:
+    """What is held for an exercise done like ``joints`` (T, 23, 3): a barbell takes both hands at one height."""
+    kind = HELD.get(exercise, "")
+    uneven = np.abs(joints[:, JOINT["left_wrist"], 1] - joints[:, JOINT["right_wrist"], 1])
+    return "dumbbells" if kind == "barbell" and np.percentile(uneven, 90) > 0.09 else kind
+
+
+def hold(solids: Solids, kind: str, joints: np.ndarray, phase: float = 0.0) -> None:
     """Add what the hands hold to a person's solids. ``phase`` (turns) is where a skipping rope is, 0 at the feet."""
-    kind = HELD.get(exercise)
     left, right = (_grip(joints, side) for side in ("left", "right"))
     across = _unit(joints[JOINT["left_shoulder"]] - joints[JOINT["right_shoulder"]])
     if kind == "dumbbells":
@@ -70,8 +76,8 @@ def _barbell(solids: Solids, left: np.ndarray, right: np.ndarray) -> None:
     axis, middle = _unit(left - right), (left + right) / 2
     solids.add(middle - 0.80 * axis, middle + 0.80 * axis, 0.014, 0.014, _STEEL, METAL)
     for sign in (-1, 1):
-        _disc(solids, middle + sign * 0.66 * axis, axis, 0.19, 0.07)
-        _disc(solids, middle + sign * 0.73 * axis, axis, 0.15, 0.05)
+        _disc(solids, middle + sign * 0.66 * axis, axis, 0.16, 0.06)
+        _disc(solids, middle + sign * 0.72 * axis, axis, 0.12, 0.05)
 
 
 def _rope(solids: Solids, joints: np.ndarray, left: np.ndarray, right: np.ndarray, phase: float) -> None:

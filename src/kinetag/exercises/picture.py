@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kinetag.errors import KinetagError
+from kinetag.exercises.equipment import held
+from kinetag.exercises.kinematics import JOINT
 from kinetag.exercises.raster import Camera
 from kinetag.exercises.scene import Scene
 from kinetag.exercises.scenes import make_scene
@@ -74,6 +76,11 @@ def _studio(scene: Scene, height: int) -> Scene:
     """The same scene, close up: a clean picture just wide enough for the whole movement."""
     joints = scene.performances[0].joints  # (T, 23, 3)
     low, high = joints.min((0, 1)) - 0.16, joints.max((0, 1)) + 0.16
+    if held(scene.actors[0].activities[0].exercise, joints) == "barbell":
+        hands = joints[:, [JOINT["left_hand"], JOINT["right_hand"]]]
+        bar = 0.9 * (hands[:, 0] - hands[:, 1]) / np.linalg.norm(hands[:, 0] - hands[:, 1], axis=-1, keepdims=True)
+        ends = hands.mean(1) + np.array([bar, -bar])
+        low, high = np.minimum(low, ends.min((0, 1))), np.maximum(high, ends.max((0, 1)))
     center, size = (low + high) / 2, high - low
     rise = max(size[1], 1.15)  # a lying person still gets some room above
     across = max(size[0], 0.62 * rise)

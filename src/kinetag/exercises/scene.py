@@ -9,7 +9,7 @@ import numpy as np
 
 from kinetag.errors import KinetagError
 from kinetag.exercises.acting import Actor, Performance, perform
-from kinetag.exercises.equipment import HELD, fixtures, hold
+from kinetag.exercises.equipment import fixtures, held, hold
 from kinetag.exercises.kinematics import JOINT
 from kinetag.exercises.mannequin import body, paint
 from kinetag.exercises.raster import Camera, Layer, Solids, bounds, draw
@@ -146,6 +146,13 @@ class _Camcorder:
 
     def __init__(self, scene: Scene) -> None:
         self.scene, self.eye, self.backdrop = scene, scene._eye, scene._backdrop
+        self.held = [
+            [
+                held(a.exercise, p.joints[p.activity == i]) if (p.activity == i).any() else ""
+                for i, a in enumerate(parts)
+            ]
+            for p, parts in ((p, actor.activities) for p, actor in zip(scene.performances, scene.actors, strict=True))
+        ]
         rng = np.random.default_rng([scene.seed, 7])
         size = (scene.height + 64, scene.width + 64)
         # Luma noise with a little colour, cut at a new place for every frame: a fresh field each time costs too much.
@@ -187,11 +194,11 @@ class _Camcorder:
     def _solids(self, person: int, index: int) -> tuple[Solids, np.ndarray]:
         performance, actor = self.scene.performances[person], self.scene.actors[person]
         activity = int(performance.activity[index])
-        exercise = actor.activities[activity].exercise if activity >= 0 else ""
+        kind = self.held[person][activity] if activity >= 0 else ""
         joints = performance.joints[index]
-        solids, head = body(joints, actor.look, gripping=exercise in HELD)
-        if exercise in HELD:
-            hold(solids, exercise, joints, _phase(performance, self.scene.times[index]))
+        solids, head = body(joints, actor.look, gripping=bool(kind))
+        if kind:
+            hold(solids, kind, joints, _phase(performance, self.scene.times[index]))
         return solids, head
 
     def _stage(self) -> tuple[np.ndarray, np.ndarray]:

@@ -60,22 +60,30 @@ def _single(name: str, seed: int) -> Scene:
 
 
 def _demo(seed: int) -> Scene:
+    """Two people, two exercises each; a box hides a part of the second."""
     first = _actor(
         seed, 0,
-        [Activity("squat", 0.8, repetitions=3), Activity("jumping_jack", 9.2, repetitions=5)],
-        [Waypoint(0, -1.05, 0.0, 28.0)],
+        [Activity("squat", 0.8, 3, 6.2, "plain"), Activity("jumping_jack", None, 5, 5.8, "plain")],
+        [Waypoint(0, -0.95, 0.1, 32.0)],
         shirt=(0.80, 0.22, 0.18), trousers=(0.16, 0.17, 0.21), hair_style="bun", sleeves="short", shorts=False,
         stripe=None, skin=(0.87, 0.67, 0.54), hair=(0.30, 0.18, 0.10), shoes=(0.92, 0.92, 0.93),
     )  # fmt: skip
     second = _actor(
         seed, 1,
-        [Activity("biceps_curl", 0.8, repetitions=3), Activity("lunge", 9.0, repetitions=3)],
-        [Waypoint(0, 0.95, -0.35, -30.0)],
+        [Activity("biceps_curl", 0.6, 3, 6.0, "plain"), Activity("lunge", None, 3, 6.4, "plain")],
+        [Waypoint(0, 0.85, -0.3, -32.0)],
         shirt=(0.14, 0.38, 0.66), trousers=(0.36, 0.37, 0.39), hair_style="short", sleeves="short", shorts=True,
-        stripe=(0.95, 0.95, 0.95), skin=(0.55, 0.37, 0.27), hair=(0.10, 0.08, 0.07), shoes=(0.75, 0.85, 0.25),
+        stripe=None, skin=(0.55, 0.37, 0.27), hair=(0.10, 0.08, 0.07), shoes=(0.75, 0.85, 0.25),
     )  # fmt: skip
-    box = Block(1.35, 0.75, (0.60, 0.45, 0.45), turn=18.0)
-    return Scene([first, second], Camera((0.15, 1.35, 5.3), (0.0, 0.95, 0.0), 1.2), duration=15.0, occluders=[box])
+    box = Block(0.98, 0.72, (0.58, 0.46, 0.42), turn=14.0)
+    scene = Scene([first, second], Camera((0.1, 1.3, 4.3), (0.0, 0.92, 0.0), 1.2), duration=40.0, occluders=[box])
+    return _until_done(scene)
+
+
+def _until_done(scene: Scene) -> Scene:
+    """The scene, ending a second after its last repetition."""
+    done = [r.end for performance in scene.performances for s in performance.segments for r in s.repetitions]
+    return replace(scene, duration=round(max(done) + 1.0, 1))
 
 
 def _crossing(seed: int) -> Scene:
@@ -88,7 +96,7 @@ def _crossing(seed: int) -> Scene:
 
 
 def _behind(seed: int) -> Scene:
-    front = _actor(seed, 0, [Activity("squat", 0.0, repetitions=4)], [Waypoint(0, 0.0, 0.6, 20)])
+    front = _actor(seed, 0, [Activity("squat", 0.0, 4, 8.5)], [Waypoint(0, 0.0, 0.6, 20)])
     back = _actor(seed, 1, [], [Waypoint(0, -2.0, -0.7, 90), Waypoint(1, -2.0, -0.7, 90), Waypoint(7, 2.0, -0.7, 90)])
     return Scene([front, back], _FULL_VIEW, duration=9.0)
 
@@ -102,8 +110,8 @@ def _pillar(seed: int) -> Scene:
 def _return(seed: int) -> Scene:
     away = [Waypoint(0, 0.9, 0.0, -20), Waypoint(4.0, 0.9, 0.0, 90), Waypoint(6.5, 4.4, 0.0, 90)]
     away += [Waypoint(10.0, 4.4, 0.0, -90), Waypoint(12.5, 0.9, 0.0, -20), Waypoint(16, 0.9, 0.0, -20)]
-    leaver = _actor(seed, 0, [Activity("lateral_raise", 0.0, duration=3.2)], away)
-    stayer = _actor(seed, 1, [Activity("squat", 0.5, repetitions=5)], [Waypoint(0, -1.0, -0.2, 25)])
+    leaver = _actor(seed, 0, [Activity("lateral_raise", 0.0, duration=3.2, variant="plain")], away)
+    stayer = _actor(seed, 1, [Activity("squat", 0.5, 5, 12.0)], [Waypoint(0, -1.0, -0.2, 25)])
     return Scene([leaver, stayer], _FULL_VIEW, duration=16.0)
 
 
@@ -113,7 +121,7 @@ def _class(seed: int) -> Scene:
         ("overhead_press", 1.75, -0.7, -15), ("push_up", 2.3, 0.9, -75),
     ]  # fmt: skip
     actors = [
-        _actor(seed, i, [Activity(name, 0.4 + 0.3 * i, duration=9.0)], [Waypoint(0, x, z, heading)])
+        _actor(seed, i, [Activity(name, 0.4 + 0.3 * i, duration=9.0, variant="plain")], [Waypoint(0, x, z, heading)])
         for i, (name, x, z, heading) in enumerate(parts)
     ]
     return Scene(actors, Camera((0.2, 1.9, 6.4), (0.2, 0.75, 0.0), 1.15), duration=11.0)
