@@ -66,14 +66,18 @@ def analyze(
     """
     if not rate > 0:
         raise KinetagError(f"rate is {rate}, but must be more than 0 poses a second")
-    library = load_library([Path(path) for path in exercises])
-    classifier = Classifier.load(model)
+    extra = [Path(path) for path in exercises]
     if is_pose_source(source):
-        sequences = [_cut(sequence, start, end) for sequence in read_pose_file(Path(str(source)))]
-        return _from_poses(str(source), [s for s in sequences if len(s)], classifier, library)
+        cut = (_cut(sequence, start, end) for sequence in read_pose_file(Path(str(source))))
+        sequences = [sequence for sequence in cut if len(sequence)]
+        return _from_poses(Path(str(source)).name, sequences, Classifier.load(model), load_library(extra))
     with open_source(source, start=start, end=end, rate=rate) as video:
         analyzer = Analyzer(
-            pose=pose, classifier=classifier, library=library, max_people=max_people, running_labels=False
+            pose=pose,
+            classifier=Classifier.load(model),
+            library=load_library(extra),
+            max_people=max_people,
+            running_labels=False,
         )
         try:
             for frames in _runs(video, _RUN):

@@ -1,0 +1,24 @@
+"""Fixtures that several test files share: rendered clips whose truth is known."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kinetag.exercises.scenes import make_scene
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real clips; tests that need it are skipped where it is not there."""
+    folder = os.environ.get("KINETAG_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("real clips are not here: set KINETAG_DATA to their folder")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def squat_clip(tmp_path_factory: pytest.TempPathFactory):
+    """A rendered clip (path) of one person who squats three times, and its truth."""
+    path = tmp_path_factory.mktemp("clips") / "squat.mp4"
+    return path, make_scene("single:squat", width=480, height=360, frame_rate=15.0).write(path)
