@@ -36,10 +36,10 @@ class Tracker:
     """Gives every pose the number of its person; numbers are never used again for someone else.
 
     ``probation`` (s): a newcomer counts as a person when seen for this long (and at least 3 poses); more keeps out
-    ghosts and delays live labels. ``max_gap`` (s): how long someone out of sight is expected back near where they were last
-    seen. ``max_absence`` (s): how long someone is known again, anywhere in the picture, by clothes and proportions;
-    more costs nothing but the risk of taking one person for another in the same clothes. ``min_duration`` (s):
-    people seen for less are left out of `sequences`.
+    ghosts and delays live labels. ``max_gap`` (s): how long someone out of sight is expected back near where they
+    were last seen. ``max_absence`` (s): how long someone is known again, anywhere in the picture, by clothes and
+    proportions; more costs nothing but the risk of taking one person for another in the same clothes.
+    ``min_duration`` (s): people seen for less are left out of `sequences`.
     """
 
     def __init__(
