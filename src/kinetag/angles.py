@@ -66,10 +66,12 @@ def signals(sequence: PoseSequence, space: Space = "auto") -> dict[str, np.ndarr
 
 
 def signal_confidence(sequence: PoseSequence) -> dict[str, np.ndarray]:
-    """For each of `signals` the least confidence of the joints it is made from, (T,)."""
+    """For each of `signals` the least confidence of the joints it is made from, (T,); of the trunk the surer side."""
     confidence = sequence.to_layout(_LAYOUT.name).confidence
-    parts = {**_TRIPLES, "trunk": _TRUNK, **{name: (name.removesuffix("_height"),) for name in HEIGHTS}}
-    return {name: confidence[:, _LAYOUT.indices(joints)].min(axis=1) for name, joints in parts.items()}
+    parts = {**_TRIPLES, **{name: (name.removesuffix("_height"),) for name in HEIGHTS}}
+    out = {name: confidence[:, _LAYOUT.indices(joints)].min(axis=1) for name, joints in parts.items()}
+    sides = [confidence[:, _LAYOUT.indices((f"{side}_shoulder", f"{side}_hip"))].min(axis=1) for side in _SIDES]
+    return {**out, "trunk": np.maximum(*sides)}
 
 
 def world_is_sane(sequence: PoseSequence) -> bool:
@@ -126,7 +128,9 @@ def _included(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _trunk(points: np.ndarray) -> np.ndarray:
     """Inclination of the trunk from the upright in degrees, (T,); y points down in pixels and in world points."""
     left_shoulder, right_shoulder, left_hip, right_hip = (points[:, _LAYOUT.index(joint)] for joint in _TRUNK)
-    up = (left_shoulder + right_shoulder - left_hip - right_hip) / 2
+    left, right = left_shoulder - left_hip, right_shoulder - right_hip
+    up = (left + right) / 2
+    up = np.where(np.isfinite(up), up, np.where(np.isfinite(left), left, right))  # one side tells it nearly as well
     return _included(up, np.broadcast_to(np.eye(up.shape[-1])[1] * -1.0, up.shape))
 
 

@@ -15,6 +15,7 @@ _FULL = 0.6  # of the usual excursion: less is a partial repetition
 _RETURN = 0.45  # of the usual excursion: the signal must come back this far between two repetitions
 _PARTIAL = 0.25  # of the usual excursion: less is no repetition at all
 _REST = 0.05  # of a repetition's excursion: below this it has not begun or is over
+_HOLD = 0.3  # seconds
 _EDGE = 0.15  # of the usual excursion: how much of a repetition's far side must be seen for its peak to be a peak
 
 
@@ -91,19 +92,27 @@ def usual_swing(values: np.ndarray, threshold: float) -> float:
 
 
 def find_cycles(
-    times: np.ndarray, values: np.ndarray, *, threshold: float, min_period: float, max_period: float
+    times: np.ndarray,
+    values: np.ndarray,
+    *,
+    threshold: float,
+    min_period: float,
+    max_period: float,
+    hold_counts: bool = False,
 ) -> list[Cycle]:
     """Repetitions in a clean signal (T,) that is low at rest and high at the turning point.
 
     ``threshold``: the least excursion that can be one. Peaks nearer than 0.7 ``min_period`` seconds are one; a cycle
     longer than twice ``max_period`` is none. At the ends of the signal, a repetition that is cut counts when its peak
-    is seen to be one.
+    is seen to be one: the signal is lower on both sides, or, with ``hold_counts``, it rises and then stays.
     """
     usual = usual_swing(values, threshold)
     if usual <= 0:
         return []
     index, is_high = turning_points(values, max(threshold, _RETURN * usual))
     peaks = [i for i in index[is_high].tolist() if _is_peak(values, i, _EDGE * usual)]
+    if hold_counts and len(index) and is_high[-1] and int(index[-1]) not in peaks:
+        peaks += _held(times, values, int(index[-2]), _EDGE * usual)
     peaks = _thinned(times, values, peaks, 0.7 * min_period)
     peaks = sorted({*peaks, *_partial_peaks(values, peaks, threshold, usual)})
     cycles = []
@@ -119,6 +128,13 @@ def find_cycles(
 def _is_peak(values: np.ndarray, peak: int, margin: float) -> bool:
     """Whether the signal is seen to be lower on both sides of a high (at the ends it may just be cut off there)."""
     return values[: peak + 1].min() <= values[peak] - margin and values[peak:].min() <= values[peak] - margin
+
+
+def _held(times: np.ndarray, values: np.ndarray, low: int, margin: float) -> list[int]:
+    """Where the last rise, from ``low`` on, arrives at a height that is then held until the end; empty if it is not."""
+    arrived = low + int(np.flatnonzero(values[low:] >= values[low:].max() - margin)[0])
+    stays = values[arrived:].min() >= values[low:].max() - 2 * margin
+    return [arrived] if stays and times[-1] - times[arrived] >= _HOLD else []
 
 
 def _thinned(times: np.ndarray, values: np.ndarray, peaks: list[int], distance: float) -> list[int]:

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 
 _MARGIN = 1.0  # seconds looked at before and after the segment, so that repetitions at its edges are whole
 _LEAST = 0.18  # of the norm's excursion: less movement than this is no repetition
-_PARTIAL = 0.35  # of the norm's excursion: less is partial even if the whole set is like that
+_PARTIAL = 0.25  # of the norm's excursion: less is partial even if the whole set is like that
 _NOISE = 4.0  # times the noise that remains after cleaning: less movement than this is none
 _TEMPO = 0.45  # of the repetitions' usual duration: quicker changes than this are smoothed away
 _COVERAGE = 0.5  # share of the poses in which a signal must be seen
 _SURE = 0.3  # mean confidence below which a signal is guessed rather than seen
 _IDLE = 0.5  # of the busier side's excursion: a side that moves less is idle
-_UNDER_WAY = 0.4  # of a repetition's excursion: beyond it the other side's movement is part of it
+_UNDER_WAY = 0.25  # of a repetition's excursion: beyond it the other side's movement is part of it
+_TOGETHER = 0.6  # correlation from which on one side tells what the other does
 _PERIODIC = 0.5  # autocorrelation from which on a movement is periodic
 _MOVES = 15.0  # degrees: joint angles that change less in a repetition are not reported, but for the counting joint
 
@@ -46,7 +47,7 @@ class _Track:
     threshold: float  # least excursion that is a movement and not noise
     swing: float  # usual excursion
     quality: float
-    true_size: bool  # not foreshortened: an angle in depth, or a height
+    true_size: bool  # an angle in depth: neither foreshortened nor dependent on the camera
 
 
 def count_repetitions(sequence: PoseSequence, exercise: "Exercise", start: float, end: float) -> list[Repetition]:
@@ -54,7 +55,7 @@ def count_repetitions(sequence: PoseSequence, exercise: "Exercise", start: float
 
     ``sequence`` should be smoothed. With sides 'both' left and right are one movement; with 'either' or 'alternate'
     each side's repetitions count, and both sides at once count once. A repetition is partial when it reaches less than
-    60 % of this set's usual excursion, or 35 % of the library's (which can be told only where depth is known). Nothing
+    60 % of this set's usual excursion, or 25 % of the library's (which can be told only where depth is known). Nothing
     is returned for an exercise that is not counted, nor where nothing moves.
     """
     counting = exercise.counting
@@ -115,6 +116,8 @@ def _groups(cut: PoseSequence, counting: "Counting", grid: np.ndarray) -> list[l
             groups += [[fused]] if fused is not None and len(tracks) == 2 else []
         elif tracks:
             groups.append(tracks)
+            if counting.sides == "alternate" and len(names) == 2:
+                groups.append(_opposed(cut, values, confidences, names, grid, counting, space))
     return groups
 
 
@@ -138,16 +141,23 @@ def _track(
     known = np.isfinite(progress)
     if known.sum() < 4:
         return None
-    clean, threshold = _cleaned(times[known], progress[known], grid, counting.min_period)
-    limits = {"min_period": counting.min_period, "max_period": counting.max_period}
-    lasts = [c.end - c.start for c in find_cycles(grid, clean, threshold=threshold, **limits) if not c.partial]
-    if lasts and _TEMPO * np.median(lasts) > counting.min_period:
+    shortest, longest = _side_limits(counting)
+    clean, threshold = _cleaned(times[known], progress[known], grid, shortest)
+    cycles = find_cycles(grid, clean, threshold=threshold, min_period=shortest, max_period=longest)
+    lasts = [cycle.end - cycle.start for cycle in cycles if not cycle.partial]
+    if lasts and _TEMPO * np.median(lasts) > shortest:
         clean, threshold = _cleaned(times[known], progress[known], grid, _TEMPO * float(np.median(lasts)))
     swing = usual_swing(clean, threshold)
     coverage, sure = float(known.mean()), float(confidence[known].mean())
     quality = coverage * (0.3 + 0.7 * sure) * min(swing, 1.0) * _cleanness(clean, threshold)
-    true_size = space == "3d" or counting.signal.endswith("_height")
+    true_size = space == "3d" and not counting.signal.endswith("_height")
     return _Track(clean, coverage, sure, threshold, swing, quality, true_size)
+
+
+def _side_limits(counting: "Counting") -> tuple[float, float]:
+    """Shortest and longest cycle of one side: where sides alternate, it takes part in every other repetition."""
+    share = 2 if counting.sides == "alternate" else 1
+    return share * counting.min_period, share * counting.max_period
 
 
 def _cleaned(times: np.ndarray, progress: np.ndarray, grid: np.ndarray, period: float) -> tuple[np.ndarray, float]:
@@ -176,13 +186,41 @@ def _fused(
     counting: "Counting",
     space: Space,
 ) -> _Track | None:
-    """The mean of left and right by confidence; a side that is missing for a while is replaced by the other."""
-    both = np.stack([_progress(values[name], counting) for name in names])  # (2, T)
-    sure = np.stack([confidences[name] for name in names])
-    weight = np.where(np.isfinite(both), np.mean(sure, axis=1, keepdims=True) ** 2 + 1e-6, 0.0)
-    total = weight.sum(axis=0)
-    mean = (np.nan_to_num(both) * weight).sum(axis=0) / np.where(total > 0, total, np.nan)
-    return _track(cut.times, mean, sure.max(axis=0), grid, counting, space)
+    """The mean of left and right by confidence."""
+    left, right = _completed(_progress(values[names[0]], counting), _progress(values[names[1]], counting))
+    weight = [float((confidences[name] ** 2).mean()) + 1e-6 for name in names]
+    mean = (weight[0] * left + weight[1] * right) / sum(weight)
+    return _track(cut.times, mean, np.maximum(*(confidences[n] for n in names)), grid, counting, space)
+
+
+def _completed(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two signals (T,) that go together: where one is missing, it is what the other lets expect (linear regression)."""
+    shared = np.isfinite(a) & np.isfinite(b)
+    if shared.sum() < 8 or a[shared].std() < 1e-3 or b[shared].std() < 1e-3:
+        return a, b
+    if abs(np.corrcoef(a[shared], b[shared])[0, 1]) < _TOGETHER:
+        return a, b
+    expected_a = np.polyval(np.polyfit(b[shared], a[shared], 1), b)
+    expected_b = np.polyval(np.polyfit(a[shared], b[shared], 1), a)
+    return np.where(np.isfinite(a), a, expected_a), np.where(np.isfinite(b), b, expected_b)
+
+
+def _opposed(
+    cut: PoseSequence,
+    values: dict[str, np.ndarray],
+    confidences: dict[str, np.ndarray],
+    names: list[str],
+    grid: np.ndarray,
+    counting: "Counting",
+    space: Space,
+) -> list[_Track]:
+    """For sides that take turns: left less right, and right less left. What both have in common, such as errors of
+    the trunk, cancels."""
+    left, right = _completed(_progress(values[names[0]], counting), _progress(values[names[1]], counting))
+    sure = np.minimum(confidences[names[0]], confidences[names[1]])
+    tracks = [_track(cut.times, sign * (left - right), sure, grid, counting, space) for sign in (1, -1)]
+    # The difference swings twice as far.
+    return [replace(track, quality=track.quality * min(track.swing / 2, 1.0)) for track in tracks if track is not None]
 
 
 def _group_quality(tracks: list[_Track]) -> float:
@@ -198,6 +236,7 @@ def _count(tracks: list[_Track], grid: np.ndarray, counting: "Counting") -> list
     """Cycles of every busy side; one that happens while the other side is well under way is the same repetition."""
     busiest = max(track.swing for track in tracks)
     busy = [track for track in tracks if track.swing >= _IDLE * busiest]
+    shortest, longest = _side_limits(counting)
     found = [
         (cycle, track)
         for track in busy
@@ -205,8 +244,9 @@ def _count(tracks: list[_Track], grid: np.ndarray, counting: "Counting") -> list
             grid,
             track.progress,
             threshold=track.threshold,
-            min_period=counting.min_period,
-            max_period=counting.max_period,
+            min_period=shortest,
+            max_period=longest,
+            hold_counts=counting.sides != "both",
         )
     ]
     kept: list[tuple[Cycle, _Track]] = []
@@ -245,8 +285,19 @@ def _periodic_cycles(cut: PoseSequence, grid: np.ndarray, counting: "Counting") 
     # and most exercises dwell at rest, so otherwise the longer tail is the peak.
     skew = float(((component - np.median(component)) ** 3).mean())
     signs = (1, -1) if skew >= 0 else (-1, 1)
-    limits = {"min_period": counting.min_period, "max_period": counting.max_period}
-    return max((find_cycles(grid, sign * component / swing, threshold=0.4, **limits) for sign in signs), key=len)
+    return max(
+        (
+            find_cycles(
+                grid,
+                sign * component / swing,
+                threshold=0.4,
+                min_period=counting.min_period,
+                max_period=counting.max_period,
+            )
+            for sign in signs
+        ),
+        key=len,
+    )
 
 
 def _movement(cut: PoseSequence, grid: np.ndarray, counting: "Counting") -> np.ndarray:
