@@ -53,7 +53,7 @@ NETWORKS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("wheel", type=Path, help="folder of the unpacked mediapipe wheel")
     parser.add_argument("--out", type=Path, default=Path("src/kinetag/weights"))
     arguments = parser.parse_args()

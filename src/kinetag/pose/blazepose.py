@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 
 import cv2
@@ -17,13 +18,14 @@ from kinetag.pose import search
 from kinetag.pose.networks import Body, DetectorNetwork, LandmarkNetwork
 from kinetag.pose.people import (
     CERTAIN,
+    CLEAR,
+    CLEARLY_STEADY,
     PRESENT,
-    SAME,
     STEADY,
     Followed,
-    clarity,
+    alike,
     credible,
-    same_person,
+    on_top,
     similarity,
     stale,
     to_pose,
@@ -35,6 +37,18 @@ _THRESHOLD = 0.4  # of the detector; low, because the landmark network verifies 
 _FOUND = 0.2  # similarity of a lost person's last body with one found where they are searched for
 _MISSED = 4.0  # s for which a person is searched for near where they vanished
 _AHEAD = 2  # frames that are worked on at once
+
+
+_Hit = tuple[float, Region]  # the detector's score, and where
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the search of one square gave: the people known already, with the detector's score, and newcomers."""
+
+    time: float
+    known: list[tuple[Followed, float]]
+    newcomers: list[Followed]
 
 
 class BlazePose:
@@ -69,7 +83,7 @@ class BlazePose:
     def estimate(self, frames: Sequence[Frame]) -> list[list[Pose]]:
         """The people in each frame. With two frames or more, two are worked on at once."""
         poses: list[list[Pose]] = []
-        hunt: Future[list[Followed]] | None = None
+        hunt: Future[_Found] | None = None
         while len(poses) < len(frames):
             step = frames[len(poses) : len(poses) + _AHEAD]
             self._meet(step[0])
@@ -127,11 +141,11 @@ class BlazePose:
     def _merge(self, time: float) -> None:
         """Of two regions that came to rest on one person keep one: the longer known, else the one that jumped less."""
         seen = [person for person in self._people if person.time == time]
-        seen.sort(key=lambda person: (person.new, -person.runs if person.new else -person.continuity))
+        seen.sort(key=lambda person: (person.new, -person.evidence if person.new else -person.continuity))
         kept: list[Followed] = []
         for person in seen:
-            alike = same_person if person.new else _alike
-            if any(alike(person.body, other.body) for other in kept):
+            same = on_top if person.new else alike
+            if any(same(person.body, other.body) for other in kept):
                 person.unsee()
             else:
                 kept.append(person)
@@ -144,12 +158,12 @@ class BlazePose:
             squares = [search.whole(*self._size), next(self._turns)]
         self._last_search = frame.time
         hits = [hit for found in self._pool.map(partial(self._detect, frame.image), squares) for hit in found]
-        found = self._pool.map(partial(self._verify, frame), _distinct(hits))
-        for newcomer in sorted(filter(None, found), key=lambda newcomer: -clarity(newcomer.body)):
-            self._add(newcomer)
+        for newcomer in self._pool.map(partial(self._verify, frame), _distinct(hits)):
+            if newcomer is not None:
+                self._add(newcomer)
         return self._poses(frame.time)
 
-    def _search(self, frame: Frame) -> Future[list[Followed]] | None:
+    def _search(self, frame: Frame) -> Future[_Found] | None:
         """Start to search the next square for newcomers, if it is time to; a lost person's surroundings come first."""
         lost = [person for person in self._people if person.misses] or self._missing
         if frame.time - self._last_search < 1 / (2 * self.search_rate if lost else self.search_rate):
@@ -164,55 +178,68 @@ class BlazePose:
             square = search.surroundings(person.body.region, self._searches, frame.time - person.time)
         else:
             square = next(self._turns)
-        known = [person.body.region for person in self._people if not person.misses]
+        known = [(person, person.body.region) for person in self._people if not person.misses]
         return self._pool.submit(self._people_in, frame, square, known)
 
-    def _welcome(self, hunt: Future[list[Followed]] | None) -> None:
-        for found in hunt.result() if hunt is not None else []:
-            self._add(found)
+    def _welcome(self, hunt: Future[_Found] | None) -> None:
+        if hunt is None:
+            return
+        found = hunt.result()
+        for person, score in found.known:
+            person.confirm(score, found.time)
+        for newcomer in found.newcomers:
+            self._add(newcomer)
 
     def _add(self, found: Followed) -> None:
-        """Take up a newcomer; somebody known already is not one, but may have been lost until now."""
-        same = [person for person in self._people if same_person(found.body, person.body)]
-        if not same and len(self._people) < self.max_people:
+        """Take up a newcomer, unless it is somebody known: who may have been lost or followed wrongly until now."""
+        same = [person for person in self._people if alike(found.body, person.body)]
+        under = [person for person in self._people if on_top(found.body, person.body)]
+        if not under and len(self._people) < self.max_people:
             self._people.append(found)
-        for person in same:
-            if person.misses and person.time < found.time and similarity(found.body, person.body) > _FOUND:
+        elif len(same or under) == 1:
+            (person,) = same or under
+            lost = person.misses > 0 and similarity(found.body, person.body) > _FOUND
+            if person.time <= found.time and (lost or found.evidence > person.evidence_at(found.time)):
                 person.seen(found.body, found.time)
+            person.confirm(found.evidence, found.time)
 
-    def _people_in(self, frame: Frame, square: Region, known: list[Region]) -> list[Followed]:
-        """Everybody in one square, save those who are there already."""
-        hits = _distinct(self._detect(frame.image, square))
-        new = [hit for hit in hits if not any(hit.near(region) for region in known)]
-        return [person for hit in new if (person := self._verify(frame, hit)) is not None]
+    def _people_in(self, frame: Frame, square: Region, known: list[tuple[Followed, Region]]) -> _Found:
+        """Everybody in one square; who is followed already is not looked at again."""
+        found = _Found(frame.time, [], [])
+        for hit in _distinct(self._detect(frame.image, square)):
+            person = next((person for person, region in known if hit[1].near(region)), None)
+            if person is not None:
+                found.known.append((person, hit[0]))
+            elif (newcomer := self._verify(frame, hit)) is not None:
+                found.newcomers.append(newcomer)
+        return found
 
-    def _detect(self, image: np.ndarray, square: Region) -> list[tuple[float, Region]]:
+    def _detect(self, image: np.ndarray, square: Region) -> list[_Hit]:
         return self._detector(image, square, _THRESHOLD)
 
-    def _verify(self, frame: Frame, region: Region) -> Followed | None:
+    def _verify(self, frame: Frame, hit: _Hit) -> Followed | None:
         """A hit of the detector is a person if their body is a fixed point: looking again there gives it again."""
-        first = self._landmarks(frame.image, region)
-        if not credible(first, *self._size):
+        score, region = hit
+        certain, steady = (PRESENT, CLEARLY_STEADY) if score >= CLEAR else (CERTAIN, STEADY)
+        before, body = None, self._landmarks(frame.image, region)
+        for _ in range(2):
+            if not credible(body, *self._size):
+                return None
+            before, body = body, self._landmarks(frame.image, body.region)
+            if body.score < certain:
+                return None
+        if not credible(body, *self._size) or (before is not None and similarity(before, body) < steady):
             return None
-        second = self._landmarks(frame.image, first.region)
-        if second.score < CERTAIN or not credible(second, *self._size):
-            return None
-        third = self._landmarks(frame.image, second.region)
-        steady = third.score >= CERTAIN and credible(third, *self._size) and similarity(second, third) >= STEADY
-        return Followed(third, frame.time) if steady else None
+        return Followed(body, frame.time, score, frame.time)
 
 
-def _distinct(hits: list[tuple[float, Region]]) -> list[Region]:
-    """The regions that the detector is surest of, without those that say the same."""
-    kept: list[Region] = []
-    for _, region in sorted(hits, key=lambda hit: -hit[0]):
-        if not any(region.near(other) for other in kept):
-            kept.append(region)
+def _distinct(hits: list[_Hit]) -> list[_Hit]:
+    """Best first, without those that say the same as a better one."""
+    kept: list[_Hit] = []
+    for score, region in sorted(hits, key=lambda hit: -hit[0]):
+        if not any(region.near(other) for _, other in kept):
+            kept.append((score, region))
     return kept
-
-
-def _alike(a: Body, b: Body) -> bool:
-    return similarity(a, b) > SAME
 
 
 def _cores() -> int:

@@ -18,14 +18,17 @@ _SHOULDERS = np.array(BLAZEPOSE.indices(("left_shoulder", "right_shoulder")))
 _HIPS = np.array(BLAZEPOSE.indices(("left_hip", "right_hip")))
 
 PRESENT = 0.5  # below this score the landmark network sees nobody
-CERTAIN = 0.95  # a newcomer must have this score
-STEADY = 0.8  # and looking again from their own body must give nearly the same body: this similarity
+# A newcomer must have this landmark score, and looking again from their own body must give nearly the same body (this
+# similarity); less is asked where the detector is sure.
+CERTAIN, STEADY = 0.95, 0.8
+CLEAR, CLEARLY_STEADY = 0.75, 0.6
 _PROBATION = 3  # frames that a newcomer must live through
 _KNOWN = 15  # frames after which a person is well known
+_FADING = 5.0  # s in which the evidence of a detection halves
 _FORGET = 1.0  # s that a lost person is looked for
 _DAMPING = 0.5  # s in which a predicted movement dies away
 _OUTSIDE = 0.2  # factor on the confidence of a joint outside the picture
-SAME = 0.5  # object keypoint similarity from which two bodies are one person
+_SAME = 0.5  # object keypoint similarity from which two bodies are one person
 _ON_TOP = 0.6  # part of a newcomer's hull that may not lie on somebody known
 _LARGEST = 3.0  # side of a person's region in shorter sides of the picture: a close-up of the upper body
 # Offset (in sides), size (log) and angle (radians) that a region may be off before the landmarks suffer.
@@ -40,6 +43,8 @@ class Followed:
 
     body: Body
     time: float
+    evidence: float  # the detector's score when it last found them here, and when that was
+    detected: float
     runs: int = 1  # frames in which this person was seen
     misses: int = 0  # frames since then without them
     continuity: float = 1.0  # similarity of the last two bodies
@@ -61,6 +66,15 @@ class Followed:
         self.continuity = similarity(self.body, body)
         self.body, self.time = body, time
         self.runs, self.misses = self.runs + 1, 0
+
+    def confirm(self, score: float, time: float) -> None:
+        """The detector found this person again."""
+        if score >= self.evidence_at(time):
+            self.evidence, self.detected = score, time
+
+    def evidence_at(self, time: float) -> float:
+        """How sure it is that the region is on the right person: fades until the detector finds them there again."""
+        return self.evidence * 0.5 ** (max(time - self.detected, 0.0) / _FADING)
 
     def unsee(self) -> None:
         """It was somebody else: go back to what was known before, and count this frame as missed."""
@@ -100,11 +114,6 @@ def credible(body: Body, width: int, height: int) -> bool:
     )
 
 
-def clarity(body: Body) -> float:
-    """How much of the body is seen, in [0, 1]: the better of two readings of one person has more."""
-    return float((body.visibility * body.inside)[MAIN].mean())
-
-
 def similarity(a: Body, b: Body) -> float:
     """Object keypoint similarity (COCO, https://cocodataset.org/#keypoints-eval) of two bodies, in [0, 1].
 
@@ -123,12 +132,17 @@ def overlap(a: Body, b: Body) -> float:
     return common / smaller if smaller > 0 else 0.0
 
 
-def same_person(newcomer: Body, known: Body) -> bool:
+def alike(a: Body, b: Body) -> bool:
+    """Are these two readings of one person?"""
+    return similarity(a, b) > _SAME
+
+
+def on_top(newcomer: Body, known: Body) -> bool:
     """Is it the known person once more, or a piece of them, such as a trunk or a bent arm taken for a person?
 
     Two people who were seen apart may come as close as they like; a newcomer who appears on top of somebody is nobody.
     """
-    return similarity(newcomer, known) > SAME or overlap(newcomer, known) > _ON_TOP
+    return alike(newcomer, known) or overlap(newcomer, known) > _ON_TOP
 
 
 def to_pose(body: Body, width: int, height: int) -> Pose:
