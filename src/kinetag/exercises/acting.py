@@ -228,7 +228,7 @@ def _locomotion(actor: Actor, times: np.ndarray, travelled: np.ndarray, speed: n
     from scipy.ndimage import gaussian_filter1d
 
     span = float(times[-1] - times[0]) + 1.0
-    motion = _motion(actor.seed, 901, Activity(STANDING, duration=span, variant="plain"))
+    motion = _standing(actor.seed, span)
     still = _interpolate(_on_the_spot(motion.joints), np.asarray(motion.times) - motion.times[0], times - times[0])
     if travelled[-1] < 0.2:
         return still
@@ -242,6 +242,17 @@ def _locomotion(actor: Actor, times: np.ndarray, travelled: np.ndarray, speed: n
     step = times[1] - times[0]
     share = gaussian_filter1d((speed > _WALK_SPEED).astype(float), 0.15 / step, mode="nearest")
     return _blend(np.array([still, walk]), np.array([1 - share, share]))
+
+
+def _standing(seed: int, span: float) -> "Motion":
+    """Standing with the arms down, when one of a few tries is like that: the plainest contrast to any exercise."""
+    tries = [_motion(seed, part, Activity(STANDING, duration=span, variant="plain")) for part in range(901, 907)]
+
+    def hanging(motion: "Motion") -> bool:
+        hands = motion.joints[:, [JOINT["left_wrist"], JOINT["right_wrist"]], 1]
+        return bool((hands < motion.joints[:, [JOINT["chest"]], 1] - 0.12).all())
+
+    return next((motion for motion in tries if hanging(motion)), tries[0])
 
 
 def _on_the_spot(joints: np.ndarray) -> np.ndarray:

@@ -76,7 +76,7 @@ def _demo(seed: int) -> Scene:
         stripe=None, skin=(0.55, 0.37, 0.27), hair=(0.10, 0.08, 0.07), shoes=(0.75, 0.85, 0.25),
     )  # fmt: skip
     box = Block(0.98, 0.72, (0.58, 0.46, 0.42), turn=14.0)
-    scene = Scene([first, second], Camera((0.1, 1.3, 4.3), (0.0, 0.92, 0.0), 1.2), duration=40.0, occluders=[box])
+    scene = Scene([first, second], Camera((0.1, 1.3, 4.1), (0.0, 0.95, 0.0), 1.2), duration=40.0, occluders=[box])
     return _until_done(scene)
 
 
@@ -108,8 +108,8 @@ def _pillar(seed: int) -> Scene:
 
 
 def _return(seed: int) -> Scene:
-    away = [Waypoint(0, 0.9, 0.0, -20), Waypoint(4.0, 0.9, 0.0, 90), Waypoint(6.5, 4.4, 0.0, 90)]
-    away += [Waypoint(10.0, 4.4, 0.0, -90), Waypoint(12.5, 0.9, 0.0, -20), Waypoint(16, 0.9, 0.0, -20)]
+    away = [Waypoint(0, 0.9, 0.0, -20), Waypoint(4.0, 0.9, 0.0, 90), Waypoint(7.0, 5.1, 0.0, 90)]
+    away += [Waypoint(10.0, 5.1, 0.0, -90), Waypoint(13.0, 0.9, 0.0, -20), Waypoint(16, 0.9, 0.0, -20)]
     leaver = _actor(seed, 0, [Activity("lateral_raise", 0.0, duration=3.2, variant="plain")], away)
     stayer = _actor(seed, 1, [Activity("squat", 0.5, 5, 12.0)], [Waypoint(0, -1.0, -0.2, 25)])
     return Scene([leaver, stayer], _FULL_VIEW, duration=16.0)
@@ -117,12 +117,12 @@ def _return(seed: int) -> Scene:
 
 def _class(seed: int) -> Scene:
     parts = [
-        ("squat", -2.0, 0.2, 30), ("jumping_jack", -0.75, -0.8, 0), ("lunge", 0.55, 0.3, 65),
-        ("overhead_press", 1.75, -0.7, -15), ("push_up", 2.3, 0.9, -75),
+        ("squat", 4, -2.0, 0.2, 30), ("jumping_jack", 7, -0.75, -0.8, 0), ("lunge", 4, 0.55, 0.3, 65),
+        ("overhead_press", 4, 1.75, -0.7, -15), ("push_up", 5, 2.3, 0.9, -75),
     ]  # fmt: skip
     actors = [
-        _actor(seed, i, [Activity(name, 0.4 + 0.3 * i, duration=9.0, variant="plain")], [Waypoint(0, x, z, heading)])
-        for i, (name, x, z, heading) in enumerate(parts)
+        _actor(seed, i, [Activity(name, 0.4 + 0.3 * i, count, 9.0, "plain")], [Waypoint(0, x, z, heading)])
+        for i, (name, count, x, z, heading) in enumerate(parts)
     ]
     return Scene(actors, Camera((0.2, 1.9, 6.4), (0.2, 0.75, 0.0), 1.15), duration=11.0)
 
