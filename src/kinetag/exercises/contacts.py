@@ -67,7 +67,7 @@ def _bear(parameters: np.ndarray, body: Proportions, kind: tuple[str, str, bool]
         else:
             joints = _lifted(joints, body, always=True)
     if feet != "free":
-        _plant_feet(joints, parameters, body, at.feet, pinned=feet == "fixed")
+        _plant_feet(joints, parameters, body, at.feet, pinned=feet == "fixed", free_to_sink=on == "feet")
     return _lifted(joints, body, always=False)
 
 
@@ -87,7 +87,8 @@ def _on_feet(joints: np.ndarray, parameters: np.ndarray, body: Proportions, feet
     toes = np.stack([_toes(joints, parameters, body, side) for side, _ in _SIDES], -2)  # (B, T, 2, 3)
     weight = contact**4 + 1e-4  # a foot that only touches the floor does not hold the body in place
     weight = weight / weight.sum(axis=-1, keepdims=True)
-    height = -(weight * toes[..., 1]).sum(axis=-1) + _FLOOR["foot_index"] * body.height[:, None]  # (B, T)
+    floor = np.stack([_toe_height(parameters, body, side) for side, _ in _SIDES], -1)
+    height = (weight * (floor - toes[..., 1])).sum(axis=-1)  # (B, T) of the pelvis
     height = np.maximum(height, _knee_room(joints, body))
     if seated:
         height = np.broadcast_to(height.mean(axis=1, keepdims=True), height.shape)
@@ -142,39 +143,42 @@ def _toes(joints: np.ndarray, parameters: np.ndarray, body: Proportions, side: s
 
 
 def _plant_feet(
-    joints: np.ndarray, parameters: np.ndarray, body: Proportions, surface: np.ndarray, *, pinned: bool
-) -> None:
-    """Bend the legs so that feet that bear stand on the floor, and (if pinned) always on the same spot; in place."""
-    goals = {}
+    joints: np.ndarray, parameters: np.ndarray, body: Proportions, surface: np.ndarray, *, pinned: bool, free_to_sink: bool
+) -> None:  # fmt: skip
+    """Bend the legs so that feet that bear stand on the floor, and (if pinned) always on the same spot; in place.
+
+    A body that rests on nothing but its feet sinks where a leg is too short.
+    """
+    goals, soles = {}, {}
     for side, sign in _SIDES:
         # Pinned feet leave their spot when they no longer bear; others may be on the floor and move.
-        contact = _contact(parameters, side) ** 3 if pinned else _touch(parameters, side)
-        contact = contact[..., None]  # (B, T, 1)
+        bears = (_contact(parameters, side) ** 3 if pinned else _touch(parameters, side))[..., None]  # (B, T, 1)
         forward_, up = _sole(parameters, side, sign, steady=pinned)
-        own = _toes(joints, parameters, body, side) if pinned else (
-            joints[..., JOINT[f"{side}_ankle"], :] - body["ankle"] * up + body["foot"] * forward_
-        )  # fmt: skip
-        goal = own.copy()
+        ankle = joints[..., JOINT[f"{side}_ankle"], :]
+        to_ankle = body["ankle"] * up - body["foot"] * forward_
+        spot = ankle - to_ankle  # of the toes
         if pinned:
-            goal[...] = (own * contact).sum(axis=1, keepdims=True) / (contact.sum(axis=1, keepdims=True) + 1e-6)
-        floor = (surface + _FLOOR["foot_index"] * body.height)[:, None]
-        goal[..., 1] = floor
-        goal = contact * goal + (1 - contact) * np.where([False, True, False], np.maximum(own, floor[..., None]), own)
-        air = joints[..., JOINT[f"{side}_foot_index"], :] - joints[..., JOINT[f"{side}_heel"], :]
-        sole = _unit(contact * forward_ + (1 - contact) * _unit(air))
-        rise = contact * up + (1 - contact) * _unit(_above(joints, body, side))
-        rise = _unit(rise - sole * (rise * sole).sum(axis=-1, keepdims=True))
-        lands = contact + 0 * goal[..., :1]
-        ankle = np.where(
-            lands > 0, goal + body["ankle"] * up - body["foot"] * forward_, joints[..., JOINT[f"{side}_ankle"], :]
-        )
-        ankle = contact * ankle + (1 - contact) * joints[..., JOINT[f"{side}_ankle"], :]
-        goals[side] = ankle, sole, rise, air
-    _come_down(joints, body, {side: goals[side][0] for side, _ in _SIDES}, parameters)
+            spot = np.broadcast_to((spot * bears).sum(axis=1, keepdims=True), spot.shape).copy()
+            spot /= bears.sum(axis=1, keepdims=True) + 1e-6
+        spot[..., 1] = surface[:, None] + _toe_height(parameters, body, side)
+        goals[side] = bears * (spot + to_ankle) + (1 - bears) * ankle
+        in_air = _unit(joints[..., JOINT[f"{side}_foot_index"], :] - joints[..., JOINT[f"{side}_heel"], :])
+        toes = _unit(bears * forward_ + (1 - bears) * in_air)
+        rise = bears * up + (1 - bears) * _unit(_above(joints, body, side))
+        soles[side] = toes, _unit(rise - toes * (rise * toes).sum(axis=-1, keepdims=True)), in_air
+    if free_to_sink:
+        _come_down(joints, body, goals, parameters)
     for side, _ in _SIDES:
-        ankle, sole, rise, air = goals[side]
-        bend_limb(joints, body, (f"{side}_hip", f"{side}_knee", f"{side}_ankle"), ankle, 0.05 * _unit(air))
-        place_foot(joints, body, side, joints[..., JOINT[f"{side}_ankle"], :], sole, rise)
+        toes, rise, in_air = soles[side]
+        bend_limb(joints, body, (f"{side}_hip", f"{side}_knee", f"{side}_ankle"), goals[side], 0.05 * in_air)
+        place_foot(joints, body, side, joints[..., JOINT[f"{side}_ankle"], :], toes, rise)
+
+
+def _toe_height(parameters: np.ndarray, body: Proportions, side: str) -> np.ndarray:
+    """Height of the toes of a foot on the floor, (B, T): above it when the foot is on its heel."""
+    on_heel = np.maximum(-np.sin(np.deg2rad(parameters[..., INDEX[f"{side}_heel"]])), 0)
+    length = (body.lengths["foot"] + body.lengths["heel"])[:, None]
+    return on_heel * length + _FLOOR["foot_index"] * body.height[:, None]
 
 
 def _above(joints: np.ndarray, body: Proportions, side: str) -> np.ndarray:

@@ -192,6 +192,7 @@ class Variant(_Parts):
 
     name: Name
     weight: Annotated[float, Field(gt=0, le=100)] = 1.0
+    counted: bool = Field(True, description="Whether the counting signal shows its repetitions.")
 
 
 class Exercise(_Parts):

@@ -174,7 +174,10 @@ def _style(
     sway = _slow_noise(rng, (count, len(times), width), max(3, int(times[-1] / 1.5))) * amount * (0.6 if calm else 1.6)
     # A still pose wobbles less.
     still = np.array([0.6 if len(r.cycle) == 1 else 1.0 for r in recipes], np.float32)[:, None, None]
-    out = parameters + (offset + sway * still) * _NOISY
+    # Hands that bear keep the shoulders level.
+    on_hands = np.array([r.support.by.startswith("hands") for r in recipes])[:, None, None]
+    noisy = np.where(on_hands & _TILTS, 0.25, 1).astype(np.float32) * _NOISY
+    out = parameters + (offset + sway * still) * noisy
     for name in ("elbow", "knee"):
         for side in ("left", "right"):
             i = INDEX[f"{side}_{name}"]
@@ -183,6 +186,7 @@ def _style(
     return out
 
 
+_TILTS = np.array([name in ("twist", "side_bend", "turn", "roll") for name in PARAMETERS])
 # Switches, contact and lift are what the file says; the blades of the shoulders hardly wobble.
 _NOISY = np.array(
     [

@@ -91,6 +91,9 @@ def pick_recipe(
 
 
 def _from_rest(exercise: Exercise, variant: Variant | None) -> bool:
+    """Whether its repetitions begin and end at rest, where the counting signal shows it."""
+    if variant is not None and not variant.counted:
+        return False
     order = _either(variant, exercise, "order") or list(exercise.poses)
     peak = exercise.peak or (list(exercise.poses)[1] if len(exercise.poses) > 1 else "")
     return order[0] != peak
@@ -143,7 +146,7 @@ def _compiled(key: _Key, arm: str, side: Side) -> Recipe:
     depth = _either(variant, exercise, "depth") or (0.6, 1.0)
     return Recipe(
         exercise.name, variant.name if variant else "plain", support, low, high, own, sided, cycle, peaks,
-        hold, move, tempo.period, depth, exercise.counting is not None,
+        hold, move, tempo.period, depth, exercise.counting is not None and (variant is None or variant.counted),
     )  # fmt: skip
 
 
@@ -214,6 +217,11 @@ def _row(base: Pose, style: ArmStyle | None, pose: Pose, *, first: bool) -> tupl
 
 def pose_row() -> np.ndarray:
     """Somebody who stands, (P,): where poses that are made up start from."""
+    return _standing().copy()
+
+
+@lru_cache(maxsize=1)
+def _standing() -> np.ndarray:
     low, high, _, _ = _row(Pose(), None, Pose(), first=True)
     return (low + high) / 2
 
@@ -240,7 +248,7 @@ def draw_poses(recipes: list[Recipe], rng: np.random.Generator, spread: float = 
     ``spread`` below 1 stays nearer to the middle of the ranges.
     """
     keys = max(len(r.low) for r in recipes)
-    stacked = [np.stack([_padded(getattr(r, name), keys) for r in recipes]) for name in ("low", "high", "own", "sided")]
+    stacked = [np.stack([padded(getattr(r, name), keys) for r in recipes]) for name in ("low", "high", "own", "sided")]
     low, high, own, sided = stacked  # (B, K, P)
     count, _, params = low.shape
     common, single = rng.random((count, 1, params), np.float32), rng.random((count, keys, params), np.float32)
@@ -249,7 +257,7 @@ def draw_poses(recipes: list[Recipe], rng: np.random.Generator, spread: float = 
     share = 0.5 + (share - 0.5) * spread
     poses = low + (high - low) * share
     steps = max(len(r.cycle) for r in recipes)
-    cycle = np.stack([_padded(r.cycle, steps) for r in recipes])  # (B, C, 2)
+    cycle = np.stack([padded(r.cycle, steps) for r in recipes])  # (B, C, 2)
     rows = np.arange(count)[:, None]
     out = poses[rows, cycle[..., 0]]  # (B, C, P)
     how = cycle[..., 1, None]
@@ -259,6 +267,7 @@ def draw_poses(recipes: list[Recipe], rng: np.random.Generator, spread: float = 
     return np.where((how == RIGHT_ONLY) & LEFT, first, out)
 
 
-def _padded(array: np.ndarray, length: int) -> np.ndarray:
+def padded(array: np.ndarray, length: int) -> np.ndarray:
+    """(K, ...) -> (length, ...) by repeating the first row."""
     missing = length - len(array)
     return array if not missing else np.concatenate([array, np.repeat(array[:1], missing, 0)])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinetag.exercises.recipes import Recipe
+from kinetag.exercises.recipes import Recipe, padded
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,17 @@ def _rounds(cycle: np.ndarray, duration: float) -> np.ndarray:
 
 def _shares(recipes: list[Recipe], rng: np.random.Generator, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Shares of the cycle's time that are spent in each pose, and in getting from it to the next, (B, C) each."""
-    hold, move = np.zeros((len(recipes), steps)), np.zeros((len(recipes), steps))
-    for i, recipe in enumerate(recipes):
-        n = len(recipe.cycle)
-        spent = rng.uniform(recipe.hold[:, 0], recipe.hold[:, 1]) / max(int(recipe.peaks.sum()), 1)
-        spent *= min(1.0, 0.7 / max(spent.sum(), 1e-9))
-        reach = rng.uniform(recipe.move[:, 0], recipe.move[:, 1]) * np.exp(rng.normal(0, 0.2, n))
-        reach = np.roll(reach, -1)  # the time to reach the next pose
-        hold[i, :n], move[i, :n] = spent, reach / reach.sum() * (1 - spent.sum())
-    return hold, move
+    length = np.array([len(r.cycle) for r in recipes])
+    known = np.arange(steps) < length[:, None]
+    ranges = np.stack([np.stack([padded(r.hold, steps), padded(r.move, steps)]) for r in recipes], axis=1)
+    drawn = ranges[..., 0] + (ranges[..., 1] - ranges[..., 0]) * rng.random(ranges.shape[:-1])  # (2, B, C)
+    hold = drawn[0] * known / np.array([max(int(r.peaks.sum()), 1) for r in recipes])[:, None]
+    hold *= np.minimum(1, 0.7 / np.maximum(hold.sum(axis=1, keepdims=True), 1e-9))
+    reach = drawn[1] * np.exp(rng.normal(0, 0.2, drawn[1].shape)) * known
+    # What is given is the time to reach a pose; it is spent after the pose before it.
+    after = (np.arange(steps) + 1) % length[:, None]
+    move = np.take_along_axis(reach, np.where(known, after, 0), axis=1) * known
+    return hold, move / move.sum(axis=1, keepdims=True) * (1 - hold.sum(axis=1, keepdims=True))
 
 
 def _pace(rng: np.random.Generator, count: int, rounds: int, exact: bool) -> np.ndarray:
@@ -96,7 +98,8 @@ def _knots(
     times = np.take_along_axis(np.where(use, times, np.inf), order, 1)
     pose = np.take_along_axis(pose, order, 1)
     depth = np.take_along_axis(np.repeat(depth, steps * 2, axis=1), order, 1)
-    done = [_repetitions(recipe, times[i], repetitions) for i, recipe in enumerate(recipes)]
+    wanted = [recipe.counted or repetitions is not None for recipe in recipes]
+    done = [_repetitions(r, times[i], repetitions) if wanted[i] else [] for i, r in enumerate(recipes)]
     if repetitions is not None:
         for i, own in enumerate(done):  # then they stay where the last one ended
             times[i, times[i] > own[-1][2] + 1e-6] = np.inf
@@ -118,7 +121,7 @@ def _repetitions(recipe: Recipe, times: np.ndarray, limit: int | None) -> list[t
     ``times`` (N,): of arriving at and leaving each step in turn, infinite beyond the last.
     """
     arrive, leave = times[0::2], times[1::2]
-    steps, known = len(recipe.cycle), int(np.isfinite(times).sum()) // 2
+    known = int(np.isfinite(times).sum()) // 2
     is_rest = recipe.cycle[:, 0] == recipe.cycle[0, 0]
     rests = np.flatnonzero(np.resize(is_rest, known))
     out: list[tuple[float, float, float]] = []

@@ -12,6 +12,7 @@ from kinetag.errors import KinetagError
 
 MAX_BYTES = 200_000
 _MAX_DEPTH = 12
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, ten times faster
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -39,11 +40,8 @@ def _compose(path: Path) -> list[yaml.Node]:
         if size > MAX_BYTES:
             raise KinetagError(f"{path} has {size} bytes; an exercise file has at most {MAX_BYTES}")
         text = path.read_text("utf-8")
-        nodes = []
-        for node in yaml.compose_all(text, yaml.SafeLoader):
-            _check(path, node)
-            nodes.append(node)
-        return nodes
+        _refuse_tricks(path, text)
+        nodes = list(yaml.compose_all(text, _LOADER))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
@@ -52,25 +50,37 @@ def _compose(path: Path) -> list[yaml.Node]:
         raise KinetagError(f"{path}: not a YAML text file: {' '.join(str(error).split())}") from None
     except OSError as error:
         raise KinetagError(f"{path} cannot be read: {error.strerror or error}") from None
+    for node in nodes:
+        _check_keys(path, node)
+    return nodes
 
 
-def _check(path: Path, node: yaml.Node, depth: int = 0, seen: tuple[yaml.Node, ...] = ()) -> None:
-    """Refuse what no exercise needs and an attacker would: aliases that multiply, deep nests, keys said twice."""
-    line = node.start_mark.line + 1
-    if depth > _MAX_DEPTH or node in seen:
-        raise KinetagError(f"{path}:{line}: nested too deeply; an exercise needs fewer than {_MAX_DEPTH} levels")
+def _refuse_tricks(path: Path, text: str) -> None:
+    """Refuse what no exercise needs and an attacker would use: aliases, which multiply, and deep nests."""
+    depth = 0
+    for event in yaml.parse(text, _LOADER):
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
+            raise KinetagError(f"{path}:{line}: aliases (*name) are not understood here; write the value out")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise KinetagError(f"{path}:{line}: nested too deeply; an exercise needs at most {_MAX_DEPTH} levels")
+
+
+def _check_keys(path: Path, node: yaml.Node) -> None:
+    """Keys must be plain words, each said once (YAML itself would silently take the last)."""
     if isinstance(node, yaml.SequenceNode):
         for child in node.value:
-            _check(path, child, depth + 1, (*seen, node))
+            _check_keys(path, child)
     elif isinstance(node, yaml.MappingNode):
         keys: set[str] = set()
         for key, child in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise KinetagError(f"{path}:{line}: a key must be a plain word")
+                raise KinetagError(f"{path}:{key.start_mark.line + 1}: a key must be a plain word")
             if key.value in keys:
                 raise KinetagError(f"{path}:{key.start_mark.line + 1}: '{key.value}' is said twice")
             keys.add(key.value)
-            _check(path, child, depth + 1, (*seen, node))
+            _check_keys(path, child)
 
 
 def _construct(path: Path, node: yaml.Node, model: type[Model] | None) -> Any:

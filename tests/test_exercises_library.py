@@ -1,0 +1,143 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from kinetag.angles import ANGLES, HEIGHTS
+from kinetag.errors import KinetagError
+from kinetag.exercises.library import FOLDER, Exercise, load_arm_styles, load_library, read_exercises
+
+MINIMAL = """name: arm_wave
+title: Arm wave
+family: arms
+description: Wave.
+poses:
+  down: {shoulder: 10}
+  up: {shoulder: [80, 110], plane: 90}
+tempo: {period: [1, 3]}
+"""
+FIRST_SET = {
+    "squat", "push_up", "pull_up", "dip", "sit_up", "lunge", "plank", "jumping_jack", "biceps_curl", "overhead_press",
+    "deadlift", "bench_press", "mountain_climber", "jump_rope", "bent_over_row", "lateral_raise", "standing", "walking",
+}  # fmt: skip
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def writer(text: str, name: str = "mine.yaml") -> Path:
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return writer
+
+
+def test_the_first_set_is_there():
+    assert set(load_library()) >= FIRST_SET
+
+
+@pytest.mark.parametrize("exercise", load_library().values(), ids=lambda e: e.name)
+def test_every_shipped_exercise_is_complete(exercise: Exercise):
+    assert (FOLDER / f"{exercise.name}.yaml").exists(), "a file is named after its exercise"
+    assert exercise.title
+    assert exercise.synonyms
+    assert len(exercise.description) > 30
+    assert exercise.family != "other"
+    assert exercise.min_duration <= 5
+    names = {name.removeprefix("left_") for name in (*ANGLES, *HEIGHTS)}
+    if exercise.counting:
+        assert exercise.counting.signal in names
+    for name in (*exercise.norms, *(fault.angle for fault in exercise.faults.values())):
+        assert name in names
+    assert len({variant.name for variant in exercise.variants}) == len(exercise.variants)
+
+
+def test_static_and_counted():
+    library = load_library()
+    assert {name for name, e in library.items() if e.static} == {"plank", "standing"}
+    assert {name for name, e in library.items() if e.counting is None} == {"plank", "standing", "walking"}
+
+
+def test_synonyms_name_one_exercise():
+    seen = {}
+    for exercise in load_library().values():
+        for word in (exercise.name, exercise.title.lower(), *(s.lower() for s in exercise.synonyms)):
+            assert seen.setdefault(word, exercise.name) == exercise.name
+
+
+def test_others_are_not_in_the_library():
+    others = {e.name for e in read_exercises(FOLDER / "other")}
+    assert len(others) > 90
+    assert not others & set(load_library())
+
+
+def test_arm_styles_only_speak_of_arms():
+    for style in load_arm_styles().values():
+        for part in (style.rest, style.moved):
+            assert part is None or set(part.given) <= {"shoulder", "upper_arm", "plane", "rotation", "elbow", "shrug"}
+
+
+def test_a_users_exercise_joins_and_replaces(write):
+    path = write(MINIMAL)
+    library = load_library([path])
+    assert library["arm_wave"].title == "Arm wave"
+    assert load_library([path.parent])["arm_wave"] == library["arm_wave"]
+    replaced = load_library([write(MINIMAL.replace("arm_wave", "squat"), "s.yaml")])
+    assert replaced["squat"].title == "Arm wave"
+
+
+def test_a_users_exercise_moves(write):
+    import numpy as np
+
+    from kinetag.exercises.motion import generate
+
+    exercise = load_library([write(MINIMAL)])["arm_wave"]
+    motion = generate(exercise, np.random.default_rng(0))
+    assert motion.label == "arm_wave"
+
+
+@pytest.mark.parametrize("old, new, line, words", [
+    ("shoulder: 10", "sholder: 10", 6, "unknown key 'poses.down.sholder', did you mean 'shoulder'"),
+    ("family", "famly", 3, "unknown key 'famly', did you mean 'family'"),
+    ("period", "perod", 8, "unknown key 'tempo.perod', did you mean 'period'"),
+    ("[80, 110]", "[80]", 7, "poses.up.shoulder"),
+    ("[80, 110]", "high", 7, "poses.up.shoulder"),
+    ("[80, 110]", "[80, 9000]", 7, "less than or equal to 400"),
+    ("[80, 110]", "[80, .nan]", 7, "finite"),
+    ("name: arm_wave", "name: Arm Wave", 1, "name is 'Arm Wave'"),
+    ("name: arm_wave\n", "", 1, "'name' is missing"),
+    ("tempo: {period: [1, 3]}", "", 1, "needs a tempo"),
+    ("tempo:", "order: [down, upp]\ntempo:", 1, "unknown pose 'upp', did you mean 'up'"),
+    ("tempo:", "arms: [hangin]\ntempo:", 1, "unknown arm style 'hangin', did you mean 'hanging'"),
+    ("shoulder: 10}", "shoulder: 10, upper_arm: 3}", 6, "either 'shoulder' or 'upper_arm'"),
+    ("shoulder: 10}", "shoulder: 10", 7, "not valid YAML"),
+    ("family: arms", "title: again", 3, "'title' is said twice"),
+    ("family: arms", "family: !!python/object/apply:os.system [ls]", 3, "could not determine a constructor"),
+    ("family: arms", "support: foot", 3, "support is 'foot'"),
+    ("tempo:", "counting: {signal: knee, rest: 90, peak: 90, min_period: 1, max_period: 3}\ntempo:", 8, "must change"),
+])  # fmt: skip
+def test_mistakes_are_explained_by_line(write, old, new, line, words):
+    path = write(MINIMAL.replace(old, new, 1))
+    with pytest.raises(KinetagError, match=re.escape(words)) as caught:
+        load_library([path])
+    assert f"{path}:{line}:" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content, words", [
+    (b"", "empty"), (b"- a\n- b\n", "expected 'key: value' lines"), (b"\xff\xfe\x00bad\xff", "not a YAML text file"),
+    (b"x: 1\n" * 50_000, "at most"), (b"a: " + b"[" * 2000, "valid YAML|nested|depth"),
+    (b"a: &a [1]\nb: [*a, *a]\n", "aliases"), (b"? [1, 2]\n: 3\n", "plain word"), (b"hello", "expected 'key: value'"),
+])  # fmt: skip
+def test_hostile_files(tmp_path, content, words):
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(content)
+    with pytest.raises(KinetagError, match=words):
+        load_library([path])
+
+
+def test_missing_file_and_empty_folder(tmp_path):
+    with pytest.raises(KinetagError, match="no exercise file or folder"):
+        load_library([tmp_path / "none.yaml"])
+    with pytest.raises(KinetagError, match="no exercise"):
+        load_library([tmp_path])
