@@ -14,9 +14,9 @@ import numpy as np
 from kinetag.errors import KinetagError
 from kinetag.timeline import OTHER, Segment
 
-SWITCH_COST = 1.5  # nats
+SWITCH_COST = 2.5  # nats; chosen on made-up sequences (bench/segments.py)
 REJECT = 0.25
-MIN_DURATION = 1.0  # seconds, for labels that have none of their own
+MIN_DURATION = 1.5  # seconds, for labels that have none of their own
 MAX_GAP = 1.5  # seconds without a pose that end a segment
 
 _OUTLIER = 0.02  # probability that a window says nothing at all: bounds what a single one can veto
@@ -42,8 +42,8 @@ def decode(
     too. ``pose_times`` (T,) tells where the person was seen: a hole of more than ``max_gap`` seconds ends a segment
     (without it, a hole in ``times``). ``start`` and ``end`` default to the first and last of what is known.
 
-    No segment is shorter than its label's entry in ``minimum_durations`` (s; default 1), unless the whole run of poses
-    is. A larger ``switch_cost`` (nats; a change must earn that much log-probability-seconds) gives fewer, longer
+    No segment is shorter than its label's entry in ``minimum_durations`` (s; default 1.5), unless the whole run of
+    poses is. A larger ``switch_cost`` (nats; a change must earn that much log-probability-seconds) gives fewer, longer
     segments. Where no label is more probable than ``reject`` over time, 'other' wins if it is among the labels.
 
     A segment's confidence is the mean probability of its label over its time. A run of poses without any window is
