@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--pose", default="blazepose")
     parser.add_argument("--height", type=int, default=360)
     parser.add_argument("--rate", type=float, default=12.5)
+    parser.add_argument("--seconds", type=float, default=6.0, help="of each scene at most")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--compressed", action="store_true", help="through H.264, as footage comes")
     args = parser.parse_args()
@@ -58,6 +59,7 @@ def library_names() -> list[str]:
 def measure(args: argparse.Namespace, name: str, seed: int) -> tuple[float, float, float, float]:
     """Share of frames found, PCK of joints that show, PCK of joints hidden by the own body, other people a frame."""
     scene = make_scene(name, seed=seed, height=args.height, width=args.height * 16 // 9, frame_rate=args.rate)
+    scene.duration = min(scene.duration, args.seconds)
     frames = list(scene.frames())
     truth = scene.truth().people[0]
     if args.compressed:

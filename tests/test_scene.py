@@ -222,3 +222,15 @@ def test_writing_a_video(tmp_path):
     np.testing.assert_allclose([f.time for f in frames], truth.times, atol=2e-3)
     assert np.abs(frames[3].image.astype(int) - make_scene("pillar", width=160, height=90, frame_rate=5).picture(
         truth.times[3]).astype(int)).mean() < 8  # fmt: skip
+
+
+def test_every_exercise_has_a_scene_with_whole_repetitions():
+    from kinetag.exercises.library import load_library
+
+    for name, exercise in load_library().items():
+        performance = make_scene(f"single:{name}:side", seed=1).performances[0]
+        repetitions = [r for s in performance.segments for r in s.repetitions]
+        assert performance.segments[0].label == name
+        assert np.isfinite(performance.joints).all()
+        if exercise.counting is not None:
+            assert len(repetitions) == 3, name

@@ -14,14 +14,14 @@ from kinetag.exercises.equipment import held
 from kinetag.exercises.kinematics import JOINT
 from kinetag.exercises.raster import Camera
 from kinetag.exercises.scene import Scene
-from kinetag.exercises.scenes import make_scene
+from kinetag.exercises.scenes import make_scene, until_done
 
 if TYPE_CHECKING:
     from kinetag.timeline import Repetition
 
 _ANIMATIONS = (".gif", ".mp4", ".m4v", ".mov", ".mkv")
 _STATIC_VIEWS = ("three_quarter", "side")
-_GIF_COLORS = 96
+_GIF_COLORS = 200
 
 
 def exercise_picture(name: str, *, view: str = "three_quarter", height: int = 360, seed: int = 0) -> np.ndarray:
@@ -30,10 +30,10 @@ def exercise_picture(name: str, *, view: str = "three_quarter", height: int = 36
     A moving exercise shows its start, the way, and the turning point; a static one shows itself from two sides.
     Raises KinetagError for an exercise or view that is not known.
     """
-    scene = _studio(make_scene(f"single:{name}:{view}", seed=seed), height)
+    scene = _studio(_plain(make_scene(f"single:{name}:{view}", seed=seed)), height)
     repetition = _whole_repetition(scene)
     if repetition is None:
-        scenes = [_studio(make_scene(f"single:{name}:{v}", seed=seed), height) for v in _STATIC_VIEWS]
+        scenes = [_studio(_plain(make_scene(f"single:{name}:{v}", seed=seed)), height) for v in _STATIC_VIEWS]
         return np.hstack([s.picture(s.duration / 2) for s in scenes])
     start, peak = repetition.start, repetition.time
     return np.hstack([scene.picture(t) for t in (start, start + 0.45 * (peak - start), peak)])
@@ -52,7 +52,7 @@ def exercise_animation(
     path = Path(path)
     if path.suffix.lower() not in _ANIMATIONS:
         raise KinetagError(f"cannot write an animation as '{path.name}': its name must end in {', '.join(_ANIMATIONS)}")
-    scene = _studio(make_scene(f"single:{name}:{view}", seed=seed, frame_rate=frame_rate), height)
+    scene = _studio(_plain(make_scene(f"single:{name}:{view}", seed=seed, frame_rate=frame_rate)), height)
     repetition = _whole_repetition(scene)
     first, last = (repetition.start, repetition.end) if repetition else (0.5, min(3.0, scene.duration))
     frames = [f.image for f in scene.frames() if first <= f.time < last]
@@ -70,6 +70,13 @@ def _whole_repetition(scene: Scene) -> "Repetition | None":
     """The scene's second repetition, or its first (people settle in by then), or None."""
     repetitions = [r for segment in scene.performances[0].segments for r in segment.repetitions]
     return repetitions[1] if len(repetitions) > 2 else (repetitions[0] if repetitions else None)
+
+
+def _plain(scene: Scene) -> Scene:
+    """The same scene with the exercise done the usual way, not in a variant."""
+    actor = scene.actors[0]
+    plain = replace(actor, activities=[replace(actor.activities[0], variant="plain")])
+    return until_done(replace(scene, actors=[plain], duration=60.0), after=0.2)
 
 
 def _studio(scene: Scene, height: int) -> Scene:
@@ -105,7 +112,7 @@ def _write_gif(path: Path, frames: Sequence[np.ndarray], frame_rate: float) -> N
             stream = container.add_stream("gif", rate=Fraction(frame_rate).limit_denominator(1000))
             stream.width, stream.height, stream.pix_fmt = width, height, "pal8"
             for image in frames:
-                index = table[tuple((image >> 3).transpose(2, 0, 1))]
+                index = table[tuple((image >> 2).transpose(2, 0, 1))]
                 pair: Any = (index, palette)  # what PyAV takes for paletted frames, though its types do not say so
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(pair, format="pal8")))
             container.mux(stream.encode())
@@ -115,12 +122,12 @@ def _write_gif(path: Path, frames: Sequence[np.ndarray], frame_rate: float) -> N
 
 
 def _palette(frames: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """ARGB palette uint8 (256, 4) by k-means over the frames' colours, and the nearest entry for each 5-bit colour
-    (32, 32, 32)."""
+    """ARGB palette uint8 (256, 4) by k-means over the frames' colours, and the nearest entry for each 6-bit colour
+    (64, 64, 64)."""
     import cv2
 
     pixels = np.concatenate([frame[::4, ::4].reshape(-1, 3) for frame in frames[:: max(1, len(frames) // 8)]])
-    colors, counts = np.unique(pixels >> 3, axis=0, return_counts=True)
+    colors, counts = np.unique(pixels >> 2, axis=0, return_counts=True)
     # Rare colours matter too (eyes, shoes), so each is repeated only by the root of its count.
     samples = np.repeat(colors, np.ceil(np.sqrt(counts)).astype(int), axis=0).astype(np.float32)
     cv2.setRNGSeed(1)
@@ -128,8 +135,10 @@ def _palette(frames: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     count = min(_GIF_COLORS, len(colors))
     start = np.zeros((len(samples), 1), np.int32)
     _, _, centers = cv2.kmeans(samples, count, start, stop, 1, cv2.KMEANS_PP_CENTERS)
-    grid = np.stack(np.meshgrid(*[np.arange(32)] * 3, indexing="ij"), -1).reshape(-1, 3).astype(np.float32)
-    nearest = ((grid[:, None] - centers[None]) ** 2).sum(-1).argmin(1).astype(np.uint8)
+    levels = np.arange(64, dtype=np.float32)
+    green_blue = np.stack(np.meshgrid(levels, levels, indexing="ij"), -1).reshape(-1, 1, 2)
+    rest = ((green_blue - centers[:, 1:]) ** 2).sum(-1)  # (4096, K)
+    table = np.stack([(rest + (red - centers[:, 0]) ** 2).argmin(1) for red in levels]).astype(np.uint8)
     palette = np.full((256, 4), 255, np.uint8)
-    palette[:count, 1:] = np.clip(centers * 8 + 4, 0, 255)
-    return palette, nearest.reshape(32, 32, 32)
+    palette[:count, 1:] = np.clip(centers * 4 + 2, 0, 255)
+    return palette, table.reshape(64, 64, 64)

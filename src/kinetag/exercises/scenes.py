@@ -50,13 +50,11 @@ def _single(name: str, seed: int) -> Scene:
     if len(view) > 1 or (view and view[0] not in VIEWS):
         raise KinetagError(f"unknown view in scene '{name}'; known: {', '.join(VIEWS)}")
     heading = VIEWS[view[0]] if view else 35.0
-    library_entry = library[exercise]
-    activity = Activity(exercise, 0.0, duration=6.0) if library_entry.static else Activity(exercise, 0.0, repetitions=3)
+    activity = (
+        Activity(exercise, 0.0, duration=6.0) if library[exercise].static else Activity(exercise, 0.0, repetitions=3)
+    )
     actor = _actor(seed, 0, [activity], [Waypoint(0, 0.0, 0.0, heading)])
-    scene = Scene([actor], _FULL_VIEW, duration=6.0)
-    performed = scene.performances[0].segments
-    end = max((r.end for s in performed for r in s.repetitions), default=6.0)
-    return replace(scene, duration=float(np.clip(end, 3.0, 15.0)))
+    return until_done(Scene([actor], _FULL_VIEW, duration=60.0), after=0.2)
 
 
 def _demo(seed: int) -> Scene:
@@ -77,13 +75,13 @@ def _demo(seed: int) -> Scene:
     )  # fmt: skip
     box = Block(0.98, 0.72, (0.58, 0.46, 0.42), turn=14.0)
     scene = Scene([first, second], Camera((0.1, 1.3, 4.1), (0.0, 0.95, 0.0), 1.2), duration=40.0, occluders=[box])
-    return _until_done(scene)
+    return until_done(scene)
 
 
-def _until_done(scene: Scene) -> Scene:
-    """The scene, ending a second after its last repetition."""
+def until_done(scene: Scene, after: float = 1.0) -> Scene:
+    """The scene, ending ``after`` seconds after its last repetition; after six seconds when nothing is counted."""
     done = [r.end for performance in scene.performances for s in performance.segments for r in s.repetitions]
-    return replace(scene, duration=round(max(done) + 1.0, 1))
+    return replace(scene, duration=round(max(done) + after, 2) if done else 6.0)
 
 
 def _crossing(seed: int) -> Scene:
