@@ -60,8 +60,30 @@ def gym_clips(path: Path, test: bool) -> list[Clip]:
             inside = ((points >= 0) & (points < [width, height])).all(axis=-1)
             confidence = data["visibility"][rows] / 255 * (data["presence"][rows] / 255) * np.where(inside, 1, 0.2)
             poses = PoseSequence(data["time"][rows], points, confidence, "blazepose", (int(width), int(height)))
-            clips.append(Clip(name, truth, smooth(poses)))
+            clips.append(Clip(name, truth, smooth(to_and_fro(poses))))
     return clips
+
+
+def to_and_fro(poses: PoseSequence, still: float = 3.0, enough: float = 3.0, length: float = 6.0) -> PoseSequence:
+    """Without the frozen end, and played forwards and backwards for ``length`` s if less than ``enough`` s are left.
+
+    Most gym clips show the way from rest to the turning point, about a second of it, and then stand still: played once
+    they are no repetition of anything. ``still`` pixels and less is no movement.
+    """
+    moved = np.nanmax(abs(poses.keypoints - poses.keypoints[-1]), axis=(1, 2)) > still
+    last = int(np.flatnonzero(moved)[-1]) + 1 if moved.any() else 0
+    start, end = poses.times[0], poses.times[last]
+    if not 0.4 < end - start < enough:
+        return poses.between(start, end) if end - start >= enough else poses
+    step = float(np.median(np.diff(poses.times)))
+    there_and_back = np.r_[np.arange(last + 1), np.arange(last - 1, 0, -1)]
+    index = np.resize(there_and_back, max(len(poses), round(length / step)))
+    return replace(
+        poses,
+        times=np.arange(len(index)) * step,
+        keypoints=poses.keypoints[index],
+        confidence=poses.confidence[index],
+    )
 
 
 def penn_clips(path: Path, train: bool, every: int = 1) -> list[Clip]:

@@ -45,7 +45,7 @@ class TrainingOptions:
     steps: int = 4000
     batch: int = 128
     per_class: int = 600  # motions of each class in the bank
-    learning_rate: float = 3e-3
+    learning_rate: float = 3e-3  # for batches of 128; a larger one learns faster until it learns nothing
     weight_decay: float = 0.02
     label_smoothing: float = 0.05
     ema: float = 0.998
@@ -105,6 +105,17 @@ class Trainer:
         save_file({k: v.contiguous() for k, v in tensors.items()}, str(draft), metadata)
         os.replace(draft, path)
 
+    def begin_from(self, path: Path, classes: Sequence[str]) -> None:
+        """Take over the averaged network of another run, which must know the same classes."""
+        with safe_open(str(path), framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("kinetag", "{}"))
+            if header.get("classes") != list(classes):
+                raise KinetagError(f"{path} was trained on other classes: {header.get('classes')}")
+            names = [name for name in file.keys() if name.startswith("average.")]  # noqa: SIM118 - not a dict
+            state = {name.removeprefix("average."): file.get_tensor(name) for name in names}
+        self.model.load_state_dict(state)
+        self.average.load_state_dict(state)
+
     def load(self, path: Path) -> None:
         """Go on from a checkpoint, which must come from a run with the same options."""
         with safe_open(str(path), framework="pt") as file:
@@ -152,9 +163,22 @@ def batches(bank: Bank, options: TrainingOptions, first: int, last: int) -> Iter
                     yield twin
 
 
-def train(bank: Bank, options: TrainingOptions, folder: Path, report: Report, *, save_every: float = 60) -> Trainer:
-    """Train to the end, or from the checkpoint in ``folder`` to the end, writing one every ``save_every`` seconds."""
+def train(
+    bank: Bank,
+    options: TrainingOptions,
+    folder: Path,
+    report: Report,
+    *,
+    begin_from: Path | None = None,
+    save_every: float = 60,
+) -> Trainer:
+    """Train to the end, or from the checkpoint in ``folder`` to the end, writing one every ``save_every`` seconds.
+
+    ``begin_from`` is the checkpoint of another run on the same classes, whose averaged network is the start of this one.
+    """
     trainer = Trainer(options, len(bank.classes))
+    if begin_from is not None:
+        trainer.begin_from(begin_from, bank.classes)
     checkpoint = folder / "checkpoint.safetensors"
     if checkpoint.exists():
         trainer.load(checkpoint)
@@ -233,6 +257,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=TrainingOptions.batch)
     parser.add_argument("--per-class", type=int, default=TrainingOptions.per_class, help="motions made a class")
+    parser.add_argument(
+        "--from", dest="begin_from", type=Path, help="checkpoint of a run on the same classes to start at"
+    )
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
@@ -251,7 +278,7 @@ def _run(options: argparse.Namespace, report: Report) -> None:
     bank = build_bank(classes, np.random.default_rng([options.seed, 0]), options.per_class)
     wanted = TrainingOptions(batch=options.batch, per_class=options.per_class, seed=options.seed)
     wanted = replace(wanted, steps=_steps(options, bank, wanted))
-    trainer = train(bank, wanted, options.out, report)
+    trainer = train(bank, wanted, options.out, report, begin_from=options.begin_from)
     finish(trainer, bank, options.out / "exercise_classifier.onnx", report)
 
 

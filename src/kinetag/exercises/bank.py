@@ -14,8 +14,8 @@ BANK_RATE = 15.0  # frames a second of the motions in the bank
 BANK_SECONDS = 9.0  # two windows long, so that windows start anywhere in a repetition
 
 # Shares of a batch; the rest is spread evenly over the exercises.
-_OTHER_SHARE = 0.2
-_TRANSITION_SHARE = 0.3  # windows in which one motion gives way to another
+_OTHER_SHARE = 0.25
+_TRANSITION_SHARE = 0.2  # windows in which one motion gives way to another
 
 
 @dataclass

@@ -205,8 +205,8 @@ def drop(shape: tuple[int, int, int], rng: Rng) -> np.ndarray:
 
 def _extent(rng: Rng, count: int, frames: int) -> np.ndarray:
     """Windows at the ends of a track, and short clips, are only partly filled, bool (N, T)."""
-    short = rng.random(count) < 0.4
-    length = np.where(short, rng.integers(9, frames, count), frames)
+    short = rng.random(count) < 0.3
+    length = np.where(short, rng.integers(12, frames, count), frames)
     start = rng.integers(0, frames - length + 1)
     at = np.arange(frames)
     return (at >= start[:, None]) & (at < (start + length)[:, None])
