@@ -153,14 +153,18 @@ class BlazePose:
     def _find(self, frame: Frame) -> list[Pose]:
         """Nobody is known: search the whole picture, at first thoroughly, then a part of it each frame."""
         if self._last_search == -math.inf:
-            squares = search.sweep(*self._size)
+            batches = search.sweep(*self._size)
         else:
-            squares = [search.whole(*self._size), next(self._turns)]
+            batches = [[search.whole(*self._size), next(self._turns)]]
         self._last_search = frame.time
-        hits = [hit for found in self._pool.map(partial(self._detect, frame.image), squares) for hit in found]
-        for newcomer in self._pool.map(partial(self._verify, frame), _distinct(hits)):
-            if newcomer is not None:
-                self._add(newcomer)
+        for squares in batches:
+            hits = [hit for found in self._pool.map(partial(self._detect, frame.image), squares) for hit in found]
+            new = [hit for hit in _distinct(hits) if not any(hit[1].near(p.body.region) for p in self._people)]
+            for newcomer in self._pool.map(partial(self._verify, frame), new):
+                if newcomer is not None:
+                    self._add(newcomer)
+            if len(self._people) >= self.max_people:
+                break
         return self._poses(frame.time)
 
     def _search(self, frame: Frame) -> Future[_Found] | None:

@@ -33,8 +33,8 @@ _ON_TOP = 0.6  # part of a newcomer's hull that may not lie on somebody known
 _LARGEST = 3.0  # side of a person's region in shorter sides of the picture: a close-up of the upper body
 # Offset (in sides), size (log) and angle (radians) that a region may be off before the landmarks suffer.
 _STALE = (0.1, 0.22, 0.35)
-# What a lost person's region is tried with, in turn: as it was, larger, and turned.
-_RETRIES = ((1.0, 0.0), (1.4, 0.0), (1.0, math.pi / 2), (1.0, -math.pi / 2))
+# What a lost person's region is tried with, in turn: as it was every other time, larger, and turned.
+_RETRIES = ((1.0, 0.0), (1.4, 0.0), (1.0, 0.0), (1.0, math.pi / 2), (1.0, 0.0), (1.0, -math.pi / 2))
 
 
 @dataclass(eq=False)

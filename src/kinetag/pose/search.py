@@ -34,10 +34,10 @@ def turned(width: int, height: int) -> list[Region]:
     return [place.turned(angle) for place in places for angle in (_QUARTER, -_QUARTER)]
 
 
-def sweep(width: int, height: int) -> list[Region]:
-    """Every place to look at, once."""
-    small = squares(width, height, 2)
-    return [whole(width, height), *squares(width, height, 1), *small, *turned(width, height)]
+def sweep(width: int, height: int) -> list[list[Region]]:
+    """Every place to look at, once, in three batches: the largest people are found in the first."""
+    larger = [*squares(width, height, 1), *turned(width, height)]
+    return [[whole(width, height)], larger, squares(width, height, 2)]
 
 
 def rounds(width: int, height: int) -> Iterator[Region]:
