@@ -96,7 +96,7 @@ def test_a_users_exercise_moves(write):
     assert motion.label == "arm_wave"
 
 
-@pytest.mark.parametrize("old, new, line, words", [
+@pytest.mark.parametrize(("old", "new", "line", "words"), [
     ("shoulder: 10", "sholder: 10", 6, "unknown key 'poses.down.sholder', did you mean 'shoulder'"),
     ("family", "famly", 3, "unknown key 'famly', did you mean 'family'"),
     ("period", "perod", 8, "unknown key 'tempo.perod', did you mean 'period'"),
@@ -124,7 +124,7 @@ def test_mistakes_are_explained_by_line(write, old, new, line, words):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content, words", [
+@pytest.mark.parametrize(("content", "words"), [
     (b"", "empty"), (b"- a\n- b\n", "expected 'key: value' lines"), (b"\xff\xfe\x00bad\xff", "not a YAML text file"),
     (b"x: 1\n" * 50_000, "at most"), (b"a: " + b"[" * 2000, "valid YAML|nested|depth"),
     (b"a: &a [1]\nb: [*a, *a]\n", "aliases"), (b"? [1, 2]\n: 3\n", "plain word"), (b"hello", "expected 'key: value'"),

@@ -34,7 +34,7 @@ def random_poses(seed: int, count: int = 4, frames: int = 3) -> np.ndarray:
     return rows
 
 
-@pytest.mark.parametrize("joint, angle", [("elbow", 90), ("elbow", 30), ("knee", 70), ("knee", 120)])
+@pytest.mark.parametrize(("joint", "angle"), [("elbow", 90), ("elbow", 30), ("knee", 70), ("knee", 120)])
 def test_flexion_is_180_minus_the_included_angle(joint, angle):
     joints = forward(pose(**{joint: angle}), body())
     a, c = {"elbow": ("shoulder", "wrist"), "knee": ("hip", "ankle")}[joint]

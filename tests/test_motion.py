@@ -166,7 +166,7 @@ def test_variants_by_name():
         generate("squat", np.random.default_rng(0), variant="sumoo")
 
 
-@pytest.mark.parametrize("options, words", [
+@pytest.mark.parametrize(("options", "words"), [
     ({"duration": 0}, "0 s"), ({"rate": -1}, "-1 frames"), ({"repetitions": 0}, "0 repetitions"),
     ({"duration": float("nan")}, "nan"),
 ])  # fmt: skip

@@ -1,8 +1,8 @@
 """Contacts: what bears the body stays where it is, and nothing is below the floor.
 
-`kinematics.forward` makes a pose in the air. Here it is put on the floor, a bar or a bench: the place (and, on hands and
-feet, the inclination) of the whole body follows from what bears it, in closed form; then arms and legs that bear are bent
-by two-bone inverse kinematics, so that hands and feet do not slide and bones keep their lengths.
+`kinematics.forward` makes a pose in the air. Here it is put on the floor, a bar or a bench: the place (and, on hands
+and feet, the inclination) of the whole body follows from what bears it, in closed form; then the limbs that bear are
+bent by two-bone inverse kinematics, so that hands and feet do not slide and bones keep their lengths.
 """
 
 from dataclasses import dataclass
@@ -83,7 +83,8 @@ def _lifted(joints: np.ndarray, body: Proportions, *, always: bool) -> np.ndarra
 
 def _on_feet(joints: np.ndarray, parameters: np.ndarray, body: Proportions, feet: str, *, seated: bool) -> np.ndarray:
     """Moved so that the feet that bear are on the floor and, as far as the pose lets them, stay in place."""
-    contact = np.stack([_contact(parameters, side) for side, _ in _SIDES], -1)  # (B, T, 2)
+    # In a jump it is still the feet that bore that the body is above.
+    contact = np.stack([parameters[..., INDEX[f"{side}_contact"]].clip(0, 1) for side, _ in _SIDES], -1)  # (B, T, 2)
     toes = np.stack([_toes(joints, parameters, body, side) for side, _ in _SIDES], -2)  # (B, T, 2, 3)
     weight = contact**4 + 1e-4  # a foot that only touches the floor does not hold the body in place
     weight = weight / weight.sum(axis=-1, keepdims=True)
@@ -143,7 +144,8 @@ def _toes(joints: np.ndarray, parameters: np.ndarray, body: Proportions, side: s
 
 
 def _plant_feet(
-    joints: np.ndarray, parameters: np.ndarray, body: Proportions, surface: np.ndarray, *, pinned: bool, free_to_sink: bool
+    joints: np.ndarray, parameters: np.ndarray, body: Proportions, surface: np.ndarray,
+    *, pinned: bool, free_to_sink: bool,
 ) -> None:  # fmt: skip
     """Bend the legs so that feet that bear stand on the floor, and (if pinned) always on the same spot; in place.
 
@@ -165,7 +167,12 @@ def _plant_feet(
         in_air = _unit(joints[..., JOINT[f"{side}_foot_index"], :] - joints[..., JOINT[f"{side}_heel"], :])
         toes = _unit(bears * forward_ + (1 - bears) * in_air)
         rise = bears * up + (1 - bears) * _unit(_above(joints, body, side))
-        soles[side] = toes, _unit(rise - toes * (rise * toes).sum(axis=-1, keepdims=True)), in_air
+        rise = _unit(rise - toes * (rise * toes).sum(axis=-1, keepdims=True))
+        soles[side] = toes, rise, in_air
+        # A foot that swings by is lifted over the floor rather than the whole body.
+        drop = np.maximum(-body["foot"] * toes, body["heel"] * toes) + body["ankle"] * rise
+        least = drop[..., 1] + (_FLOOR["foot_index"] * body.height)[:, None]
+        goals[side][..., 1] = np.maximum(goals[side][..., 1], least)
     if free_to_sink:
         _come_down(joints, body, goals, parameters)
     for side, _ in _SIDES:
@@ -326,9 +333,9 @@ def _place_elbows(
 def bend_limb(
     joints: np.ndarray, body: Proportions, chain: tuple[str, str, str], goal: np.ndarray, hint: np.ndarray | float = 0.0
 ) -> None:
-    """Move the middle and end joint of a limb so that its end is at ``goal`` (B, T, 3) or as near as it reaches; in place.
+    """Move the middle and end joint of a limb so that its end is at ``goal`` (B, T, 3) or near it; in place.
 
-    The limb bends towards where its middle joint is now, and towards ``hint`` when it is straight.
+    It bends towards where its middle joint is now, and towards ``hint`` when it is straight.
     """
     first, middle, last = (joints[..., JOINT[name], :] for name in chain)
     segments = ("thigh", "shin") if "hip" in chain[0] else ("upper_arm", "forearm")

@@ -12,8 +12,9 @@ from kinetag.exercises.recipes import INDEX
 from kinetag.skeletons import mirror_name
 
 _SIDED = ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle", "heel", "foot_index")
-BODY = ("pelvis", "chest", "neck", "head", "nose", "left_ear", "right_ear") + tuple(
-    f"{side}_{joint}" for joint in _SIDED for side in ("left", "right")
+BODY = (
+    *("pelvis", "chest", "neck", "head", "nose", "left_ear", "right_ear"),
+    *(f"{side}_{joint}" for joint in _SIDED for side in ("left", "right")),
 )
 JOINT = {name: i for i, name in enumerate(BODY)}
 BODY_MIRROR = np.array([JOINT[mirror_name(name)] for name in BODY])

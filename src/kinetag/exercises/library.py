@@ -50,23 +50,22 @@ class Limbs(_Model):
     shin, one of shoulder and upper_arm.
     """
 
-    thigh: Range | None = Field(None, description="Thigh from straight down, forward positive; 90 is horizontal.")
-    hip: Range | None = Field(None, description="Hip flexion, between trunk and thigh; 0 is straight.")
-    abduction: Range | None = Field(None, description="Thigh to the side, outwards positive.")
-    hip_rotation: Range | None = Field(None, description="Hip rotation, outwards positive; turns the toes out.")
-    knee: Range | None = Field(None, description="Knee flexion; 0 is straight.")
-    shin: Range | None = Field(None, description="Shin from the vertical, knee before the ankle positive.")
-    heel: Range | None = Field(None, description="Foot that bears: lift of the heel. In the air: toes pointed.")
-    contact: Range | None = Field(None, description="1: this foot bears, 0: it is in the air.")
+    thigh: Range | None = Field(default=None, description="Thigh from straight down, forward positive; 90 level.")
+    hip: Range | None = Field(default=None, description="Hip flexion, between trunk and thigh; 0 is straight.")
+    abduction: Range | None = Field(default=None, description="Thigh to the side, outwards positive.")
+    hip_rotation: Range | None = Field(default=None, description="Hip rotation, outwards positive; turns the toes out.")
+    knee: Range | None = Field(default=None, description="Knee flexion; 0 is straight.")
+    shin: Range | None = Field(default=None, description="Shin from the vertical, knee before the ankle positive.")
+    heel: Range | None = Field(default=None, description="Foot that bears: lift of the heel. In the air: toes pointed.")
+    contact: Range | None = Field(default=None, description="1: this foot bears, 0: it is in the air.")
     shoulder: Range | None = Field(
-        None, description="Arm from hanging along the trunk; 90 is horizontal, 180 overhead."
+        default=None, description="Arm from along the trunk; 90 at right angles, 180 overhead."
     )
-    upper_arm: Range | None = Field(None, description="Upper arm from straight down, in space; 0 hangs down.")
-    plane: Range | None = Field(None, description="In which plane the arm is raised: 0 to the front, 90 to the side.")
-    rotation: Range | None = Field(None, description="Shoulder rotation, outwards positive; 90 with the arm at the side "
-                                                     "and the elbow bent: forearm up.")  # fmt: skip
-    elbow: Range | None = Field(None, description="Elbow flexion; 0 is straight.")
-    shrug: Range | None = Field(None, description="Shoulder blade raised.")
+    upper_arm: Range | None = Field(default=None, description="Upper arm from straight down, in space; 0 hangs down.")
+    plane: Range | None = Field(default=None, description="Where the arm is raised: 0 to the front, 90 to the side.")
+    rotation: Range | None = Field(default=None, description="Shoulder rotation, outwards positive.")
+    elbow: Range | None = Field(default=None, description="Elbow flexion; 0 is straight.")
+    shrug: Range | None = Field(default=None, description="Shoulder blade raised.")
 
     @model_validator(mode="after")
     def _one_of_each(self) -> "Limbs":
@@ -84,18 +83,18 @@ class Limbs(_Model):
 class Pose(Limbs):
     """One key pose: the body's angles (degrees), the limbs' for both sides, and what differs left and right."""
 
-    trunk: Range | None = Field(
-        None, description="Trunk from upright, forward positive; 90 face down, -90 on the back."
+    trunk: Range | None = Field(default=None, description="Trunk from upright, forward positive; -90 on the back.")
+    spine: Range | None = Field(default=None, description="Upper back rounded, forward positive.")
+    twist: Range | None = Field(default=None, description="Shoulders turned against the hips, to the left positive.")
+    side_bend: Range | None = Field(default=None, description="Trunk bent to the left positive.")
+    neck: Range | None = Field(default=None, description="Chin towards the chest positive.")
+    look: Range | None = Field(default=None, description="Head turned to the left positive.")
+    turn: Range | None = Field(default=None, description="Whole body turned to the left positive.")
+    roll: Range | None = Field(
+        default=None, description="Whole body tipped over to the left positive; 90 lies on the side."
     )
-    spine: Range | None = Field(None, description="Upper back rounded, forward positive.")
-    twist: Range | None = Field(None, description="Shoulders turned against the hips, to the left positive.")
-    side_bend: Range | None = Field(None, description="Trunk bent to the left positive.")
-    neck: Range | None = Field(None, description="Chin towards the chest positive.")
-    look: Range | None = Field(None, description="Head turned to the left positive.")
-    turn: Range | None = Field(None, description="Whole body turned to the left positive.")
-    roll: Range | None = Field(None, description="Whole body tipped over to the left positive; 90 lies on the side.")
-    lift: Range | None = Field(None, description="Off the floor, in hundredths of the body's height.")
-    shift: Range | None = Field(None, description="Hips moved to the left, in hundredths of the body's height.")
+    lift: Range | None = Field(default=None, description="Off the floor, in hundredths of the body's height.")
+    shift: Range | None = Field(default=None, description="Hips moved to the left, in hundredths of the body's height.")
     left: Limbs = Limbs()
     right: Limbs = Limbs()
 
@@ -124,12 +123,12 @@ class Support(_Model):
 
     by: Literal["feet", "hands", "hands_and_feet", "hands_and_knees", "seat", "back", "ground"] = "feet"
     feet: Literal["fixed", "stepping", "in_place", "free"] | None = None
-    surface: Range = Field((0, 0), description="Height of bench or floor under a back that lies on it, metres.")
-    hand_height: Range = Field((0, 0), description="Height of what the hands are on, metres.")
-    foot_height: Range = Field((0, 0), description="Height of what the feet are on, metres.")
+    surface: Range = Field(default=(0, 0), description="Height of bench or floor under a back that lies on it, metres.")
+    hand_height: Range = Field(default=(0, 0), description="Height of what the hands are on, metres.")
+    foot_height: Range = Field(default=(0, 0), description="Height of what the feet are on, metres.")
     hand_width: Range = (1.0, 1.6)
     hand_ahead: Range = (-0.05, 0.1)
-    elbows: bool = Field(False, description="The forearms lie on the support, not only the hands.")
+    elbows: bool = Field(default=False, description="The forearms lie on the support, not only the hands.")
 
 
 class Tempo(_Model):
@@ -184,7 +183,7 @@ class _Parts(_Model):
     sides: Annotated[dict[Side, float] | None, BeforeValidator(_as_weights)] = None
     arms: Weights | None = None
     tempo: Tempo | None = None
-    depth: Range | None = Field(None, description="Share of the way that partial repetitions go.")
+    depth: Range | None = Field(default=None, description="Share of the way that partial repetitions go.")
 
 
 class Variant(_Parts):
@@ -192,20 +191,22 @@ class Variant(_Parts):
 
     name: Name
     weight: Annotated[float, Field(gt=0, le=100)] = 1.0
-    counted: bool = Field(True, description="Whether the counting signal shows its repetitions.")
+    counted: bool = Field(default=True, description="Whether the counting signal shows its repetitions.")
 
 
 class Exercise(_Parts):
     """One exercise or pose: what the classifier learns, the counter counts and the mannequin shows."""
 
     name: Name
-    title: str = Field("", max_length=80, description="As people write it; made from the name if not given.")
+    title: str = Field(default="", max_length=80, description="As people write it; from the name if not given.")
     synonyms: list[str] = []
     family: Name = "other"
     description: str = ""
     weight: Annotated[float, Field(ge=0, le=100)] = 1.0
     min_duration: Positive = 1.5
-    peak: str | None = Field(None, description="The pose that is the turning point; the second in order if not given.")
+    peak: str | None = Field(
+        default=None, description="The pose that is the turning point; the second in order if not given."
+    )
     counting: Counting | None = None
     norms: dict[str, Range] = {}
     faults: dict[Name, Fault] = {}

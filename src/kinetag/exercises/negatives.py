@@ -1,12 +1,13 @@
 """'Other': everything that is no exercise of the library.
 
-Most of it is written down as exercise files (``library/other``: look-alikes, everyday life, sports, stretches); the rest
-is made up here: dances of random poses, odd poses held still, small movements, and getting from one exercise to another.
+Most of it is written down as exercise files (``library/other``: look-alikes, everyday life, sports, stretches); the
+rest is made up here: dances of random poses, odd poses held still, small movements, and changes of place.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 
@@ -39,13 +40,16 @@ def written() -> tuple[list[Exercise], np.ndarray]:
     return exercises, weights / weights.sum()
 
 
+_FEET: tuple[Literal["fixed", "in_place", "stepping"], ...] = ("fixed", "in_place", "stepping")
+
+
 def _dance(rng: Rng) -> Recipe:
     """Two to six random poses one after the other, over and over: upright or on the floor."""
     upright = rng.random() < 0.8
     base = _random_pose(rng, upright)
     near = rng.uniform(0.2, 1.0)
     poses = [base + (_random_pose(rng, upright) - base) * near for _ in range(int(rng.integers(2, 7)))]
-    feet = str(rng.choice(["fixed", "in_place", "stepping"]))
+    feet = _FEET[int(rng.integers(len(_FEET)))]
     support = Support(by="feet", feet=feet) if upright else Support(by="ground", feet="free")
     if upright and feet != "fixed":
         for pose in poses:
@@ -193,7 +197,8 @@ def _put(pose: np.ndarray, sides: tuple[str, ...] = ("left", "right"), **angles:
 
 
 def _recipe(
-    name: str, poses: list[np.ndarray], support: Support, period: tuple[float, float], hold: tuple[float, float] = (0, 0.1)
+    name: str, poses: list[np.ndarray], support: Support, period: tuple[float, float],
+    hold: tuple[float, float] = (0, 0.1),
 ) -> Recipe:  # fmt: skip
     low = np.stack(poses).astype(np.float32)
     count = len(poses)

@@ -4,7 +4,7 @@ A pose is a vector of PARAMETERS. A recipe has for each of its K key poses the l
 the cycle: in which order the poses come, with which side working.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +14,7 @@ from kinetag.errors import KinetagError
 from kinetag.exercises.library import ArmStyle, Exercise, Pose, Side, Support, Tempo, Variant
 from kinetag.skeletons import mirror_name
 
+_SIDES = ("left", "right")
 _BODY = ("trunk", "spine", "twist", "side_bend", "neck", "look", "turn", "roll", "lift", "shift")
 _LEG = ("thigh", "thigh_in_space", "abduction", "hip_rotation", "knee", "knee_by_shin", "heel", "contact")
 _ARM = ("shoulder", "arm_in_space", "plane", "rotation", "elbow", "shrug")
@@ -189,7 +190,7 @@ def _row(base: Pose, style: ArmStyle | None, pose: Pose, *, first: bool) -> tupl
         i = INDEX[name]
         low[i], high[i], own[i], sided[i] = value[0], value[1], by_pose, by_side
 
-    def say(given: dict[str, tuple[float, float]], by_pose: bool, sides: tuple[str, ...] = ("left", "right")) -> None:
+    def say(given: Mapping[str, tuple[float, float]], by_pose: bool, sides: Sequence[str] = _SIDES) -> None:
         for name, value in given.items():
             if name in _BODY:
                 put(name, value, by_pose, False)

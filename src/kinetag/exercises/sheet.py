@@ -44,6 +44,8 @@ def _view(joints: np.ndarray, azimuth: float, cell: int) -> list[np.ndarray]:
     """Panels (cell, cell, 3) of each moment of joints (M, 23, 3), all at the same scale."""
     turn = np.deg2rad(azimuth)
     across = joints[..., 0] * np.cos(turn) - joints[..., 2] * np.sin(turn)
+    if np.ptp(across) > 2.5:  # who travels is followed
+        across = across - across[:, JOINT["pelvis"], None]
     points = np.stack([across, joints[..., 1]], -1)
     low, high = points.min(axis=(0, 1)), points.max(axis=(0, 1))
     low[1] = min(low[1], 0)
@@ -60,12 +62,16 @@ def _panel(points: np.ndarray, floor: int, cell: int) -> np.ndarray:
     cv2.line(image, (0, floor), (cell, floor), (190, 190, 190), 1)
     for a, b in _BONES:
         color = next((c for side, c in _COLORS.items() if b.startswith(side) and a.startswith(side)), (60, 60, 60))
-        ends = [tuple(round(float(v) * 16) for v in points[JOINT[name]]) for name in (a, b)]
-        cv2.line(image, *ends, color, 2, cv2.LINE_AA, 4)
-    head = tuple(round(float(v) * 16) for v in points[JOINT["head"]])
+        cv2.line(image, _pixel(points, a), _pixel(points, b), color, 2, cv2.LINE_AA, 4)
     size = float(np.linalg.norm(points[JOINT["neck"]] - points[JOINT["chest"]]))
-    cv2.circle(image, head, round(size * 0.4 * 16), (60, 60, 60), 2, cv2.LINE_AA, 4)
+    cv2.circle(image, _pixel(points, "head"), round(size * 0.32 * 16), (60, 60, 60), 2, cv2.LINE_AA, 4)
     return image
+
+
+def _pixel(points: np.ndarray, joint: str) -> tuple[int, int]:
+    """In sixteenths of a pixel."""
+    x, y = points[JOINT[joint]]
+    return round(float(x) * 16), round(float(y) * 16)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
