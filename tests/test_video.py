@@ -482,3 +482,17 @@ def test_missing_encoder(tmp_path, monkeypatch):
 def test_import_is_free():
     code = "import sys, kinetag.video, kinetag.pose.files; sys.exit(any(m in sys.modules for m in ('av', 'cv2')))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts threads through /proc")
+def test_threads_do_not_pile_up(tmp_path):
+    """Each picture's own colour conversion would leave threads behind, and their memory with them."""
+    before = len(os.listdir("/proc/self/task"))
+    path = tmp_path / "a.mp4"
+    with VideoWriter(path, 320, 240) as writer:
+        for index in range(60):
+            writer.write(numbered(index, 320, 240), index / 30)
+        assert len(os.listdir("/proc/self/task")) < before + 16
+    with open_source(path) as source:
+        for _ in source:
+            assert len(os.listdir("/proc/self/task")) < before + 16

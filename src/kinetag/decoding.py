@@ -109,9 +109,19 @@ class Reading:
     reached: float = 0.0  # time of the last frame decoded
     frame_count: int = 0
     picker: Picker = field(init=False)
+    _reformatter: Any = None
 
     def __post_init__(self) -> None:
         self.picker = Picker(self.rate)
+
+    def to_rgb(self, picture: Any) -> np.ndarray:
+        """A decoded picture as RGB uint8 (H, W, 3), as it is stored."""
+        if self._reformatter is None:
+            from av.video.reformatter import VideoReformatter
+
+            # One for all: a picture's own starts threads of its own, which live until the garbage collector comes.
+            self._reformatter = VideoReformatter()
+        return self._reformatter.reformat(picture, format="rgb24").to_ndarray()
 
     def warn(self, text: str) -> None:
         if text not in self.warnings:
@@ -214,7 +224,7 @@ def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
 
 def to_image(picture: Any, reading: Reading) -> np.ndarray:
     """A decoded picture as upright RGB uint8 (H, W, 3) with square pixels, always of the first one's size."""
-    image = picture.to_ndarray(format="rgb24")
+    image = reading.to_rgb(picture)
     image = _square_pixels(image, reading.pixel_aspect)
     image = _upright(image, picture, reading)
     size = (image.shape[1], image.shape[0])

@@ -29,6 +29,8 @@ class VideoWriter:
 
     def __init__(self, path: str | Path, width: int, height: int, frame_rate: float = 30.0) -> None:
         self.path = Path(path)
+        from av.video.reformatter import VideoReformatter
+
         if self.path.suffix.lower() not in _FORMATS:
             raise KinetagError(
                 f"cannot write a video as '{self.path.name}': its name must end in {', '.join(_FORMATS)}"
@@ -37,6 +39,7 @@ class VideoWriter:
             raise KinetagError(f"cannot write a video of {width}x{height} at {frame_rate} frames a second")
         self.width, self.height = width, height
         self._last = -1
+        self._reformatter: Any = VideoReformatter()  # one for all frames: each frame's own would start threads
         self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         self._container: Any = self._open()
         self._stream = self._add_stream(min(frame_rate, 1000.0))
@@ -66,7 +69,7 @@ class VideoWriter:
         if self.height % 2 or self.width % 2:
             image = np.pad(image, padding, mode="edge")
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
+        frame = self._reformatter.reformat(frame, format="yuv420p", dst_colorspace="ITU709")
         frame.pts, frame.time_base = pts, _TIME_BASE
         self._mux(frame)
 
