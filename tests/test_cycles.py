@@ -60,6 +60,25 @@ def test_partial_ones_are_flagged_and_fidgeting_is_not_even_that() -> None:
     assert [c.partial for c in find(values, times, threshold=0.1)] == [False] * 4 + [True] + [False] * 2
 
 
+def test_what_reaches_the_norm_is_not_partial() -> None:
+    times = grid(12)
+    values = wave(times, 2, 0, 2.5, 1.6) + wave(times, 1, 5, 2.5, 0.7) + wave(times, 1, 7.5, 2.5, 1.6)
+    assert [c.partial for c in find(values, times)] == [False, False, True, False]
+    cycles = find_cycles(times, values, threshold=0.2, min_period=0.8, max_period=6, norm=1.0)
+    assert [c.partial for c in cycles] == [False] * 4
+
+
+def test_a_peak_held_at_the_end_counts_where_asked() -> None:
+    times = grid(8)
+    values = np.where(times < 6, wave(times, 2, 0, 2.0) + wave(times, 1, 5, 2.0), 1.0)
+    limits = {"threshold": 0.2, "min_period": 0.8, "max_period": 6.0}
+    assert len(find_cycles(times, values, **limits)) == 2
+    held = find_cycles(times, values, **limits, hold_counts=True)
+    np.testing.assert_allclose([c.peak for c in held], [1, 3, 5.75], atol=0.1)
+    rising = np.where(times < 7.5, values, values - (times - 7.5))
+    assert len(find_cycles(times, -rising, **limits, hold_counts=True)) == 2
+
+
 def test_a_bounce_at_the_turning_point_is_one_repetition() -> None:
     times = grid(12)
     values = wave(times, 3, 0, 4.0)
@@ -109,6 +128,6 @@ def test_noise_does_not_change_the_count(seed: int, count: int, period: float, n
 @given(seed=st.integers(0, 10_000), seconds=st.floats(1, 60))
 def test_noise_alone_is_nothing(seed: int, seconds: float) -> None:
     times = grid(seconds)
-    values = low_pass(0.08 * np.random.default_rng(seed).normal(size=len(times)), 1.0)
+    values = low_pass(0.05 * np.random.default_rng(seed).normal(size=len(times)), 1.0)
     assert find(values, times) == []
     assert usual_swing(values, 0.2) == 0

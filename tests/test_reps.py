@@ -69,6 +69,20 @@ def test_squats(number: int, exercise: Exercise, view: dict) -> None:
         assert count(squats(0, noise=0.03, tail=10, **view), exercise) == 0
 
 
+def test_the_trunk_counts_too() -> None:
+    """A signal that has no sides: bow five times, seen from the side."""
+    times = np.arange(0, 12, 1 / 15)
+    joints = body(len(times))
+    turn = np.radians(humps(times, 5, depth=70))
+    hips = (joints["left_hip"] + joints["right_hip"]) / 2
+    for joint in ("nose", *(f"{side}_{part}" for side in ("left", "right") for part in ("shoulder", "elbow", "wrist"))):
+        x, y, z = (joints[joint] - hips).T
+        bent = np.stack([x, y * np.cos(turn) - z * np.sin(turn), y * np.sin(turn) + z * np.cos(turn)], axis=1)
+        joints[joint] = hips + bent
+    sequence = smooth(seen(joints, times, azimuth=80, noise=0.01))
+    assert count(sequence, Exercise(Counting("trunk", 5, 70))) == 5
+
+
 def test_times_and_range_of_motion() -> None:
     sequence = squats(4, azimuth=45)
     found = count_repetitions(sequence, SQUAT, 0, 10)  # type: ignore[arg-type]

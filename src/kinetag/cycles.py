@@ -98,11 +98,13 @@ def find_cycles(
     threshold: float,
     min_period: float,
     max_period: float,
+    norm: float = np.inf,
     hold_counts: bool = False,
 ) -> list[Cycle]:
     """Repetitions in a clean signal (T,) that is low at rest and high at the turning point.
 
-    ``threshold``: the least excursion that can be one. Peaks nearer than 0.7 ``min_period`` seconds are one; a cycle
+    ``threshold``: the least excursion that can be one. A repetition is partial that reaches less than 60 % of the usual
+    excursion, or of ``norm`` if that is less. Peaks nearer than 0.7 ``min_period`` seconds are one; a cycle
     longer than twice ``max_period`` is none. At the ends of the signal, a repetition that is cut counts when its peak
     is seen to be one: the signal is lower on both sides, or, with ``hold_counts``, it rises and then stays.
     """
@@ -119,7 +121,7 @@ def find_cycles(
     for i, peak in enumerate(peaks):
         before = peaks[i - 1] if i else 0
         after = peaks[i + 1] if i + 1 < len(peaks) else len(values) - 1
-        cycle = _cycle(times, values, (before, peak, after), usual)
+        cycle = _cycle(times, values, (before, peak, after), _FULL * min(usual, norm))
         if cycle.end - cycle.start <= 2 * max_period and cycle.excursion >= threshold:
             cycles.append(cycle)
     return cycles
@@ -165,7 +167,7 @@ def _partial_peaks(values: np.ndarray, peaks: list[int], threshold: float, usual
     return found
 
 
-def _cycle(times: np.ndarray, values: np.ndarray, around: tuple[int, int, int], usual: float) -> Cycle:
+def _cycle(times: np.ndarray, values: np.ndarray, around: tuple[int, int, int], full: float) -> Cycle:
     """The repetition around the middle one of three peaks (or ends of the signal)."""
     before, peak, after = around
     left, right = _extreme(values, before, peak, -1), _extreme(values, peak, after, -1)
@@ -174,4 +176,4 @@ def _cycle(times: np.ndarray, values: np.ndarray, around: tuple[int, int, int], 
     excursion = float(rises.mean() if rises.min() >= 0.5 * rises.max() else rises.max())
     start = left + int(np.flatnonzero(values[left : peak + 1] <= values[left] + _REST * rises[0])[-1])
     end = peak + int(np.flatnonzero(values[peak : right + 1] <= values[right] + _REST * rises[1])[0])
-    return Cycle(float(times[start]), float(times[peak]), float(times[end]), excursion, excursion < _FULL * usual)
+    return Cycle(float(times[start]), float(times[peak]), float(times[end]), excursion, excursion < full)

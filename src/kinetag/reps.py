@@ -55,8 +55,8 @@ def count_repetitions(sequence: PoseSequence, exercise: "Exercise", start: float
 
     ``sequence`` should be smoothed. With sides 'both' left and right are one movement; with 'either' or 'alternate'
     each side's repetitions count, and both sides at once count once. A repetition is partial when it reaches less than
-    60 % of this set's usual excursion, or 25 % of the library's (which can be told only where depth is known). Nothing
-    is returned for an exercise that is not counted, nor where nothing moves.
+    60 % of this set's usual excursion and of the library's, or less than 25 % of the library's (which can be told only
+    where depth is known). Nothing is returned for an exercise that is not counted, nor where nothing moves.
     """
     counting = exercise.counting
     if counting is None:
@@ -112,8 +112,8 @@ def _groups(cut: PoseSequence, counting: "Counting", grid: np.ndarray) -> list[l
         tracks = [track for track in tracks if track is not None]
         if counting.sides == "both":
             groups += [[track] for track in tracks]
-            fused = _fused(cut, values, confidences, names, grid, counting, space)
-            groups += [[fused]] if fused is not None and len(tracks) == 2 else []
+            fused = _fused(cut, values, confidences, names, grid, counting, space) if len(tracks) == 2 else None
+            groups += [[fused]] if fused is not None else []
         elif tracks:
             groups.append(tracks)
             if counting.sides == "alternate" and len(names) == 2:
@@ -246,6 +246,7 @@ def _count(tracks: list[_Track], grid: np.ndarray, counting: "Counting") -> list
             threshold=track.threshold,
             min_period=shortest,
             max_period=longest,
+            norm=1.0,
             hold_counts=counting.sides != "both",
         )
     ]
