@@ -174,7 +174,7 @@ def train(
 ) -> Trainer:
     """Train to the end, or from the checkpoint in ``folder`` to the end, writing one every ``save_every`` seconds.
 
-    ``begin_from`` is the checkpoint of another run on the same classes, whose averaged network is the start of this one.
+    ``begin_from``: checkpoint of another run on the same classes, whose averaged network is the start of this one.
     """
     trainer = Trainer(options, len(bank.classes))
     if begin_from is not None:

@@ -45,13 +45,13 @@ class Batch:
 
 
 def build_bank(classes: Sequence[str], rng: np.random.Generator, per_class: int) -> Bank:
-    """Make ``per_class`` motions of every class (four times as many of 'other', which is many things)."""
+    """Make ``per_class`` motions of every class (six times as many of 'other', which is many things)."""
     from kinetag.exercises.motion import generate_batch
 
     names = get_layout(LAYOUT).joints
     joints, labels = [], []
     for label, name in enumerate(classes):
-        count = per_class * (4 if name == OTHER else 1)
+        count = per_class * (6 if name == OTHER else 1)
         made = generate_batch(name, rng, count, duration=BANK_SECONDS, rate=BANK_RATE)
         joints.append(np.stack([select_joints(motion.joints, names) for motion in made]))
         labels += [label] * count

@@ -95,7 +95,7 @@ def estimate(points: np.ndarray, depth: np.ndarray, rng: Rng) -> tuple[np.ndarra
     """
     count, frames, joints, _ = points.shape
     # The crop around a person wanders and breathes; some trackers pin the hips to its middle.
-    pinned = (rng.random(count) < 0.2)[:, None, None, None]
+    pinned = (rng.random(count) < 0.12)[:, None, None, None]
     points = points - pinned * points[:, :, _HIPS].mean(axis=2, keepdims=True)
     points = points + _drift(rng, (count, frames, 1, 2), knots=4) * _each(rng, count, 0, 0.1, 4)
     points = points * (1 + _drift(rng, (count, frames, 1, 1), knots=3) * _each(rng, count, 0, 0.06, 4))

@@ -24,9 +24,9 @@ class MultiBranchGCN(nn.Module):
         self,
         classes: int,
         *,
-        stem: int = 8,
+        stem: int = 12,
         width: int = 96,
-        dilations: tuple[int, ...] = (1, 2, 4),
+        dilations: tuple[int, ...] = (1, 2, 4, 1),
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
