@@ -86,6 +86,25 @@ def test_a_users_exercise_joins_and_replaces(write):
     assert replaced["squat"].title == "Arm wave"
 
 
+def test_the_example_of_the_docs_works(write):
+    docs = Path(__file__).parents[1] / "docs" / "exercises.md"
+    example = docs.read_text().split("```yaml\n")[1].split("```")[0]
+    exercise = load_library([write(example)])["arm_raise"]
+    assert exercise.variants[0].name == "seated"
+
+
+def test_contact_sheet(tmp_path, write):
+    import cv2
+
+    from kinetag.exercises.sheet import main
+
+    out = tmp_path / "sheet.png"
+    main(["arm_wave", "plank", "--library", str(write(MINIMAL)), "--out", str(out), "--people", "1"])
+    image = cv2.imread(str(out))
+    assert image.shape == (300, 1800, 3)
+    assert (image != 255).any()
+
+
 def test_a_users_exercise_moves(write):
     import numpy as np
 

@@ -108,6 +108,8 @@ def perform(
     exact = repetitions is not None
     body = random_proportions(len(recipes), rng) if body is None else body
     poses = draw_poses(recipes, rng, spread=0.8 if exact else 1.0)  # (B, C, P)
+    if not exact:
+        poses = _narrowed(poses, rng)
     schedule = make_schedule(recipes, rng, duration, repetitions)
     if exact:
         duration = max(own[-1][2] for own in schedule.repetitions) + 0.5
@@ -126,6 +128,12 @@ def perform(
 def mirrored(joints: np.ndarray) -> np.ndarray:
     """Left and right exchanged, joints (..., 23, 3)."""
     return joints[..., BODY_MIRROR, :] * np.array([-1, 1, 1], joints.dtype)
+
+
+def _narrowed(poses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Some people neither come quite back to rest nor go quite to the end: poses (B, C, P) nearer to their middle."""
+    share = rng.uniform(0, 0.35, (len(poses), 1, 1)) * (rng.random((len(poses), 1, 1)) < 0.25) * (_NOISY > 0)
+    return poses + share.astype(np.float32) * (poses.mean(axis=1, keepdims=True) - poses)
 
 
 def _play(
@@ -170,8 +178,8 @@ def _style(
     """A person's habits: an offset of each angle, left and right a little different, and slow sway."""
     count, _, width = parameters.shape
     amount = rng.uniform(0, 0.6 if calm else 1.1, (count, 1, 1)).astype(np.float32)
-    offset = rng.standard_normal((count, 1, width), np.float32) * 3.0 * amount
-    sway = _slow_noise(rng, (count, len(times), width), max(3, int(times[-1] / 1.5))) * amount * (0.6 if calm else 1.6)
+    offset = rng.standard_normal((count, 1, width), np.float32) * 4.0 * amount
+    sway = _slow_noise(rng, (count, len(times), width), max(3, int(times[-1] / 1.5))) * amount * (0.6 if calm else 2.0)
     # A still pose wobbles less.
     still = np.array([0.6 if len(r.cycle) == 1 else 1.0 for r in recipes], np.float32)[:, None, None]
     # Hands that bear keep the shoulders level.

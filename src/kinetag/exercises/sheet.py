@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from kinetag.exercises.kinematics import JOINT
+from kinetag.exercises.library import load_library
 from kinetag.exercises.motion import Motion, generate_batch
 
 _SIDES = ("left", "right")
@@ -82,12 +83,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("sheet.png"))
     parser.add_argument("--people", type=int, default=4, help="rows an exercise")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--variant")
+    parser.add_argument("--variant", help="only this one")
+    parser.add_argument("--library", type=Path, action="append", default=[], help="exercise files or folders of yours")
     args = parser.parse_args(arguments)
-    motions = []
+    library, motions = load_library(args.library), []
     for name in args.exercises:
         rng = np.random.default_rng(args.seed)
-        motions += generate_batch(name, rng, args.people, duration=8, variant=args.variant)
+        exercise = library[name] if name in library else name
+        motions += generate_batch(exercise, rng, args.people, duration=8, variant=args.variant)
     cv2.imwrite(str(args.out), draw_sheet(motions)[..., ::-1])
 
 
