@@ -30,7 +30,7 @@ MIRROR_SIGN = np.array([-1.0 if name in _TURNS else 1.0 for name in PARAMETERS],
 
 # Somebody who stands; hip, shin and upper_arm of a file set the parameter and the switch that says what it is against.
 _REST = {
-    "thigh": (0, 4), "thigh_in_space": (1, 1), "abduction": (2, 8), "hip_rotation": (0, 12), "knee": (1, 6),
+    "thigh": (0, 6), "thigh_in_space": (1, 1), "abduction": (2, 8), "hip_rotation": (0, 12), "knee": (1, 11),
     "contact": (1, 1), "shoulder": (2, 12), "plane": (30, 80), "rotation": (-25, 15), "elbow": (4, 20),
     "neck": (-5, 12), "trunk": (-3, 5),
 }  # fmt: skip
