@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     library, motions = load_library(args.library), []
     for name in args.exercises:
         rng = np.random.default_rng(args.seed)
-        exercise = library[name] if name in library else name
+        exercise = library.get(name) or name
         motions += generate_batch(exercise, rng, args.people, duration=8, variant=args.variant)
     cv2.imwrite(str(args.out), draw_sheet(motions)[..., ::-1])
 
