@@ -5,6 +5,7 @@ Each known person is looked for where they are expected; one square of the pictu
 
 import math
 import os
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -51,6 +52,10 @@ class _Found:
     newcomers: list[Followed]
 
 
+# A frame, and for everybody known where they are being looked for.
+_Look = tuple[Frame, list[tuple[Followed, Future[Body]]]]
+
+
 class BlazePose:
     """People in consecutive frames of one video, 33 joints each. It remembers where they were: `reset` between videos.
 
@@ -83,38 +88,45 @@ class BlazePose:
     def estimate(self, frames: Sequence[Frame]) -> list[list[Pose]]:
         """The people in each frame. With two frames or more, two are worked on at once."""
         poses: list[list[Pose]] = []
-        hunt: Future[_Found] | None = None
-        while len(poses) < len(frames):
-            step = frames[len(poses) : len(poses) + _AHEAD]
-            self._meet(step[0])
+        looks: deque[_Look] = deque()  # under way, oldest first
+        hunt: tuple[int, Future[_Found]] | None = None  # under way since that frame
+        for number, frame in enumerate(frames):
+            while looks and (len(looks) == _AHEAD or not self._people or not self._fits(frame)):
+                poses.append(self._take(looks.popleft()))
+            # A search takes longer than a look; always taken up two frames later, it gives the same on any machine.
+            if hunt and (number >= hunt[0] + _AHEAD or not self._fits(frame)):
+                self._welcome(hunt[1].result())
+                hunt = None
+            self._meet(frame)
             if not self._people:
-                poses.append(self._find(step[0]))
+                poses.append(self._find(frame))
                 continue
-            # A search takes as long as a step, so that what it found is taken up a step later.
-            self._welcome(hunt)
-            looks = self._look_ahead(step)
-            hunt = self._search(step[0])
-            poses += [self._take(frame, row) for frame, row in looks]
-        self._welcome(hunt)
+            looks.append(self._look_for_all(frame))
+            if hunt is None and (square := self._next_square(frame.time)):
+                known = [(person, person.body.region) for person in self._people if not person.misses]
+                hunt = number, self._pool.submit(self._people_in, frame, square, known)
+        poses += [self._take(look) for look in looks]
+        if hunt:
+            self._welcome(hunt[1].result())
         return poses
 
+    def _fits(self, frame: Frame) -> bool:
+        return (frame.image.shape[1], frame.image.shape[0]) == self._size
+
     def _meet(self, frame: Frame) -> None:
-        height, width = frame.image.shape[:2]
-        if (width, height) != self._size:
+        """A picture of another size starts a new video."""
+        if not self._fits(frame):
             self.reset()
-            self._size = (width, height)
-            self._turns = search.rounds(width, height)
+            self._size = (frame.image.shape[1], frame.image.shape[0])
+            self._turns = search.rounds(*self._size)
 
-    def _look_ahead(self, frames: Sequence[Frame]) -> list[tuple[Frame, list[tuple[Followed, Future[Body]]]]]:
-        """Start to look for everybody where they are expected, in all of ``frames`` at once."""
-        frames = [frame for frame in frames if frame.image.shape == frames[0].image.shape]
-        return [
-            (frame, [(p, self._pool.submit(self._look, frame.image, p.expected(frame.time))) for p in self._people])
-            for frame in frames
-        ]
+    def _look_for_all(self, frame: Frame) -> _Look:
+        """Start to look for everybody where they are expected."""
+        return frame, [(p, self._pool.submit(self._look, frame.image, p.expected(frame.time))) for p in self._people]
 
-    def _take(self, frame: Frame, row: list[tuple[Followed, Future[Body]]]) -> list[Pose]:
+    def _take(self, look: _Look) -> list[Pose]:
         """Take up what was seen in one frame."""
+        frame, row = look
         for person, job in row:
             body = job.result()
             if credible(body, *self._size):
@@ -167,28 +179,22 @@ class BlazePose:
                 break
         return self._poses(frame.time)
 
-    def _search(self, frame: Frame) -> Future[_Found] | None:
-        """Start to search the next square for newcomers, if it is time to; a lost person's surroundings come first."""
+    def _next_square(self, time: float) -> Region | None:
+        """Where to search now, if it is time to; the surroundings of a lost person come first."""
         lost = [person for person in self._people if person.misses] or self._missing
-        if frame.time - self._last_search < 1 / (2 * self.search_rate if lost else self.search_rate):
+        if time - self._last_search < 1 / (2 * self.search_rate if lost else self.search_rate):
             return None
         if not lost and len(self._people) >= self.max_people:
             return None
-        self._last_search = frame.time
+        self._last_search = time
         self._searches += 1
         # Three searches for those who were lost, each of them in turn, to one for anybody.
         if lost and self._searches % 4:
             person = lost[self._searches % len(lost)]
-            square = search.surroundings(person.body.region, self._searches, frame.time - person.time)
-        else:
-            square = next(self._turns)
-        known = [(person, person.body.region) for person in self._people if not person.misses]
-        return self._pool.submit(self._people_in, frame, square, known)
+            return search.surroundings(person.body.region, self._searches, time - person.time)
+        return next(self._turns)
 
-    def _welcome(self, hunt: Future[_Found] | None) -> None:
-        if hunt is None:
-            return
-        found = hunt.result()
+    def _welcome(self, found: _Found) -> None:
         for person, score in found.known:
             person.confirm(score, found.time)
         for newcomer in found.newcomers:
@@ -203,7 +209,8 @@ class BlazePose:
         elif len(same or under) == 1:
             (person,) = same or under
             lost = person.misses > 0 and similarity(found.body, person.body) > _FOUND
-            if person.time <= found.time and (lost or found.evidence > person.evidence_at(found.time)):
+            astray = not same and found.evidence > person.evidence_at(found.time)
+            if person.time <= found.time and (lost or astray):
                 person.seen(found.body, found.time)
             person.confirm(found.evidence, found.time)
 

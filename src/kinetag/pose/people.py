@@ -61,8 +61,8 @@ class Followed:
 
     def seen(self, body: Body, time: float) -> None:
         self.before = replace(self, before=None)
-        last, now, elapsed = self.body.region, body.region, max(time - self.time, 1e-3)
-        self.velocity = ((now.x - last.x) / elapsed, (now.y - last.y) / elapsed)
+        last, now, elapsed = self.body.region, body.region, time - self.time
+        self.velocity = ((now.x - last.x) / elapsed, (now.y - last.y) / elapsed) if elapsed > 0 else (0.0, 0.0)
         self.continuity = similarity(self.body, body)
         self.body, self.time = body, time
         self.runs, self.misses = self.runs + 1, 0
