@@ -28,7 +28,7 @@ def bank() -> Bank:
     return Bank((home + wave * moving[labels][:, None]).astype(np.float16), labels, ("wave", "bounce", "other"))
 
 
-def windows(count: int = 4) :
+def windows(count: int = 4):
     torch.manual_seed(0)
     return torch.randn(count, WINDOW, 13, len(CHANNELS)), torch.ones(count, WINDOW, dtype=torch.bool)
 
@@ -107,6 +107,16 @@ def test_a_checkpoint_of_another_run_is_refused(bank, tmp_path):
     train(bank, OPTIONS, tmp_path, lambda line: None)
     with pytest.raises(KinetagError, match="other options"):
         train(bank, TrainingOptions(steps=8, batch=16, per_class=4), tmp_path, lambda line: None)
+
+
+def test_a_run_may_begin_from_another_on_the_same_classes(bank, tmp_path):
+    first = train(bank, OPTIONS, tmp_path, lambda line: None)
+    trainer = Trainer(TrainingOptions(seed=5), len(bank.classes))
+    trainer.begin_from(tmp_path / "checkpoint.safetensors", bank.classes)
+    for name, value in first.average.state_dict().items():
+        assert torch.equal(value, trainer.model.state_dict()[name]), name
+    with pytest.raises(KinetagError, match="other classes"):
+        trainer.begin_from(tmp_path / "checkpoint.safetensors", ("wave", "other"))
 
 
 def test_onnx_is_the_same_as_torch(bank, tmp_path):
