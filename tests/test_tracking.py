@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kinetag.appearance import COLOR_SIZE
 from kinetag.sequence import Pose
 from kinetag.tracking import Tracker
-from kinetag.tracks import Motion, Recording, measure
+from kinetag.tracks import Motion, Recording, measure, proportions
 
 # A standing body of stature 1, feet at the origin, in layout 'kinetag'.
 BODY = np.array(
@@ -292,6 +292,20 @@ def test_motion_matches_a_plain_kalman_filter(rng):
         gain = spread[:, 0] / (spread[0, 0] + Motion.noise**2)
         state, spread = state + gain * (seen - state[0]), spread - np.outer(gain, spread[0])
         motion.update(np.array([seen, 0.0]), 1.0, time)
+
+
+def test_proportions_are_those_of_the_body_whatever_its_size(rng):
+    tall = Pose(np.zeros((13, 2)), np.ones(13), 1, "kinetag", world=rng.normal(size=(13, 3)))
+    small = replace(tall, world=tall.world * 0.8)
+    build = proportions(tall)
+    assert build is not None
+    assert build.shape == (7,)
+    np.testing.assert_allclose(build, proportions(small), atol=1e-6)
+    trunk, thigh = (
+        np.linalg.norm(tall.world[a] - tall.world[b], axis=1).mean() for a, b in (([1, 2], [7, 8]), ([7, 8], [9, 10]))
+    )
+    assert build[2] - build[3] == pytest.approx(np.log(trunk / thigh))
+    assert proportions(replace(tall, confidence=np.full(13, 0.4))) is None
 
 
 @pytest.mark.parametrize("turn", [0, 0.5, 1.57, 3.1])

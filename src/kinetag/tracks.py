@@ -168,12 +168,15 @@ class Recording:
         return [(times[:n], joints[:n]) for (times, joints), n in zip(self._chunks, used, strict=True)]
 
 
-# Lengths that tell one build from another, from world points (metres).
-_BUILD = (
-    (("left_shoulder", "right_shoulder"),), (("left_hip", "right_hip"),),
-    *(tuple((f"{s}_{a}", f"{s}_{b}") for s in ("left", "right"))
-      for a, b in (("shoulder", "hip"), ("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))),
-)  # fmt: skip
+# Bones whose lengths tell one build from another: two across the trunk, then left and right of five more.
+_BUILD = np.array([
+    KINETAG13.indices(pair)
+    for pair in (
+        ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"),
+        *((f"{side}_{a}", f"{side}_{b}")
+          for a, b in (*((a, b) for a, b, _ in _BONES), ("elbow", "wrist")) for side in ("left", "right")),
+    )
+])  # fmt: skip
 
 
 def proportions(pose: Pose) -> np.ndarray | None:
@@ -181,12 +184,10 @@ def proportions(pose: Pose) -> np.ndarray | None:
     if pose.world is None:
         return None
     world, confidence = convert(pose.world, pose.confidence, pose.layout, KINETAG13.name)
-    lengths = []
-    for pairs in _BUILD:
-        ends = np.array([KINETAG13.indices(pair) for pair in pairs])
-        if confidence[ends].min() < 0.5:
-            return None
-        lengths.append(np.linalg.norm(world[ends[:, 0]] - world[ends[:, 1]], axis=1).mean())
+    if confidence[_BUILD].min() < 0.5:
+        return None
+    bones = np.linalg.norm(world[_BUILD[:, 0]] - world[_BUILD[:, 1]], axis=1)  # (12,)
+    lengths = np.concatenate([bones[:2], (bones[2::2] + bones[3::2]) / 2])
     logarithms = np.log(np.maximum(lengths, 1e-3))
     return logarithms - logarithms.mean() if np.isfinite(logarithms).all() else None
 
