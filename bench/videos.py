@@ -66,6 +66,7 @@ def exercise_rows(folder: Path) -> list[dict]:
                 "duration": round(timeline.duration, 1),
             }
         )
+        print(*rows[-1].values(), flush=True)  # one by one, as the whole takes some minutes
     return rows
 
 
