@@ -113,7 +113,7 @@ def fixtures(exercise: str, joints: np.ndarray) -> list[Prop]:
         return props + (_under(joints, hands, turn) if _is_seated(joints) else _dip_bars(joints))
     if exercise in _ON_THE_FLOOR:
         props += _under(joints, hands, turn)
-    props += _under(joints, feet, turn) or [b for foot in feet for b in _under(joints, (foot,), turn)]
+    props += _under(joints, feet, turn) or [b for side in ("left", "right") for b in _under_leg(joints, side, turn)]
     if _is_seated(joints):
         props += _seat(joints)
     return props
@@ -136,6 +136,14 @@ def _seat(joints: np.ndarray) -> list[Prop]:
     return [Block(x, z, (0.38, max(y - 0.10, 0.05), 0.38), (0.25, 0.26, 0.30))]
 
 
+def _under_leg(joints: np.ndarray, side: str, turn: float) -> list[Prop]:
+    """A box under one raised foot, or under the whole shin when someone kneels on it."""
+    knee, ankle = f"{side}_knee", f"{side}_ankle"
+    kneels = abs(joints[:, JOINT[knee], 1] - joints[:, JOINT[ankle], 1]).mean() < 0.2
+    # The shin lies on its front edge: the toes hang over the far end.
+    return _under(joints, (knee, ankle), turn) if kneels else _under(joints, (f"{side}_foot_index",), turn)
+
+
 def _under(joints: np.ndarray, names: tuple[str, ...], turn: float) -> list[Prop]:
     """A box under hands or feet that rest well above the floor, all the time."""
     points = joints[:, [JOINT[name] for name in names]]
@@ -143,8 +151,12 @@ def _under(joints: np.ndarray, names: tuple[str, ...], turn: float) -> list[Prop
     if height < 0.12 or np.ptp(points, axis=0).max() > 0.15:
         return []
     low, high = points.min((0, 1)), points.max((0, 1))
-    wide = float(np.hypot(high[0] - low[0], high[2] - low[2])) + 0.35
-    return [Block(float(low[0] + high[0]) / 2, float(low[2] + high[2]) / 2, (wide, height, 0.36), turn=turn)]
+    # Along the line between the points, else square to ``turn``.
+    first, last = points[:, 0].mean(0), points[:, -1].mean(0)
+    span = float(np.hypot(*(last - first)[[0, 2]]))
+    direction = float(np.rad2deg(np.arctan2(first[2] - last[2], last[0] - first[0]))) if span > 0.1 else turn
+    wide = span + 0.30
+    return [Block(float(low[0] + high[0]) / 2, float(low[2] + high[2]) / 2, (wide, height, 0.36), turn=direction)]
 
 
 def _bench(joints: np.ndarray, along: np.ndarray, turn: float) -> list[Prop]:
