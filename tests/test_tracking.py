@@ -295,15 +295,15 @@ def test_motion_matches_a_plain_kalman_filter(rng):
 
 
 def test_proportions_are_those_of_the_body_whatever_its_size(rng):
-    tall = Pose(np.zeros((13, 2)), np.ones(13), 1, "kinetag", world=rng.normal(size=(13, 3)))
-    small = replace(tall, world=tall.world * 0.8)
-    build = proportions(tall)
+    world = rng.normal(size=(13, 3))
+    tall = Pose(np.zeros((13, 2)), np.ones(13), 1, "kinetag", world=world)
+    build, small = proportions(tall), proportions(replace(tall, world=world * 0.8))
     assert build is not None
+    assert small is not None
     assert build.shape == (7,)
-    np.testing.assert_allclose(build, proportions(small), atol=1e-6)
-    trunk, thigh = (
-        np.linalg.norm(tall.world[a] - tall.world[b], axis=1).mean() for a, b in (([1, 2], [7, 8]), ([7, 8], [9, 10]))
-    )
+    np.testing.assert_allclose(build, small, atol=1e-6)
+    trunk = np.linalg.norm(world[[1, 2]] - world[[7, 8]], axis=1).mean()
+    thigh = np.linalg.norm(world[[7, 8]] - world[[9, 10]], axis=1).mean()
     assert build[2] - build[3] == pytest.approx(np.log(trunk / thigh))
     assert proportions(replace(tall, confidence=np.full(13, 0.4))) is None
 
