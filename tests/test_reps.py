@@ -54,6 +54,13 @@ def curls(left: np.ndarray, right: np.ndarray, times: np.ndarray, **view) -> Pos
     return smooth(seen(joints, times, **view))
 
 
+def cut(sequence: PoseSequence, keep: np.ndarray) -> PoseSequence:
+    """The sequence without some of its poses."""
+    world = None if sequence.world is None else sequence.world[keep]
+    parts = (sequence.times[keep], sequence.keypoints[keep], sequence.confidence[keep])
+    return PoseSequence(*parts, sequence.layout, sequence.frame_size, world=world)
+
+
 def count(sequence: PoseSequence, exercise=SQUAT) -> int:
     found = count_repetitions(sequence, exercise, sequence.times[0], sequence.times[-1])  # type: ignore[arg-type]
     return sum(not repetition.partial for repetition in found)
@@ -127,6 +134,17 @@ def test_arms_in_turn_at_once_or_one_only(exercise: Exercise, noise: float) -> N
     assert count(curls(first, second, times, noise=noise), exercise) == 6
     assert count(curls(first, first, times, noise=noise), exercise) == 3
     assert count(curls(nothing, first, times, noise=noise), exercise) == 3
+
+
+def test_nothing_is_made_up_in_holes() -> None:
+    sequence = squats(7)  # bottoms at 2, 4, 6, ... s
+    knees = sequence.skeleton.indices(("left_knee", "right_knee"))
+    hole = (sequence.times > 5.2) & (sequence.times < 8.8)
+    hidden = squats(7)
+    hidden.confidence[np.ix_(hole, knees)] = 0
+    for holed in (hidden, cut(sequence, ~hole)):
+        found = count_repetitions(holed, SQUAT, 0, 16)  # type: ignore[arg-type]
+        np.testing.assert_allclose([r.time for r in found], [2, 4, 10, 12, 14], atol=0.2)
 
 
 def test_a_hidden_side_is_made_up_for() -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kinetag.exercises.library import Counting, Exercise
 
 _MARGIN = 1.0  # seconds looked at before and after the segment, so that repetitions at its edges are whole
+_HOLE = 1.0  # seconds without a pose, or without the signal, over which nothing is interpolated
 _LEAST = 0.18  # of the norm's excursion: less movement than this is no repetition
 _PARTIAL = 0.25  # of the norm's excursion: less is partial even if the whole set is like that
 _NOISE = 4.0  # times the noise that remains after cleaning: less movement than this is none
@@ -47,6 +48,7 @@ class _Track:
     threshold: float  # least excursion that is a movement and not noise
     swing: float  # usual excursion
     quality: float
+    seen: np.ndarray  # (G,) whether the signal was measured near by
     true_size: bool  # an angle in depth: neither foreshortened nor dependent on the camera
 
 
@@ -62,6 +64,20 @@ def count_repetitions(sequence: PoseSequence, exercise: "Exercise", start: float
     if counting is None:
         return []
     cut = sequence.between(start - _MARGIN, end + _MARGIN)
+    cycles = [cycle for run in _runs(cut) for cycle in _cycles(run, counting)]
+    inside = [cycle for cycle in cycles if start <= cycle.peak <= end]
+    return _repetitions(cut, counting, inside, start, end)
+
+
+def _runs(cut: PoseSequence) -> list[PoseSequence]:
+    """The stretches without a hole in the poses: what happened in one is not known, and is not made up."""
+    breaks = np.flatnonzero(np.diff(cut.times) > _HOLE)
+    parts = np.split(cut.times, breaks + 1)
+    return [cut.between(part[0], part[-1]) for part in parts if len(part)]
+
+
+def _cycles(cut: PoseSequence, counting: "Counting") -> list[Cycle]:
+    """Cycles in one stretch of poses, by the best version of the counting signal or what stands in for it."""
     if cut.duration < 0.5 * counting.min_period or len(cut) < 4:
         return []
     grid = np.arange(cut.times[0], cut.times[-1] + 1e-9, 1 / RATE)
@@ -72,12 +88,10 @@ def count_repetitions(sequence: PoseSequence, exercise: "Exercise", start: float
         cycles = _count(usable, grid, counting)
         if all(track.true_size for track in usable):
             cycles = [replace(cycle, partial=cycle.partial or cycle.excursion < _PARTIAL) for cycle in cycles]
-    elif _is_hidden(groups) or not world_is_sane(cut):
-        cycles = _periodic_cycles(cut, grid, counting)
-    else:
-        cycles = []
-    inside = [cycle for cycle in cycles if start <= cycle.peak <= end]
-    return _repetitions(sequence, counting, inside, start, end)
+        return cycles
+    if _is_hidden(groups) or not world_is_sane(cut):
+        return _periodic_cycles(cut, grid, counting)
+    return []
 
 
 def motion_amplitude(sequence: PoseSequence, exercise: "Exercise", start: float, end: float) -> float:
@@ -151,7 +165,15 @@ def _track(
     coverage, sure = float(known.mean()), float(confidence[known].mean())
     quality = coverage * (0.3 + 0.7 * sure) * min(swing, 1.0) * _cleanness(clean, threshold)
     true_size = space == "3d" and not counting.signal.endswith("_height")
-    return _Track(clean, coverage, sure, threshold, swing, quality, true_size)
+    seen = _distance(grid, times[known]) <= _HOLE / 2
+    return _Track(clean, coverage, sure, threshold, swing, quality, seen, true_size)
+
+
+def _distance(grid: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Seconds from each point of the grid (G,) to the nearest of ``times`` (T,), (G,)."""
+    after = times[np.minimum(np.searchsorted(times, grid), len(times) - 1)]
+    before = times[np.maximum(np.searchsorted(times, grid, side="right") - 1, 0)]
+    return np.minimum(np.abs(grid - before), np.abs(after - grid))
 
 
 def _side_limits(counting: "Counting") -> tuple[float, float]:
@@ -249,6 +271,7 @@ def _count(tracks: list[_Track], grid: np.ndarray, counting: "Counting") -> list
             norm=1.0,
             hold_counts=counting.sides != "both",
         )
+        if track.seen[np.searchsorted(grid, cycle.peak)]
     ]
     kept: list[tuple[Cycle, _Track]] = []
     for cycle, track in sorted(found, key=lambda item: -item[0].excursion):
@@ -326,13 +349,12 @@ def _periodicity(values: np.ndarray, counting: "Counting") -> float:
 
 
 def _repetitions(
-    sequence: PoseSequence, counting: "Counting", cycles: list[Cycle], start: float, end: float
+    cut: PoseSequence, counting: "Counting", cycles: list[Cycle], start: float, end: float
 ) -> list[Repetition]:
     """Cycles as repetitions, with each one's range of motion."""
     if not cycles:
         return []
-    angles = joint_angles(sequence.between(start - _MARGIN, end + _MARGIN))
-    times = sequence.between(start - _MARGIN, end + _MARGIN).times
+    angles, times = joint_angles(cut), cut.times
     ranges = [_ranges(angles, (times >= cycle.start) & (times <= cycle.end)) for cycle in cycles]
     names = [name for name in (*_REPORTED, "trunk") if _is_main(name, counting, ranges)]
     return [
