@@ -182,6 +182,15 @@ def test_doubles_are_one_person(rng):
     assert len(tracker.sequences((640, 480))) == 1
 
 
+def test_a_ghost_on_top_of_somebody_is_nobody(rng):
+    """A second reading of a body, of another posture, that comes and stays for two seconds."""
+    tracker = Tracker()
+    for time, poses, _ in film([Walker(300, squat=0.2)], 6, rng):
+        ghost = pose(330, 380, 140)
+        assert len({number for number in tracker.update(poses + [ghost] * (2 < time < 4), time) if number}) <= 1
+    assert len(tracker.sequences((640, 480))) == 1
+
+
 def test_probation_is_time_and_count(rng):
     tracker = Tracker(probation=0.4)
     rows = follow(tracker, film([Walker(300)], 1, rng))

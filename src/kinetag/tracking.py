@@ -28,6 +28,7 @@ _COLOR_WEIGHT = 1.0  # what clothes count beside the similarity while someone is
 _LIKE = 0.15  # usual `color_distance` of one pose to the memory of its person; taken where clothes are unknown
 _COLOR_SPREAD = 0.14  # usual `color_distance` of a person to their own memory
 _UNCLEAR = 1.0  # s more of probation beside another body: poses stretched across two people do not last
+_ON_TOP = 0.8  # share of probation that does not count while a known person shows at the same place
 _MIXED = 1.0  # s that someone may have been seen both as a newcomer and, mixed up with another, as themselves
 _BUILD_SPREAD = 0.15  # usual difference of the logarithm of a body length
 
@@ -106,7 +107,7 @@ class Tracker:
         self.newcomers = [t for t in self.newcomers if time - t.last_time <= in_view]
 
         # 6. Learn how those look who stand alone; watch those who overlap, and sort them out when they part.
-        self._watch_encounters(sightings, owner, time)
+        self._watch_encounters(sightings, owner, time, step)
 
         # 7. Newcomers who lived long enough are someone known who returned, or someone new.
         self._confirm(owner, time)
@@ -126,13 +127,17 @@ class Tracker:
             people = [t for t in self.people if t.last_time - t.first_time >= self.min_duration and not _lifeless(t)]
         return [_sequence(t, t.id or self._last_id + n, frame_size) for n, t in enumerate(people, 1)]
 
-    def _watch_encounters(self, sightings: list[Sighting], owner: dict[int, Track], time: float) -> None:
+    def _watch_encounters(self, sightings: list[Sighting], owner: dict[int, Track], time: float, step: float) -> None:
         """Open, extend and settle encounters, and learn the looks of all who are in none."""
         # People hidden behind someone still take part, at the place where they are expected.
         present = [t for t in self.people if time - t.last_time <= self.max_gap]
         together = overlapping(present, [t for t in self.newcomers if t.last_time == time], time)
         self._encounters = Encounter.extend(self._encounters, together, time)
         mixed = {t for e in self._encounters for t in e.members}
+        for a, b in together:
+            for newcomer, other in ((a, b), (b, a)):
+                if newcomer.id is None and other.id is not None and other.last_time == time:
+                    newcomer.seen_for -= _ON_TOP * step
         overlapped = {t for a, b in together if a.last_time == b.last_time for t in (a, b)}
         for sighting in sightings:
             track = owner.get(id(sighting.pose))
