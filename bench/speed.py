@@ -12,21 +12,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
 from common import save, show
 
+from kinetag.exercises.scenes import make_scene
+
 
 def render_clips(folder: Path) -> list[Path]:
-    from kinetag.exercises.scene import make_scene, write_scene
-
-    clips = []
-    for name in ("single:squat", "three"):
-        path = folder / f"{name.replace(':', '_')}_720p.mp4"
-        write_scene(make_scene(name, width=1280, height=720, frame_rate=30.0, duration=30.0), path)
-        clips.append(path)
-    return clips
+    """The scene of three people, and the same with the first of them alone."""
+    trio = make_scene("trio", width=1280, height=720, frame_rate=30.0)
+    clips = {"one person": replace(trio, actors=trio.actors[:1]), "three people": trio}
+    for name, scene in clips.items():
+        scene.write(folder / f"{name}.mp4")
+    return [folder / f"{name}.mp4" for name in clips]
 
 
 def measure(clip: Path, runs: int) -> dict:
@@ -37,9 +38,9 @@ def measure(clip: Path, runs: int) -> dict:
     walls, cpu = [], []
     for _ in range(runs):
         with tempfile.TemporaryDirectory() as out:
-            command = [sys.executable, "-m", "kinetag", "analyze", str(clip), "--out", out, "--no-annotated", "--quiet"]
+            command = [sys.executable, "-m", "kinetag", "analyze", str(clip), "--out", f"{out}/o", "--no-annotated"]
             before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-            subprocess.run(command, check=True)
+            subprocess.run(command, check=True, capture_output=True)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             walls.append(time.perf_counter() - start)
             cpu.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)

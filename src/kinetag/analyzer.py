@@ -24,7 +24,7 @@ from kinetag.tracking import Tracker
 from kinetag.video import VideoSource, open_source
 
 RATE = 15.0  # poses a second and person: a jump rope turns at most about 3 times a second
-_RUN = 4  # frames handed to the estimator at a time, so that it can use several cores
+_RUN = 8  # frames handed to the estimator at a time, so that it can use several cores
 
 Progress = Callable[[float, float | None], None]
 

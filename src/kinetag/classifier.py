@@ -5,14 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from kinetag.errors import KinetagError
-from kinetag.features import CHANNELS, HOP, LAYOUT, mirror, windows
+from kinetag.features import CHANNELS, HOP, LAYOUT, mirror, window_batches
 from kinetag.models.onnx_file import ModelCard
 from kinetag.sequence import PoseSequence
 from kinetag.timeline import OTHER
 
 DEFAULT_MODEL = Path(__file__).parent / "weights" / "exercise_classifier.onnx"
-
-_BATCH = 256  # windows a run: a minute of one person
 
 
 class Classifier:
@@ -58,23 +56,20 @@ class Classifier:
         sequence shorter than half a second may have none at all. ``average_mirror`` averages with the mirrored window:
         twice the work for slightly steadier answers.
         """
-        cut = windows(sequence, hop=hop, rate=self.card.rate, length=self.card.window)
-        if not len(cut):
+        times, rows = [], []
+        for cut in window_batches(sequence, hop=hop, rate=self.card.rate, length=self.card.window):
+            logits = self.logits(cut.features, cut.mask)
+            if average_mirror:
+                logits = (logits + self.logits(mirror(cut.features), cut.mask)) / 2
+            times.append(cut.times)
+            rows.append(self.calibrated(logits))
+        if not times:
             return np.zeros(0), np.zeros((0, len(self.labels)), np.float32)
-        logits = self.logits(cut.features, cut.mask)
-        if average_mirror:
-            logits = (logits + self.logits(mirror(cut.features), cut.mask)) / 2
-        return cut.times, self.calibrated(logits)
+        return np.concatenate(times), np.concatenate(rows)
 
     def logits(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """The network's raw answer (W, K) to windows (W, T, V, C) and mask (W, T)."""
-        runs = range(0, len(features), _BATCH)
-        return np.concatenate(
-            [
-                self.session.run(None, {"features": features[at : at + _BATCH], "mask": mask[at : at + _BATCH]})[0]
-                for at in runs
-            ]
-        )
+        return self.session.run(None, {"features": features, "mask": mask})[0]
 
     def calibrated(self, logits: np.ndarray) -> np.ndarray:
         """Probabilities by temperature scaling (Guo et al., ICML 2017) with a bias for 'other'."""

@@ -3,6 +3,7 @@
 Training and inference share `window_features`, so there is no second implementation that could drift from the first.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,18 +55,36 @@ def windows(sequence: PoseSequence, *, hop: float = HOP, rate: float = RATE, len
     hardly any pose in it is left out, so the times may have holes. A smaller hop follows changes more closely and
     costs more.
     """
+    batches = list(window_batches(sequence, hop=hop, rate=rate, length=length))
+    if not batches:
+        count = len(_SKELETON)
+        empty = np.zeros((0, length, count, len(CHANNELS)), np.float32)
+        return Windows(np.zeros(0), empty, np.zeros((0, length), bool))
+    return Windows(
+        np.concatenate([batch.times for batch in batches]),
+        np.concatenate([batch.features for batch in batches]),
+        np.concatenate([batch.mask for batch in batches]),
+    )
+
+
+def window_batches(
+    sequence: PoseSequence, *, hop: float = HOP, rate: float = RATE, length: int = WINDOW, size: int = 256
+) -> Iterator[Windows]:
+    """The same windows, ``size`` at a time: an hour of them at once would fill a gigabyte."""
     times, keypoints, confidence = resample(sequence.to_layout(LAYOUT), rate)
     step = max(1, round(hop * rate))
     before, after = length // 2, length - length // 2
     keypoints = np.pad(keypoints, ((before, after), (0, 0), (0, 0)))
     confidence = np.pad(confidence, ((before, after), (0, 0)))
-    starts = np.arange(0, len(times), step)
-    index = starts[:, None] + np.arange(length)  # (W, T)
     present = np.any(confidence > 0, axis=-1)  # (T,)
-    seen = present[index].sum(axis=1) >= _MIN_FRAMES
-    starts, index = starts[seen], index[seen]
-    features, mask = window_features(keypoints[index], confidence[index], rate)
-    return Windows(times[starts], features, mask)
+    starts = np.arange(0, len(times), step)
+    for at in range(0, len(starts), size):
+        chosen = starts[at : at + size]
+        index = chosen[:, None] + np.arange(length)  # (W, T)
+        seen = present[index].sum(axis=1) >= _MIN_FRAMES
+        if seen.any():
+            features, mask = window_features(keypoints[index[seen]], confidence[index[seen]], rate)
+            yield Windows(times[chosen[seen]], features, mask)
 
 
 def resample(sequence: PoseSequence, rate: float = RATE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

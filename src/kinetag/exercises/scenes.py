@@ -125,6 +125,15 @@ def _class(seed: int) -> Scene:
     return Scene(actors, Camera((0.2, 1.9, 6.4), (0.2, 0.75, 0.0), 1.15), duration=11.0)
 
 
+def _trio(seed: int) -> Scene:
+    parts = [("squat", 8, -1.5, 0.0, 30), ("jumping_jack", 14, 0.0, -0.6, 0), ("biceps_curl", 8, 1.5, 0.0, -30)]
+    actors = [
+        _actor(seed, i, [Activity(name, 0.5, count, 19.0, "plain")], [Waypoint(0, x, z, heading)])
+        for i, (name, count, x, z, heading) in enumerate(parts)
+    ]
+    return Scene(actors, _FULL_VIEW, duration=20.0)
+
+
 SCENES: dict[str, Callable[[int], Scene]] = {
     "demo": _demo,
     "crossing": _crossing,
@@ -132,4 +141,5 @@ SCENES: dict[str, Callable[[int], Scene]] = {
     "pillar": _pillar,
     "return": _return,
     "class": _class,
+    "trio": _trio,
 }
