@@ -21,7 +21,7 @@ lint: $(VENV)/.test
 	$(BIN)/pyright
 
 train: $(VENV)/.test
-	$(BIN)/python -m kinetag.training
+	$(BIN)/python -m kinetag.training --seconds 600 --seed 2 --per-class 450 --out training_run
 
 $(VENV)/.base: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -26,7 +26,9 @@ def screenshot(chromium: str, page: Path, folder: Path) -> np.ndarray:
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
     options += ["--window-size=1100,700", "--hide-scrollbars", f"--screenshot={picture}"]
     subprocess.run([chromium, *options, page.as_uri()], check=True, capture_output=True)
-    return cv2.imread(str(picture))
+    page_picture = cv2.imread(str(picture))
+    assert page_picture is not None
+    return page_picture
 
 
 def main() -> None:

@@ -47,9 +47,12 @@ def analyze(
     end: float | None = None,
     rate: float = RATE,
     pose: str | Path | PoseEstimator = "blazepose",
+    detector: str | Path | None = None,
     model: str | Path | None = None,
     exercises: Sequence[str | Path] = (),
     max_people: int = 10,
+    frame_rate: float = 30.0,
+    frame_size: tuple[int, int] | None = None,
     progress: Progress | None = None,
     keep_partial: bool = False,
 ) -> Timeline:
@@ -57,8 +60,10 @@ def analyze(
 
     ``source`` is a video file, an image, a folder of frames, a camera index, a stream URL, or a file or folder of
     poses. ``start`` and ``end`` (s) limit what is read. ``rate`` is poses a second and person: more follows faster
-    movement and takes longer. ``pose`` is 'blazepose' or an ONNX file of the RTMPose or RTMO kind; ``model`` a
-    classifier ONNX in place of the shipped one; ``exercises`` further YAML files or folders for the library.
+    movement and takes longer. ``pose`` is 'blazepose' or an ONNX file of the RTMPose or RTMO kind, for which
+    ``detector`` may be a YOLOX file that finds people; ``model`` a classifier ONNX in place of the shipped one;
+    ``exercises`` further YAML files or folders for the library. ``frame_rate`` is that of a folder of frames or of
+    poses without times, ``frame_size`` (width, height) that of the video that poses came from.
     ``progress`` is called with the time reached and the duration (None when unknown). With ``keep_partial`` a
     KeyboardInterrupt ends the reading and gives the timeline of what was seen, with a warning that says so.
 
@@ -68,12 +73,14 @@ def analyze(
         raise KinetagError(f"rate is {rate}, but must be more than 0 poses a second")
     extra = [Path(path) for path in exercises]
     if is_pose_source(source):
-        cut = (_cut(sequence, start, end) for sequence in read_pose_file(Path(str(source))))
+        read = read_pose_file(str(source), frame_rate=frame_rate, frame_size=frame_size)
+        cut = (_cut(sequence, start, end) for sequence in read)
         sequences = [sequence for sequence in cut if len(sequence)]
         return _from_poses(Path(str(source)).name, sequences, Classifier.load(model), load_library(extra))
-    with open_source(source, start=start, end=end, rate=rate) as video:
+    with open_source(source, start=start, end=end, rate=rate, frame_rate=frame_rate) as video:
         analyzer = Analyzer(
             pose=pose,
+            detector=detector,
             classifier=Classifier.load(model),
             library=load_library(extra),
             max_people=max_people,
@@ -107,13 +114,16 @@ class Analyzer:
         self,
         *,
         pose: str | Path | PoseEstimator = "blazepose",
+        detector: str | Path | None = None,
         classifier: Classifier | None = None,
         library: dict[str, Exercise] | None = None,
         tracker: Tracker | None = None,
         max_people: int = 10,
         running_labels: bool = True,
     ) -> None:
-        self.estimator = open_estimator(pose, max_people=max_people) if isinstance(pose, str | Path) else pose
+        if isinstance(pose, str | Path):
+            pose = open_estimator(pose, max_people=max_people, detector=detector)
+        self.estimator: PoseEstimator = pose
         self.classifier = classifier or Classifier.load()
         self.library = load_library() if library is None else library
         self.tracker = tracker or Tracker()

@@ -82,9 +82,12 @@ def analyze(args: argparse.Namespace) -> int:
             end=args.end,
             rate=args.rate,
             pose=args.pose,
+            detector=args.detector,
             model=args.model,
             exercises=args.exercises,
             max_people=args.max_people,
+            frame_rate=args.frame_rate,
+            frame_size=args.frame_size,
             progress=progress,
             keep_partial=True,
         )
@@ -108,6 +111,7 @@ def live(args: argparse.Namespace) -> int:
     timeline = run(
         _source(args.source),
         pose=args.pose,
+        detector=args.detector,
         model=args.model,
         exercises=args.exercises,
         max_people=args.max_people,
@@ -177,6 +181,19 @@ def _analyze_options(parser: argparse.ArgumentParser) -> None:
         "--rate", type=_positive, default=15.0, metavar="N", help="poses a second; more follows faster movement (15)"
     )
     _model_options(parser)
+    parser.add_argument(
+        "--frame-rate",
+        type=_positive,
+        default=30.0,
+        metavar="N",
+        help="of a folder of frames or of poses without times (30)",
+    )
+    parser.add_argument(
+        "--frame-size",
+        type=_size,
+        metavar="WxH",
+        help="of the video that poses come from, where their file does not say",
+    )
     _out_options(parser)
     parser.add_argument("--no-annotated", dest="annotated", action="store_false", help="leave out annotated.mp4")
     parser.add_argument("--no-report", dest="report", action="store_false", help="leave out report.html")
@@ -213,6 +230,7 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
 
 def _model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pose", default="blazepose", metavar="NAME", help="'blazepose', or an RTMPose or RTMO .onnx")
+    parser.add_argument("--detector", metavar="FILE", help="a YOLOX .onnx that finds people for an RTMPose --pose")
     parser.add_argument("--model", type=Path, metavar="FILE", help="a classifier .onnx in place of the shipped one")
     _extra_exercises(parser)
     parser.add_argument("--max-people", type=_count, default=10, metavar="N", help="people followed at once (10)")
@@ -326,6 +344,13 @@ def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 up")
     return int(text)
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a size: give width and height, like 1280x720")
+    return int(width), int(height)
 
 
 # --- what is printed -------------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ def live(
     model: str | Path | None = None,
     exercises: Sequence[str | Path] = (),
     max_people: int = 10,
+    detector: str | Path | None = None,
     window: bool = True,
     out: TextIO | None = None,
 ) -> "Timeline":
@@ -61,7 +62,9 @@ def live(
 
     with open_source(source) as video:
         library = load_library([Path(path) for path in exercises])
-        analyzer = Analyzer(pose=pose, classifier=Classifier.load(model), library=library, max_people=max_people)
+        analyzer = Analyzer(
+            pose=pose, detector=detector, classifier=Classifier.load(model), library=library, max_people=max_people
+        )
         has_window = window and why_no_window() is None
         screen = TkScreen(video.name) if has_window else JsonLines(out or sys.stdout)
         try:

@@ -22,8 +22,13 @@ class PoseEstimator(Protocol):
     def reset(self) -> None: ...
 
 
-def open_estimator(name: str | Path, *, max_people: int = 10) -> PoseEstimator:
-    """'blazepose' (embedded), or the path of an RTMPose- or RTMO-style ONNX file."""
+def open_estimator(name: str | Path, *, max_people: int = 10, detector: str | Path | None = None) -> PoseEstimator:
+    """'blazepose' (embedded), or the path of an RTMPose- or RTMO-style ONNX file.
+
+    ``detector`` is a YOLOX-style ONNX file that finds the people for an RTMPose-style one; None: BlazePose's.
+    """
+    if detector is not None and str(name) == "blazepose":
+        raise KinetagError(f"a detector ('{detector}') goes with an RTMPose .onnx; BlazePose has its own")
     if str(name) == "blazepose":
         from kinetag.pose.blazepose import BlazePose
 
@@ -31,5 +36,5 @@ def open_estimator(name: str | Path, *, max_people: int = 10) -> PoseEstimator:
     if Path(name).suffix == ".onnx":
         from kinetag.pose.onnx_pose import OnnxPose
 
-        return OnnxPose(Path(name))
+        return OnnxPose(Path(name), detector, max_people=max_people)
     raise KinetagError(f"unknown pose estimator '{name}': give 'blazepose' or the path of an .onnx file")
