@@ -18,7 +18,7 @@ test-all: $(VENV)/.test lint
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 train: $(VENV)/.test
 	$(BIN)/python -m kinetag.training --seconds 600 --seed 2 --per-class 450 --out training_run

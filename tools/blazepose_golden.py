@@ -51,7 +51,7 @@ def person_picture() -> np.ndarray:
 
 def run(path: Path, image: np.ndarray) -> list[Any]:
     """The outputs of one TFLite network, in its own order."""
-    from ai_edge_litert.interpreter import Interpreter
+    from ai_edge_litert.interpreter import Interpreter  # pyright: ignore[reportMissingImports]
 
     interpreter = Interpreter(str(path), num_threads=1)
     interpreter.allocate_tensors()
