@@ -26,7 +26,7 @@ from kinetag.pose.blazepose import BlazePose
 from kinetag.sequence import Frame
 from kinetag.skeletons import BLAZEPOSE, KINETAG13
 
-_RUN = 4  # frames at a time, as the analysis does
+_RUN = 8  # frames at a time, as the analysis does
 _WARM_UP = 10  # frames before the clock starts, both sides
 
 # Runs in the other interpreter: reads frames, writes landmarks (N, 33, 2) in pixels and the seconds it took.

@@ -4,8 +4,9 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from kinetag.appearance import clothing_colors
@@ -87,15 +88,26 @@ def analyze(
             running_labels=False,
         )
         try:
-            for frames in _runs(video, _RUN):
-                analyzer.feed_many(frames)
+            for time in _read(video, analyzer):
                 if progress is not None:
-                    progress(frames[-1].time, video.duration)
+                    progress(time, video.duration)
         except KeyboardInterrupt:
             if not keep_partial:
                 raise
             video.warnings.append(f"stopped by the user at {analyzer.last_time:.1f} s; the rest was not looked at")
         return analyzer.finish(video)
+
+
+def _read(video: VideoSource, analyzer: "Analyzer") -> Iterator[float]:
+    """Feed all frames, and say what time is reached. People are tracked while the next frames' poses are made."""
+    with ThreadPoolExecutor(1, thread_name_prefix="poses") as worker:
+        waiting: tuple[list[Frame], Future[list[list[Pose]]]] | None = None
+        for frames in chain(_runs(video, _RUN), [[]]):
+            coming = (frames, worker.submit(analyzer.estimator.estimate, frames)) if frames else None
+            if waiting is not None:
+                analyzer.follow_many(waiting[0], waiting[1].result())
+                yield waiting[0][-1].time
+            waiting = coming
 
 
 class Analyzer:
@@ -145,7 +157,10 @@ class Analyzer:
 
     def feed_many(self, frames: Sequence[Frame]) -> list[list[LivePerson]]:
         """The same for several consecutive frames at once, which uses more cores."""
-        found = self.estimator.estimate(frames)
+        return self.follow_many(frames, self.estimator.estimate(frames))
+
+    def follow_many(self, frames: Sequence[Frame], found: Sequence[list[Pose]]) -> list[list[LivePerson]]:
+        """The same, with the poses of each frame already ``found``."""
         return [self._follow(frame, poses) for frame, poses in zip(frames, found, strict=True)]
 
     def _follow(self, frame: Frame, poses: list[Pose]) -> list[LivePerson]:

@@ -15,6 +15,7 @@ MAX_PICTURES = 24  # repetitions with a picture, a person
 MAX_PICTURES_IN_ALL = 120
 _PICTURE_HEIGHT = 160  # pixels
 _FRAME_RATE = 30.0  # when the source does not say
+_PICTURE_RATE = 15.0  # frames a second that are looked at for pictures alone
 
 # (person id, time of the repetition's turning point) -> JPEG bytes
 Pictures = dict[tuple[int, float], bytes]
@@ -44,7 +45,8 @@ def second_pass(
 
     wanted = wanted_pictures(timeline)
     pictures: Pictures = {}
-    with open_source(source, start=start, end=end) as frames, _writer(video, frames) as writer:
+    rate = None if video is not None else _PICTURE_RATE
+    with open_source(source, start=start, end=end, rate=rate) as frames, _writer(video, frames) as writer:
         annotator = Annotator(timeline, (frames.width, frames.height))
         for frame in frames:
             while wanted and frame.time >= wanted[0][0] - 1e-6:
