@@ -177,3 +177,17 @@ def test_smooth_never_invents(seed: int, count: int, missing: float) -> None:
     known = np.isfinite(after.keypoints).all(axis=-1)
     np.testing.assert_array_equal(known, after.confidence > 0)
     assert not known[:, gone.all(axis=0)].any()
+
+
+def test_a_long_sequence_in_pieces_is_as_if_smoothed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    times = np.cumsum(rng.uniform(0.05, 0.09, 900))
+    keypoints = (
+        300 + 40 * np.sin(times)[:, None, None] + rng.normal(0, 3, (900, 17, 2)) + 30 * rng.normal(size=(1, 17, 2))
+    )
+    sequence = PoseSequence(times, keypoints, np.full((900, 17), 0.9), "coco", (640, 480))
+    whole = smooth(sequence)
+    monkeypatch.setattr("kinetag.smoothing._PIECE", 250)
+    pieces = smooth(sequence)
+    np.testing.assert_allclose(pieces.keypoints, whole.keypoints, atol=0.05)
+    np.testing.assert_allclose(pieces.confidence, whole.confidence)
