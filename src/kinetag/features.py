@@ -68,7 +68,7 @@ def windows(sequence: PoseSequence, *, hop: float = HOP, rate: float = RATE, len
 
 
 def window_batches(
-    sequence: PoseSequence, *, hop: float = HOP, rate: float = RATE, length: int = WINDOW, size: int = 256
+    sequence: PoseSequence, *, hop: float = HOP, rate: float = RATE, length: int = WINDOW, size: int = 64
 ) -> Iterator[Windows]:
     """The same windows, ``size`` at a time: an hour of them at once would fill a gigabyte."""
     times, keypoints, confidence = resample(sequence.to_layout(LAYOUT), rate)
