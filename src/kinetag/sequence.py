@@ -95,11 +95,14 @@ class PoseSequence:
 
     def between(self, start: float, end: float) -> "PoseSequence":
         """The poses with start <= time <= end."""
-        keep = (self.times >= start) & (self.times <= end)
+        return self.rows((self.times >= start) & (self.times <= end))
+
+    def rows(self, chosen: slice | np.ndarray) -> "PoseSequence":
+        """Some of the poses: a slice, or a mask (T,)."""
         return replace(
             self,
-            times=self.times[keep],
-            keypoints=self.keypoints[keep],
-            confidence=self.confidence[keep],
-            world=None if self.world is None else self.world[keep],
+            times=self.times[chosen],
+            keypoints=self.keypoints[chosen],
+            confidence=self.confidence[chosen],
+            world=None if self.world is None else self.world[chosen],
         )

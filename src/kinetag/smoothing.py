@@ -124,7 +124,7 @@ def smooth(
     )
     for first in range(0, len(sequence), _PIECE):
         low = max(0, first - _MARGIN)
-        piece = _smooth_piece(_rows(sequence, slice(low, first + _PIECE + _MARGIN)), **options)
+        piece = _smooth_piece(sequence.rows(slice(low, first + _PIECE + _MARGIN)), **options)
         here = slice(first, min(first + _PIECE, len(sequence)))
         inside = slice(first - low, first - low + here.stop - here.start)
         smoothed.keypoints[here] = piece.keypoints[inside]
@@ -132,16 +132,6 @@ def smooth(
         if smoothed.world is not None and piece.world is not None:
             smoothed.world[here] = piece.world[inside]
     return smoothed
-
-
-def _rows(sequence: PoseSequence, rows: slice) -> PoseSequence:
-    return replace(
-        sequence,
-        times=sequence.times[rows],
-        keypoints=sequence.keypoints[rows],
-        confidence=sequence.confidence[rows],
-        world=None if sequence.world is None else sequence.world[rows],
-    )
 
 
 def _smooth_piece(
