@@ -1,0 +1,94 @@
+"""status.json: what an action is doing, one JSON object a line, as TAO writes it, so that services can follow it."""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+STATUS_FILE = "status.json"
+
+
+class Status:
+    """The record of one run of an action.
+
+    ``with Status(folder, "train") as status:`` writes STARTED, and at the end SUCCESS, or FAILURE with the error's
+    message. Lines are added to ``folder/status.json``, so an earlier run's stay. Of several processes only the first
+    writes. ``secret`` is blotted out wherever it would appear.
+    """
+
+    def __init__(self, folder: str | Path, action: str, *, secret: str | None = None) -> None:
+        self.path = Path(folder) / STATUS_FILE
+        self.action = action
+        self._secret = secret
+        self._ended = False
+        self._writes = _is_first_process()
+
+    def __enter__(self) -> Self:
+        if self._writes:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._write("STARTED", f"Starting {self.action}.")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._ended:
+            return
+        if error is None:
+            self._write("SUCCESS", f"{self.action} finished successfully.")
+        elif isinstance(error, KeyboardInterrupt):
+            self._write("FAILURE", "interrupted by the user", verbosity="ERROR")
+        else:
+            self._write("FAILURE", str(error) or type(error).__name__, verbosity="ERROR")
+
+    def running(self, message: str = "", *, verbosity: str = "INFO", **groups: Mapping[str, Any]) -> None:
+        """Report progress. ``groups`` are TAO's: ``kpi`` (numbers), ``categorical``, ``graphical``."""
+        self._write("RUNNING", message, verbosity=verbosity, **groups)
+
+    def skipped(self, message: str) -> None:
+        """Nothing had to be done: the run ends as SKIPPED."""
+        self._write("SKIPPED", message)
+        self._ended = True
+
+    def _write(self, status: str, message: str, *, verbosity: str = "INFO", **groups: Mapping[str, Any]) -> None:
+        if not self._writes:
+            return
+        now = datetime.now()
+        record = {
+            "date": f"{now.month}/{now.day}/{now.year}",
+            "time": f"{now.hour}:{now.minute}:{now.second}",
+            "status": status,
+            "verbosity": verbosity,
+            "message": " ".join(message.split()),
+        }
+        record |= {name: _plain(group) for name, group in groups.items() if group}
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False)
+        if self._secret:
+            line = line.replace(json.dumps(self._secret, ensure_ascii=False)[1:-1], "***")
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """Numbers, text, lists and mappings as JSON has them: numpy's and torch's numbers too; NaN and infinity as null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _is_first_process() -> bool:
+    """True for the one process that reports, also before the processes of a training know each other."""
+    rank = os.environ.get("RANK")
+    if rank is not None:
+        return rank == "0"
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
