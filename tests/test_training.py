@@ -10,7 +10,7 @@ from kinetag.classifier import Classifier  # noqa: E402
 from kinetag.errors import KinetagError  # noqa: E402
 from kinetag.exercises.bank import Bank, sample  # noqa: E402
 from kinetag.features import CHANNELS, WINDOW  # noqa: E402
-from kinetag.models import MODELS, build_model  # noqa: E402
+from kinetag.models import WINDOW_MODELS, build_window_model  # noqa: E402
 from kinetag.training import Trainer, TrainingOptions, batches, finish, schedule, train  # noqa: E402
 
 OPTIONS = TrainingOptions(steps=6, batch=16, per_class=4)
@@ -33,17 +33,17 @@ def windows(count: int = 4):
     return torch.randn(count, WINDOW, 13, len(CHANNELS)), torch.ones(count, WINDOW, dtype=torch.bool)
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("name", sorted(WINDOW_MODELS))
 def test_model_shape_and_size(name):
-    model = build_model(name, 19)
+    model = build_window_model(name, 19)
     assert model(*windows()).shape == (4, 19)
     assert sum(p.numel() for p in model.parameters()) < 600_000
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("name", sorted(WINDOW_MODELS))
 @pytest.mark.parametrize("hidden", [slice(0, 11), slice(20, 29), slice(37, None)])
 def test_masked_frames_do_not_matter(name, hidden):
-    model = build_model(name, 5).eval()
+    model = build_window_model(name, 5).eval()
     features, mask = windows()
     mask[:, hidden] = False
     with torch.no_grad():

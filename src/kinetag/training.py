@@ -22,7 +22,7 @@ import numpy as np
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.exercises.bank import Bank, Batch, build_bank, sample
 from kinetag.features import mirror
-from kinetag.models import build_model
+from kinetag.models import build_window_model
 from kinetag.models.onnx_file import ModelCard, export_onnx
 from kinetag.timeline import OTHER
 
@@ -59,8 +59,8 @@ class Trainer:
     def __init__(self, options: TrainingOptions, classes: int) -> None:
         torch.manual_seed(options.seed)
         self.options = options
-        self.model = build_model(options.model, classes)
-        self.average = build_model(options.model, classes)
+        self.model = build_window_model(options.model, classes)
+        self.average = build_window_model(options.model, classes)
         self.average.load_state_dict(self.model.state_dict())
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay

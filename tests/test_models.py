@@ -1,0 +1,117 @@
+"""ST-GCN against a second implementation; one suite over all models and layouts."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from kinetag.errors import KinetagError  # noqa: E402
+from kinetag.graph import GRAPHS, STRATEGIES, get_graph, partitions  # noqa: E402
+from kinetag.models import build_model  # noqa: E402
+
+
+def clips(layout, *, channels=3, frames=20, people=1, count=2, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, channels, frames, get_graph(layout).joints, people, generator=generator)
+
+
+def shake(model):
+    """Give every weight and every running statistic a value of its own, as after training."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            if name.endswith("running_var"):
+                tensor.uniform_(0.5, 2, generator=generator)
+            elif tensor.is_floating_point() and name != "A":
+                tensor.add_(torch.randn(tensor.shape, generator=generator) * 0.1)
+    return model.eval()
+
+
+# --- ST-GCN against the reference ------------------------------------------------------------------------------
+
+
+def norm(x, state, name):
+    """Batch normalisation of axis 1 with the running statistics."""
+    shape = (1, -1) + (1,) * (x.ndim - 2)
+    mean, var, weight, bias = (
+        state[f"{name}.{part}"].reshape(shape) for part in ("running_mean", "running_var", "weight", "bias")
+    )
+    return (x - mean) / np.sqrt(var + 1e-5) * weight + bias
+
+
+def reference_stgcn(x, state, graph, *, edge_importance):
+    """ST-GCN from its paper, in numpy and float64, one clip and one person after the other."""
+    n, c, t, v, m = x.shape
+    people = np.zeros((n * m, c, t, v))
+    for clip in range(n):
+        for person in range(m):
+            people[clip * m + person] = x[clip, ..., person]
+    x = norm(people.transpose(0, 3, 1, 2).reshape(n * m, v * c, t), state, "data_bn")
+    x = x.reshape(n * m, v, c, t).transpose(0, 2, 3, 1)
+    for i in range(10):
+        at, stride = f"st_gcn_networks.{i}", 2 if i in (4, 7) else 1
+        weight, bias = state[f"{at}.gcn.conv.weight"][..., 0, 0], state[f"{at}.gcn.conv.bias"]
+        matrices = graph * state[f"edge_importance.{i}"] if edge_importance else graph
+        width = len(weight) // len(graph)
+        y = 0
+        for k, matrix in enumerate(matrices):
+            rows = slice(k * width, (k + 1) * width)
+            mapped = np.einsum("dc,bctv->bdtv", weight[rows], x) + bias[rows][:, None, None]
+            y = y + mapped @ matrix
+        y = np.maximum(norm(y, state, f"{at}.tcn.0"), 0)
+        padded = np.pad(y, ((0, 0), (0, 0), (4, 4), (0, 0)))
+        starts = range(0, y.shape[2], stride)
+        windows = np.stack([padded[:, :, s : s + 9] for s in starts], axis=2)  # (B, C, T / stride, 9, V)
+        y = np.einsum("dck,bctkv->bdtv", state[f"{at}.tcn.2.weight"][..., 0], windows)
+        y = norm(y + state[f"{at}.tcn.2.bias"][:, None, None], state, f"{at}.tcn.3")
+        if f"{at}.residual.0.weight" in state:
+            weight, bias = state[f"{at}.residual.0.weight"][..., 0, 0], state[f"{at}.residual.0.bias"]
+            kept = np.einsum("dc,bctv->bdtv", weight, x[:, :, ::stride]) + bias[:, None, None]
+            y = y + norm(kept, state, f"{at}.residual.1")
+        elif i:
+            y = y + x
+        x = np.maximum(y, 0)
+    pooled = x.mean(axis=(2, 3)).reshape(n, m, -1).mean(axis=1)
+    return pooled @ state["fcn.weight"][..., 0, 0].T + state["fcn.bias"]
+
+
+@pytest.mark.parametrize("edge_importance", [True, False], ids=["importance", "plain"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("layout", sorted(GRAPHS))
+def test_stgcn_answers_as_the_reference(layout, strategy, edge_importance):
+    model = build_model("ST-GCN", classes=5, layout=layout, strategy=strategy, edge_importance=edge_importance)
+    shake(model)
+    state = {name: tensor.double().numpy() for name, tensor in model.state_dict().items()}
+    x = clips(layout, frames=11, people=get_graph(layout).people)
+    expected = reference_stgcn(
+        x.double().numpy(), state, partitions(layout, strategy).astype(np.float64), edge_importance=edge_importance
+    )
+    with torch.no_grad():
+        assert np.allclose(model(x).numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_stgcn_has_the_reference_s_names_and_size():
+    model = build_model("ST-GCN", classes=6, layout="nvidia")
+    expected = {"A", "fcn.weight", "fcn.bias"}
+    bn = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    expected |= {f"data_bn.{part}" for part in bn} | {f"edge_importance.{i}" for i in range(10)}
+    for i in range(10):
+        at = f"st_gcn_networks.{i}"
+        convs = ["gcn.conv", "tcn.2"] + ["residual.0"] * (i in (4, 7))
+        norms = ["tcn.0", "tcn.3"] + ["residual.1"] * (i in (4, 7))
+        expected |= {f"{at}.{name}.{part}" for name in convs for part in ("weight", "bias")}
+        expected |= {f"{at}.{name}.{part}" for name in norms for part in bn}
+    assert set(model.state_dict()) == expected
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(3.10e6, rel=2e-3)
+    assert model.state_dict()["A"].shape == (3, 34, 34)
+
+
+def test_stgcn_drops_out_everywhere_but_in_the_first_block():
+    model = build_model("ST-GCN", classes=6, layout="coco", dropout=0.3)
+    rates = [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)]
+    assert rates == [0.0] + [0.3] * 9
+
+
+def test_unknown_model_is_refused():
+    with pytest.raises(KinetagError, match=r"model_type 'STGCN'; known: ST-GCN, ST-GCN\+\+, Fold-GCN"):
+        build_model("STGCN", classes=2, layout="coco")
