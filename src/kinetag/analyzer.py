@@ -20,6 +20,7 @@ from kinetag.running import RunningLabel
 from kinetag.segments import decode
 from kinetag.sequence import Frame, Pose, PoseSequence
 from kinetag.smoothing import smooth
+from kinetag.snapshots import Snapshots
 from kinetag.timeline import OTHER, Person, Timeline
 from kinetag.tracking import Tracker
 from kinetag.video import VideoSource, open_source
@@ -56,6 +57,7 @@ def analyze(
     frame_size: tuple[int, int] | None = None,
     progress: Progress | None = None,
     keep_partial: bool = False,
+    snapshots: bool = False,
 ) -> Timeline:
     """Tell who in ``source`` does which exercise, when, and how many times.
 
@@ -67,6 +69,7 @@ def analyze(
     poses without times, ``frame_size`` (width, height) that of the video that poses came from.
     ``progress`` is called with the time reached and the duration (None when unknown). With ``keep_partial`` a
     KeyboardInterrupt ends the reading and gives the timeline of what was seen, with a warning that says so.
+    ``snapshots`` keeps small pictures of everybody, which spare a report the second reading of the video.
 
     Raises KinetagError for a source that cannot be read. Nobody in the picture is not an error: the timeline is empty.
     """
@@ -86,6 +89,7 @@ def analyze(
             library=load_library(extra),
             max_people=max_people,
             running_labels=False,
+            snapshots=snapshots,
         )
         try:
             for time in _read(video, analyzer):
@@ -120,6 +124,7 @@ class Analyzer:
     >>> timeline = analyzer.finish()
 
     ``running_labels`` off saves the work of saying at once what each person does; `finish` is not affected.
+    ``snapshots`` keeps small pictures of everybody for a report.
     """
 
     def __init__(
@@ -132,6 +137,7 @@ class Analyzer:
         tracker: Tracker | None = None,
         max_people: int = 10,
         running_labels: bool = True,
+        snapshots: bool = False,
     ) -> None:
         if isinstance(pose, str | Path):
             pose = open_estimator(pose, max_people=max_people, detector=detector)
@@ -139,7 +145,7 @@ class Analyzer:
         self.classifier = classifier or Classifier.load()
         self.library = load_library() if library is None else library
         self.tracker = tracker or Tracker()
-        self.running_labels = running_labels
+        self.running_labels, self.takes_snapshots = running_labels, snapshots
         self.reset()
 
     def reset(self) -> None:
@@ -150,6 +156,7 @@ class Analyzer:
         self.frame_count = 0
         self.frame_size = (0, 0)
         self._running: dict[int, RunningLabel] = {}
+        self.snapshots = Snapshots() if self.takes_snapshots else None
 
     def feed(self, frame: Frame) -> list[LivePerson]:
         """Take the next frame (times must increase) and say who is in it and what each one is doing."""
@@ -174,6 +181,10 @@ class Analyzer:
         self.last_time, self.frame_count = frame.time, self.frame_count + 1
         poses = [replace(pose, appearance=clothing_colors(frame.image, pose)) for pose in poses]
         ids = self.tracker.update(poses, frame.time)
+        if self.snapshots is not None:
+            for person, pose in zip(ids, poses, strict=True):
+                if person is not None:
+                    self.snapshots.take(frame.image, frame.time, person, pose)
         return [self._live(person, pose, frame) for person, pose in zip(ids, poses, strict=True) if person is not None]
 
     def _live(self, person: int, pose: Pose, frame: Frame) -> LivePerson:
@@ -194,6 +205,7 @@ class Analyzer:
             people=people,
             warnings=list(video.warnings) if video else [],
             frame_size=self.frame_size,
+            snapshots=self.snapshots,
         )
         if not people:
             timeline.warnings.append("nobody was found")

@@ -90,6 +90,7 @@ def analyze(args: argparse.Namespace) -> int:
             frame_size=args.frame_size,
             progress=progress,
             keep_partial=True,
+            snapshots=args.out is not None and args.report and not args.annotated,
         )
     interrupted = any(warning.startswith("stopped by the user") for warning in timeline.warnings)
     _print_timeline(timeline, args)
@@ -116,6 +117,7 @@ def live(args: argparse.Namespace) -> int:
         exercises=args.exercises,
         max_people=args.max_people,
         window=args.window,
+        snapshots=args.out is not None,
     )
     if sys.stdout.isatty():
         args.format = "table"

@@ -49,11 +49,14 @@ def live(
     detector: str | Path | None = None,
     window: bool = True,
     out: TextIO | None = None,
+    snapshots: bool = False,
 ) -> "Timeline":
     """Follow ``source`` until it ends, the window is closed, or Ctrl-C; returns the timeline of what was seen.
 
     ``window`` False prints lines of JSON to ``out`` (stdout) even where there is a display. A video file is played at
-    its own speed. Raises KinetagError when the source cannot be opened.
+    its own speed. ``snapshots`` keeps small pictures for a report.
+
+    Raises KinetagError when the source cannot be opened.
     """
     from kinetag.analyzer import Analyzer
     from kinetag.classifier import Classifier
@@ -63,7 +66,12 @@ def live(
     with open_source(source) as video:
         library = load_library([Path(path) for path in exercises])
         analyzer = Analyzer(
-            pose=pose, detector=detector, classifier=Classifier.load(model), library=library, max_people=max_people
+            pose=pose,
+            detector=detector,
+            classifier=Classifier.load(model),
+            library=library,
+            max_people=max_people,
+            snapshots=snapshots,
         )
         has_window = window and why_no_window() is None
         screen = TkScreen(video.name) if has_window else JsonLines(out or sys.stdout)

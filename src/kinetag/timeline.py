@@ -19,6 +19,8 @@ from kinetag.sequence import PoseSequence
 if TYPE_CHECKING:
     import pandas
 
+    from kinetag.snapshots import Snapshots
+
 OTHER = "other"
 
 
@@ -113,7 +115,7 @@ class Person:
 
 @dataclass
 class Timeline:
-    """The labelled timeline of every person in one source."""
+    """The labelled timeline of every person in one source; ``snapshots`` are small pictures for a report."""
 
     source: str
     duration: float
@@ -121,6 +123,7 @@ class Timeline:
     people: list[Person] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     frame_size: tuple[int, int] = (0, 0)
+    snapshots: "Snapshots | None" = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The documented JSON structure (see ``kinetag.schema``)."""

@@ -55,11 +55,12 @@ def write_outputs(
 ) -> list[Path]:
     """Write ``timeline`` to the folder ``out`` and return the files written.
 
-    ``source`` is read a second time, from ``start`` to ``end`` (s), for the annotated video and the report's pictures;
-    where it is None or cannot be read twice (a camera, a stream, a file of poses) both are left out. Raises
+    ``source`` is read a second time, from ``start`` to ``end`` (s), for the annotated video, and for the report's
+    pictures where ``timeline.snapshots`` does not hold them; where it is None or cannot be read twice (a camera, a
+    stream, a file of poses) they are left out. Raises
     KinetagError when the folder cannot be written or the disk is full; files in place by then are complete.
     """
-    from kinetag.report.second_pass import can_read_again, second_pass
+    from kinetag.report.second_pass import can_read_again, second_pass, snapshot_pictures
 
     out = check_output_folder(out, overwrite=overwrite)
     written: list[Path] = []
@@ -68,8 +69,8 @@ def write_outputs(
         for name in OUTPUT_FILES:  # leave no file of an older run beside the new ones
             (out / name).unlink(missing_ok=True)
         _move(staging, out, written)
-        pictures = {}
-        if source is not None and (annotated or report) and timeline.people and can_read_again(source):
+        pictures, complete = snapshot_pictures(timeline) if report else ({}, True)
+        if source is not None and (annotated or not complete) and timeline.people and can_read_again(source):
             video = staging / "annotated.mp4" if annotated else None
             pictures = second_pass(timeline, source, video, start=start, end=end, progress=progress)
             _move(staging, out, written)

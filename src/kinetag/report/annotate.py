@@ -1,10 +1,10 @@
 """The people of a timeline, drawn on the frames of their video."""
 
-import cv2
 import numpy as np
 
 from kinetag.report.paint import Painter, Shown
 from kinetag.sequence import PoseSequence
+from kinetag.snapshots import Snapshot, from_jpeg, jpeg, square, surroundings
 from kinetag.timeline import Person, Timeline
 
 _GAP = 0.5  # seconds between two poses that are still joined; a longer absence stays an absence
@@ -29,18 +29,23 @@ class Annotator:
     def picture(self, image: np.ndarray, time: float, person: int, side: int) -> bytes:
         """JPEG of a square of ``side`` pixels around one person, with their skeleton."""
         shown = next((shown for shown in self.at(time) if shown.id == person), None)
-        if shown is None:
-            return _jpeg(_square(image, (image.shape[1] / 2, image.shape[0] / 2), max(image.shape[:2]), side))
-        points = shown.keypoints[shown.seen()]
-        if not len(points):
-            points = np.array([[0.0, 0.0], [image.shape[1], image.shape[0]]])
-        low, high = points.min(axis=0), points.max(axis=0)
-        reach = 1.4 * float((high - low).max()) + 1
-        crop = _square(image, tuple((low + high) / 2), reach, side)
-        moved = (shown.keypoints - (low + high) / 2) * (side / reach) + side / 2
-        small = Painter(side, side)
-        small.skeleton(crop, Shown(shown.id, moved, shown.confidence, shown.layout))
-        return _jpeg(crop)
+        around = None if shown is None else surroundings(shown.keypoints[shown.seen()])
+        if around is None:
+            height, width = image.shape[:2]
+            return jpeg(square(image, (width / 2, height / 2), max(height, width), side))
+        return self._with_skeleton(square(image, *around, side), shown, *around)
+
+    def on_snapshot(self, snapshot: Snapshot, person: int) -> bytes:
+        """The same from a picture that was taken while the video was read, in the size that was analysed."""
+        shown = next((shown for shown in self.at(snapshot.time) if shown.id == person), None)
+        return self._with_skeleton(from_jpeg(snapshot.jpeg), shown, snapshot.center, snapshot.reach)
+
+    def _with_skeleton(self, crop: np.ndarray, shown: Shown | None, center: tuple[float, float], reach: float) -> bytes:
+        if shown is not None:
+            side = len(crop)
+            moved = (shown.keypoints - center) * (side / reach) + side / 2
+            Painter(side, side).skeleton(crop, Shown(shown.id, moved, shown.confidence, shown.layout))
+        return jpeg(crop)
 
     def _shown(self, person: Person, time: float) -> Shown | None:
         if person.poses is None:
@@ -81,21 +86,3 @@ def interpolate(poses: PoseSequence, time: float) -> tuple[np.ndarray, np.ndarra
     keypoints = (1 - share) * first + share * second
     keypoints = np.where(np.isnan(first), second, np.where(np.isnan(second), first, keypoints))
     return keypoints, (1 - share) * poses.confidence[before] + share * poses.confidence[after]
-
-
-def _square(image: np.ndarray, center: tuple[float, ...], reach: float, side: int) -> np.ndarray:
-    """The square of ``reach`` pixels around ``center``, scaled to ``side``; grey outside the picture."""
-    scale = side / reach
-    move = np.array([[scale, 0, side / 2 - scale * center[0]], [0, scale, side / 2 - scale * center[1]]])
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    if scale < 0.5:  # warpAffine does not average: shrink first, so that the small picture stays clean
-        size = (max(1, round(image.shape[1] * 2 * scale)), max(1, round(image.shape[0] * 2 * scale)))
-        ratio = np.array([size[0] / image.shape[1], size[1] / image.shape[0]])
-        image, move = cv2.resize(image, size, interpolation=cv2.INTER_AREA), move / [*ratio, 1]
-    return cv2.warpAffine(image, move, (side, side), flags=way, borderValue=(40, 42, 46))
-
-
-def _jpeg(image: np.ndarray) -> bytes:
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])
-    assert done
-    return data.tobytes()

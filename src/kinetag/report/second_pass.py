@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kinetag.report.annotate import Annotator
+from kinetag.snapshots import SIDE
 from kinetag.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
 MAX_PICTURES = 24  # repetitions with a picture, a person
 MAX_PICTURES_IN_ALL = 120
-_PICTURE_HEIGHT = 160  # pixels
 _FRAME_RATE = 30.0  # when the source does not say
 _PICTURE_RATE = 15.0  # frames a second that are looked at for pictures alone
 
@@ -26,6 +26,20 @@ def can_read_again(source: str | Path | int) -> bool:
     from kinetag.pose.files import is_pose_source
 
     return not isinstance(source, int) and "://" not in str(source) and not is_pose_source(source)
+
+
+def snapshot_pictures(timeline: Timeline) -> tuple[Pictures, bool]:
+    """Pictures of repetitions from those taken while the video was read, and whether that is all that are wanted."""
+    wanted = wanted_pictures(timeline)
+    if timeline.snapshots is None:
+        return {}, not wanted
+    annotator = Annotator(timeline, timeline.frame_size)
+    pictures = {
+        (person, time): annotator.on_snapshot(snapshot, person)
+        for time, person in wanted
+        if (snapshot := timeline.snapshots.nearest(person, time)) is not None
+    }
+    return pictures, len(pictures) == len(wanted)
 
 
 def second_pass(
@@ -51,7 +65,7 @@ def second_pass(
         for frame in frames:
             while wanted and frame.time >= wanted[0][0] - 1e-6:
                 time, person = wanted.pop(0)
-                pictures[person, time] = annotator.picture(frame.image, time, person, _PICTURE_HEIGHT)
+                pictures[person, time] = annotator.picture(frame.image, time, person, SIDE)
             if writer is not None:
                 writer.write(annotator.draw(frame.image, frame.time), frame.time - (start or 0.0))
             elif not wanted:
