@@ -11,13 +11,15 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from kinetag.errors import KinetagError, missing_extra
-from kinetag.spec_errors import explain, nearest
+from kinetag.errors import KinetagError
+from kinetag.spec_errors import explain, nearest, shown
+from kinetag.spec_file import SpecSource, read_spec
 from kinetag.spec_options import (
     ACTIONS,
     SHORTHANDS,
     Dataset,
     DatasetConvert,
+    Devices,
     Evaluate,
     Export,
     Inference,
@@ -26,6 +28,7 @@ from kinetag.spec_options import (
     Source,
     Train,
     Wandb,
+    marks,
     option,
     section,
 )
@@ -35,9 +38,6 @@ __all__ = ["ACTIONS", "SHORTHANDS", "Source", "Spec", "load_spec", "save_spec", 
 MASK = "***"
 MISSING = "???"
 KEY_VARIABLE = "KINETAG_ENCRYPTION_KEY"
-_MAX_BYTES = 1_000_000
-_MAX_DEPTH = 20
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Spec(Section):
@@ -110,16 +110,15 @@ def load_spec(path: str | Path | None, overrides: Sequence[str] = (), *, action:
     """
     if action not in ACTIONS:
         raise KinetagError(f"unknown action '{action}'{nearest(action, ACTIONS)}; known: {', '.join(ACTIONS)}")
-    where = str(path) if path is not None else "the overrides"
-    given = _merged(Path(path) if path is not None else None, overrides)
-    given = _without_blanks(given)
-    missing = _take_missing(given)
+    source = read_spec(Path(path) if path is not None else None, overrides, SHORTHANDS)
+    values, missing = _without_missing(source.values)
     try:
-        spec = Spec.model_validate(given)
+        spec = Spec.model_validate(values)
     except ValidationError as error:
-        raise explain(error, Spec, where, given) from None
-    _settle_classes(spec, where)
-    _settle_devices(spec, action, where)
+        key, mistake = explain(error, Spec)
+        raise KinetagError(f"{source.where(key)}: {mistake}") from None
+    _settle_classes(spec, source)
+    _settle_devices(spec, action, source)
     _refuse_missing(spec, action, missing)
     return spec
 
@@ -147,87 +146,22 @@ def masked(spec: Spec) -> dict[str, Any]:
     return data
 
 
-# --- reading ---------------------------------------------------------------------------------------------------------
+# --- what was written, and what follows from it ----------------------------------------------------------------------
 
 
-def _merged(path: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
-    """The file and the overrides as one tree of plain data, references resolved."""
-    try:
-        from omegaconf import OmegaConf
-        from omegaconf.errors import OmegaConfBaseException
-    except ImportError:
-        raise missing_extra("omegaconf", "train", "reading a spec") from None
-    where = str(path) if path is not None else "the overrides"
-    try:
-        config = OmegaConf.create(_read(path) if path is not None else {})
-        for override in overrides:
-            config.merge_with_dotlist([_dotted(override)])
-        plain = OmegaConf.to_container(config, resolve=True)
-    except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, AttributeError, IndexError) as error:
-        raise KinetagError(f"{where}: {' '.join(str(error).split())}") from None
-    assert isinstance(plain, dict)
-    return plain  # type: ignore[return-value]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A YAML file that holds one mapping, without what an attacker would use: aliases that multiply and deep nests."""
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise KinetagError(f"{path} has {path.stat().st_size} bytes; a spec has at most {_MAX_BYTES}")
-        text = path.read_text("utf-8")
-        _refuse_tricks(path, text)
-        data = yaml.load(text, _LOADER)
-    except FileNotFoundError:
-        raise KinetagError(f"spec '{path}' does not exist; 'kinetag spec train' prints one to start from") from None
-    except OSError as error:
-        raise KinetagError(f"spec '{path}' cannot be read: {error.strerror or error}") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise KinetagError(f"{path}:{mark.line + 1 if mark else 1}: not valid YAML: {error.problem}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
-        raise KinetagError(f"{path}: not a YAML text file: {' '.join(str(error).split())}") from None
-    if not isinstance(data, dict | None):
-        raise KinetagError(f"{path} holds a {type(data).__name__}, not keys and values; see: kinetag spec train")
-    return data or {}
-
-
-def _refuse_tricks(path: Path, text: str) -> None:
-    depth = 0
-    for event in yaml.parse(text, _LOADER):
-        if isinstance(event, yaml.AliasEvent):
-            line = event.start_mark.line + 1
-            raise KinetagError(f"{path}:{line}: aliases (*name) are not understood here; write ${{other.key}} instead")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MAX_DEPTH:
-            raise KinetagError(f"{path}:{event.start_mark.line + 1}: nested too deeply for a spec")
-
-
-def _dotted(override: str) -> str:
-    """An override with its shorthand spelled out."""
-    key, equals, value = override.partition("=")
-    key = key.strip().lstrip("+-")
-    if not equals or not key:
-        raise KinetagError(f"'{override}' is not an override; write dotted.key=value, such as train.num_epochs=20")
-    return f"{SHORTHANDS.get(key, key)}={value.strip()}"
-
-
-def _without_blanks(value: Any) -> Any:
-    """The tree without keys whose value was left blank: those keep their defaults."""
-    if isinstance(value, dict):
-        return {str(key): _without_blanks(item) for key, item in value.items() if item is not None}
-    return value
-
-
-def _take_missing(tree: dict[str, Any], prefix: str = "") -> list[str]:
-    """Take the keys that hold ``???`` out of the tree, and name them."""
-    missing = []
-    for key, value in list(tree.items()):
+def _without_missing(tree: dict[str, Any], prefix: str = "") -> tuple[dict[str, Any], list[str]]:
+    """The tree without the keys that hold ``???``, and the names of those."""
+    kept: dict[str, Any] = {}
+    missing: list[str] = []
+    for key, value in tree.items():
         if isinstance(value, dict):
-            missing += _take_missing(value, f"{prefix}{key}.")
+            kept[key], more = _without_missing(value, f"{prefix}{key}.")
+            missing += more
         elif value == MISSING:
             missing.append(prefix + key)
-            del tree[key]
-    return missing
+        else:
+            kept[key] = value
+    return kept, missing
 
 
 def _written(section: Section, prefix: str = "") -> Iterator[str]:
@@ -248,61 +182,58 @@ def _settle(section: Section, name: str, value: Any) -> None:
         section.model_fields_set.discard(name)
 
 
-# --- what must agree -------------------------------------------------------------------------------------------------
-
-
-def _settle_classes(spec: Spec, where: str) -> None:
+def _settle_classes(spec: Spec, source: SpecSource) -> None:
     """num_classes and label_map tell the same; the one that was not given follows from the other."""
     data, names = spec.dataset, spec.dataset.label_map
     if names == {f"class_{index}": index for index in range(len(names))}:  # a template's placeholder
         data.label_map = {}
         data.model_fields_set.discard("label_map")
         return
-    count = data.num_classes if "dataset.num_classes" in spec.explicit else len(names)
     if sorted(names.values()) != list(range(len(names))):
         raise KinetagError(
-            f"{where}: dataset.label_map has the indices {sorted(names.values())}; {len(names)} classes are counted "
-            f"0 to {len(names) - 1}, each once"
+            f"{source.where('dataset.label_map')}: dataset.label_map has the indices {shown(sorted(names.values()))}; "
+            f"{len(names)} classes are counted 0 to {len(names) - 1}, each once"
         )
-    if count != len(names):
+    if "dataset.num_classes" in spec.explicit and data.num_classes != len(names):
         raise KinetagError(
-            f"{where}: dataset.num_classes is {count} but dataset.label_map names {len(names)} classes; make them agree"
+            f"{source.where('dataset.num_classes')}: dataset.num_classes is {data.num_classes} but dataset.label_map "
+            f"names {len(names)} classes; make them agree"
         )
-    _settle(data, "num_classes", count)
+    _settle(data, "num_classes", len(names))
 
 
-def _settle_devices(spec: Spec, action: str, where: str) -> None:
+def _settle_devices(spec: Spec, action: str, source: SpecSource) -> None:
     """gpu_ids are as many as num_gpus; the one that was not given follows from the other."""
     devices = getattr(spec, action)
-    if "num_gpus" not in type(devices).model_fields:
+    if not isinstance(devices, Devices):
         return
     count, ids = devices.num_gpus, devices.gpu_ids
     if len(set(ids)) != len(ids) or any(index < 0 for index in ids):
-        raise KinetagError(f"{where}: {action}.gpu_ids is {ids}; device ids are different numbers from 0 up")
+        where = source.where(f"{action}.gpu_ids")
+        raise KinetagError(f"{where}: {action}.gpu_ids is {shown(ids)}; ids are different numbers from 0 up")
     if f"{action}.num_gpus" not in spec.explicit and ids:
         _settle(devices, "num_gpus", len(ids))
     elif ids in ([], [0]):  # left as it was: the first cards
         _settle(devices, "gpu_ids", list(range(count)))
     elif len(ids) != count:
         raise KinetagError(
-            f"{where}: {action}.num_gpus is {count} but {action}.gpu_ids names {len(ids)} ({ids}); make them agree"
+            f"{source.where(f'{action}.num_gpus')}: {action}.num_gpus is {count} but {action}.gpu_ids is {shown(ids)}; "
+            "make them agree"
         )
 
 
 def _refuse_missing(spec: Spec, action: str, missing: list[str]) -> None:
     """``???`` of this action, and what the action cannot do without, must be filled in."""
     needed = getattr(spec, action)
-    required = [name for name, field in type(needed).model_fields.items() if _mark(field, "required")]
+    required = [name for name, field in type(needed).model_fields.items() if marks(field).get("required")]
     if getattr(needed, "trt_engine", ""):
         required, missing = [], [key for key in missing if key != f"{action}.checkpoint"]
+    unused = {f"{name}." for name in ACTIONS if name != action}
+    unused |= set() if action == "train" else {"dataset.train_dataset.", "dataset.val_dataset."}
     for key in missing:
-        if key.split(".")[0] in {action, "model", "dataset", "results_dir", "encryption_key"}:
+        if not key.startswith(tuple(unused)):
             raise _is_missing(key)
     spec.require(*(f"{action}.{name}" for name in required))
-
-
-def _mark(field: Any, name: str) -> Any:
-    return (field.json_schema_extra or {}).get(name)
 
 
 def _is_missing(key: str) -> KinetagError:

@@ -1,12 +1,10 @@
 """What is wrong with a spec, in one line: the key, the value found, the remedy."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-
-from kinetag.errors import KinetagError
 
 # pydantic's name of a type mismatch -> what the option takes.
 _KINDS = {
@@ -21,15 +19,14 @@ _KINDS = {
 }
 
 
-def explain(error: ValidationError, root: type[BaseModel], where: str, given: Mapping[str, Any]) -> KinetagError:
-    """The first mistake of a ValidationError as one line. Keys that do not exist come first: they cause the others."""
-    mistakes = sorted(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
-    mistake = mistakes[0]
+def explain(error: ValidationError, root: type[BaseModel]) -> tuple[str, str]:
+    """The dotted key and the first mistake of a ValidationError. Unknown keys come first: they cause the others."""
+    mistake = min(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in mistake["loc"])
     if mistake["type"] == "extra_forbidden":
-        return KinetagError(f"{where}: unknown key '{key}'{_nearest_key(key, root)}")
-    found = "a value" if "encryption_key" in key else _shown(mistake["input"])
-    return KinetagError(f"{where}: {key} is {found}; {_expected(mistake)}")
+        return key, f"unknown key '{key}'{_nearest_key(key, root)}"
+    found = "of another kind" if "encryption_key" in key else shown(mistake["input"])
+    return key, f"{key} is {found}; {_expected(mistake)}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -79,6 +76,7 @@ def _expected(mistake: Any) -> str:
     return f"it takes {_KINDS[word]}" if word in _KINDS else mistake["msg"]
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as a message shows it: short, text in quotes."""
     text = f"'{value}'" if isinstance(value, str) else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

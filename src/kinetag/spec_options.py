@@ -8,6 +8,7 @@ TAO's pose_classification; an option or a choice that TAO does not have is marke
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 ACTIONS = ("dataset_convert", "train", "evaluate", "inference", "export")
 
@@ -59,7 +60,7 @@ def option(
     condition that drawn values keep, such as "< depends_on" with the key it depends on. ``conditions``: the option has
     an effect only while these hold, such as "train.optim.lr_scheduler == AutoReduce".
     """
-    marks = {
+    given = {
         "required": required,
         "secret": secret,
         "ours": ours,
@@ -72,11 +73,17 @@ def option(
         "depends_on": depends_on,
         "conditions": conditions,
     }
-    extra: dict[str, Any] = {name: value for name, value in marks.items() if value not in (None, False, "", ())}
+    extra: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, False, "", ())}
     if automl is False:
         extra["automl"] = False
     default = {"default_factory": default} if callable(default) else {"default": default}
     return Field(**default, title=title, description=description, json_schema_extra=extra, **bounds)  # type: ignore[arg-type]
+
+
+def marks(field: FieldInfo) -> dict[str, Any]:
+    """What ``option`` said of a field beyond its type, default and bounds."""
+    extra = field.json_schema_extra
+    return dict(extra) if isinstance(extra, dict) else {}
 
 
 def section(kind: type["Section"], title: str, description: str, **marks: Any) -> Any:
