@@ -43,6 +43,17 @@ def test_mirror_twice_is_identity(name: str) -> None:
         ("openpose", "right_wrist", 4),
         ("openpose25", "left_heel", 21),
         ("nvidia", "left_shoulder", 20),
+        ("human3.6m", "neck", 8),
+        ("human3.6m", "right_ankle", 3),
+        ("human3.6m", "left_wrist", 13),
+        ("human3.6m", "right_shoulder", 14),
+        ("ntu-rgb+d", "neck", 20),
+        ("ntu-rgb+d", "head", 3),
+        ("ntu-rgb+d", "left_hand", 7),
+        ("ntu-rgb+d", "right_foot_index", 19),
+        ("ntu-rgb+d", "right_thumb_tip", 24),
+        ("ntu_edge", "left_middle_tip", 20),
+        ("ntu_edge", "right_shoulder", 8),
     ],
 )
 def test_joint_order_is_the_published_one(layout: str, joint: str, position: int) -> None:

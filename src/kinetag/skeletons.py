@@ -169,6 +169,51 @@ NVIDIA34 = Layout(
     ),
 )  # fmt: skip
 
+# The 17 joints of Human3.6M as 3D pose estimation uses them (Martinez et al. 2017, arXiv:1705.03098); 'neck' is its
+# thorax, half-way between the shoulders, 'torso' its spine, and the joint between neck and head_top is at the nose.
+HUMAN36M = Layout(
+    "human3.6m",
+    (
+        "pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
+        "torso", "neck", "nose", "head_top",
+        "left_shoulder", "left_elbow", "left_wrist", "right_shoulder", "right_elbow", "right_wrist",
+    ),
+    (
+        ("pelvis", "torso"), ("torso", "neck"), ("neck", "nose"), ("nose", "head_top"),
+        *((a, f"{s}_{b}") for a, b in (("pelvis", "hip"), ("neck", "shoulder")) for s in ("left", "right")),
+        *((f"{s}_{a}", f"{s}_{b}") for s in ("left", "right") for a, b in _LIMBS if b != "hip"),
+    ),
+)  # fmt: skip
+
+# The 25 joints of Kinect v2 in NTU RGB+D (Shahroudy et al. 2016, arXiv:1604.02808, figure 1); 'neck' is its joint 21,
+# 'spine' between the shoulders, and 'upper_neck' its joint 3.
+NTU25 = Layout(
+    "ntu-rgb+d",
+    (
+        "pelvis", "torso", "upper_neck", "head",
+        *(f"{s}_{part}" for s in ("left", "right") for part in ("shoulder", "elbow", "wrist", "hand")),
+        *(f"{s}_{part}" for s in ("left", "right") for part in ("hip", "knee", "ankle", "foot_index")),
+        "neck", "left_middle_tip", "left_thumb_tip", "right_middle_tip", "right_thumb_tip",
+    ),
+    (
+        ("pelvis", "torso"), ("torso", "neck"), ("neck", "upper_neck"), ("upper_neck", "head"),
+        *((a, f"{s}_{b}") for a, b in (("pelvis", "hip"), ("neck", "shoulder")) for s in ("left", "right")),
+        *((f"{s}_{a}", f"{s}_{b}") for s in ("left", "right") for a, b in _LIMBS if b != "hip"),
+        *((f"{s}_{a}", f"{s}_{b}") for s in ("left", "right") for a, b in (
+            ("ankle", "foot_index"), ("wrist", "hand"), ("hand", "middle_tip"), ("hand", "thumb_tip"))),
+    ),
+)  # fmt: skip
+
+# The same without the joint between the shoulders, which then hang from the upper neck.
+NTU24 = Layout(
+    "ntu_edge",
+    tuple(joint for joint in NTU25.joints if joint != "neck"),
+    (
+        ("torso", "upper_neck"), ("upper_neck", "left_shoulder"), ("upper_neck", "right_shoulder"),
+        *(bone for bone in NTU25.bones if "neck" not in bone),
+    ),
+)  # fmt: skip
+
 # The joints that every pose estimator gives: what the shipped classifier sees.
 KINETAG13 = Layout(
     "kinetag",
@@ -177,19 +222,33 @@ KINETAG13 = Layout(
 )
 
 LAYOUTS: dict[str, Layout] = {
-    layout.name: layout for layout in (BLAZEPOSE, COCO, OPENPOSE18, OPENPOSE25, NVIDIA34, KINETAG13)
+    layout.name: layout
+    for layout in (BLAZEPOSE, COCO, OPENPOSE18, OPENPOSE25, NVIDIA34, HUMAN36M, NTU25, NTU24, KINETAG13)
 }
 
-# Joints that may be interpolated from others when a layout lacks them.
-_DERIVED: dict[str, tuple[str, ...]] = {
-    "neck": ("left_shoulder", "right_shoulder"),
-    "pelvis": ("left_hip", "right_hip"),
-    "torso": ("left_shoulder", "right_shoulder", "left_hip", "right_hip"),
-    "nose": ("left_ear", "right_ear"),
+# Joints that may be interpolated when a layout lacks them: the middle of the first set of joints that it has.
+_DERIVED: dict[str, tuple[tuple[str, ...], ...]] = {
+    "neck": (("left_shoulder", "right_shoulder"),),
+    "pelvis": (("left_hip", "right_hip"),),
+    "torso": (("left_shoulder", "right_shoulder", "left_hip", "right_hip"),),
+    "nose": (("left_ear", "right_ear"), ("head",)),
+    "head": (("left_ear", "right_ear"), ("nose",)),
+    "upper_neck": (("left_shoulder", "right_shoulder", "left_ear", "right_ear"), ("neck", "nose")),
+    "left_hand": (("left_pinky", "left_index"),),
+    "right_hand": (("right_pinky", "right_index"),),
 }
 
 # Names that mean the same place in different layouts.
-_SAME = {"left_big_toe": "left_foot_index", "right_big_toe": "right_foot_index"}
+_SAME = {
+    f"{side}_{name}": f"{side}_{same}"
+    for side in ("left", "right")
+    for name, same in (
+        ("big_toe", "foot_index"),
+        ("pinky_knuckle", "pinky"),
+        ("index_knuckle", "index"),
+        ("thumb_tip", "thumb"),
+    )
+}
 
 
 def get_layout(name: str) -> Layout:
@@ -217,8 +276,15 @@ def convert(keypoints: np.ndarray, confidence: np.ndarray, source: str, target: 
         if joint in known:
             out[..., j, :] = keypoints[..., known[joint], :]
             score[..., j] = confidence[..., known[joint]]
-        elif joint in _DERIVED and all(part in known for part in _DERIVED[joint]):
-            parts = [known[part] for part in _DERIVED[joint]]
+        elif parts := _parts(joint, known):
             out[..., j, :] = keypoints[..., parts, :].mean(axis=-2)
             score[..., j] = confidence[..., parts].min(axis=-1)
     return out, score
+
+
+def _parts(joint: str, known: dict[str, int]) -> list[int]:
+    """Which joints a joint is the middle of, none when the layout does not imply it."""
+    for parts in _DERIVED.get(joint, ()):
+        if all(part in known for part in parts):
+            return [known[part] for part in parts]
+    return []
