@@ -7,7 +7,8 @@ torch = pytest.importorskip("torch")
 
 from kinetag.errors import KinetagError  # noqa: E402
 from kinetag.graph import GRAPHS, STRATEGIES, get_graph, partitions  # noqa: E402
-from kinetag.models import build_model  # noqa: E402
+from kinetag.models import MODELS, build_model  # noqa: E402
+from kinetag.skeletons import LAYOUTS  # noqa: E402
 
 
 def clips(layout, *, channels=3, frames=20, people=1, count=2, seed=0):
@@ -115,3 +116,158 @@ def test_stgcn_drops_out_everywhere_but_in_the_first_block():
 def test_unknown_model_is_refused():
     with pytest.raises(KinetagError, match=r"model_type 'STGCN'; known: ST-GCN, ST-GCN\+\+, Fold-GCN"):
         build_model("STGCN", classes=2, layout="coco")
+
+
+# --- one suite over all models and layouts ---------------------------------------------------------------------------
+
+ALL = sorted({*GRAPHS, *LAYOUTS})
+CHANNELS = {
+    "xy": ("x", "y"),
+    "xyz": ("x", "y", "z"),
+    "scored": ("x", "y", "confidence"),
+    "xyz_scored": ("x", "y", "z", "confidence"),
+}
+over_models = pytest.mark.parametrize("name", MODELS)
+over_layouts = pytest.mark.parametrize("layout", ALL)
+
+
+def make(name, layout="kinetag", channels="scored", **options):
+    torch.manual_seed(0)
+    return build_model(name, classes=5, layout=layout, channels=CHANNELS[channels], **options)
+
+
+@over_models
+@over_layouts
+def test_learns_a_step_on_every_layout(name, layout):
+    model = make(name, layout).train()
+    model(clips(layout, frames=8)).square().sum().backward()
+    for parameter_name, parameter in model.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert torch.isfinite(parameter.grad).all(), parameter_name
+
+
+@over_models
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize(("frames", "people"), [(1, 1), (2, 2), (7, 1), (30, 3)])
+def test_any_length_people_and_channels(name, channels, frames, people):
+    model = make(name, channels=channels).eval()
+    with torch.no_grad():
+        logits = model(clips("kinetag", channels=len(CHANNELS[channels]), frames=frames, people=people))
+    assert logits.shape == (2, 5)
+    assert torch.isfinite(logits).all()
+
+
+@over_models
+@over_layouts
+@pytest.mark.parametrize("edge_importance", [True, False], ids=["importance", "plain"])
+def test_folded_gives_the_same_answers(name, layout, edge_importance):
+    model = shake(make(name, layout, edge_importance=edge_importance))
+    folded = model.fold()
+    x = clips(layout, frames=21, people=2)
+    with torch.no_grad():
+        assert torch.allclose(folded(x), model(x), rtol=1e-4, atol=1e-4)
+    assert not any(parameter.grad_fn for parameter in folded.state_dict().values())
+
+
+@over_models
+def test_clips_do_not_influence_each_other(name):
+    model = shake(make(name))
+    x = clips("kinetag", count=3)
+    with torch.no_grad():
+        assert torch.allclose(model(x)[1:2], model(x[1:2]), atol=1e-5)
+
+
+@over_models
+def test_state_survives_a_round_trip(name):
+    one, two = shake(make(name)), make(name).eval()
+    two.load_state_dict(one.state_dict())
+    x = clips("kinetag")
+    with torch.no_grad():
+        assert torch.equal(one(x), two(x))
+
+
+@over_models
+def test_edge_importance_decides_what_is_learned(name):
+    def learned(on):
+        return sum(p.numel() for p in make(name, edge_importance=on).parameters() if p.requires_grad)
+
+    assert learned(True) > learned(False)
+
+
+@over_models
+def test_empty_clips_are_no_trouble(name):
+    x = torch.zeros(2, 3, 12, 13, 1)
+    model = shake(make(name))
+    with torch.no_grad():
+        assert torch.isfinite(model(x)).all()
+        assert torch.isfinite(model.fold()(x)).all()
+
+
+# --- what Fold-GCN promises besides ----------------------------------------------------------------------------------
+
+
+def scored_clips(layout="kinetag", **sizes):
+    x = clips(layout, **sizes)
+    x[:, -1] = x[:, -1].sigmoid()
+    return x
+
+
+def fold_gcn(**options):
+    return shake(make("Fold-GCN", **options))
+
+
+@pytest.mark.parametrize("garbage", [0.0, 99.0, float("nan"), float("inf")])
+def test_a_joint_without_confidence_has_no_influence(garbage):
+    model, x = fold_gcn(), scored_clips(people=2)
+    hidden = torch.rand(x[:, :1].shape, generator=torch.Generator().manual_seed(3)) < 0.3
+    x = torch.where(hidden & (torch.arange(3) == 2)[:, None, None, None], 0, x)
+    with torch.no_grad():
+        changed = torch.where(hidden & (torch.arange(3) < 2)[:, None, None, None], garbage, x)
+        assert torch.equal(model(x), model(changed))
+        assert not torch.allclose(model(x), model(scored_clips(people=2)))
+
+
+def test_without_a_confidence_channel_zero_means_unseen():
+    bare, scored = fold_gcn(channels="xy"), fold_gcn(channels="scored")
+    scored.load_state_dict(bare.state_dict())
+    x = clips("kinetag", channels=2)
+    x[:, :, 3:6, 2:9] = 0
+    seen = (x != 0).any(1, keepdim=True).float()
+    with torch.no_grad():
+        assert torch.allclose(bare(x), scored(torch.cat([x, seen], 1)), atol=1e-6)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(400.0, 300.0), (1 / 1080, -0.5), (0.01, 0.0)])
+@pytest.mark.parametrize("channels", ["scored", "xyz_scored"])
+def test_place_and_unit_of_coordinates_do_not_matter(scale, shift, channels):
+    model, x = fold_gcn(channels=channels), scored_clips(channels=len(CHANNELS[channels]))
+    moved = x.clone()
+    moved[:, :-1] = x[:, :-1] * scale + shift
+    with torch.no_grad():
+        assert torch.allclose(model(x), model(moved), rtol=1e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("before", [0, 2, 16])
+@pytest.mark.parametrize("after", [0, 5, 16])
+def test_empty_frames_around_a_clip_do_not_matter(before, after):
+    model, x = fold_gcn(), scored_clips(frames=18)
+    padded = torch.nn.functional.pad(x, (0, 0, 0, 0, before, after))
+    with torch.no_grad():
+        assert torch.allclose(model(x), model(padded), rtol=1e-4, atol=1e-4)
+
+
+def test_people_are_a_set_and_absent_ones_do_not_count():
+    model, x = fold_gcn(), scored_clips(people=3)
+    nobody = torch.zeros_like(x[..., :1])
+    with torch.no_grad():
+        assert torch.allclose(model(x), model(x[..., [2, 0, 1]]), atol=1e-5)
+        assert torch.allclose(model(x), model(torch.cat([x, nobody], -1)), atol=1e-5)
+
+
+def test_folding_takes_the_branches_away():
+    model = fold_gcn()
+    folded = model.fold()
+    norms = [module for module in folded.modules() if isinstance(module, torch.nn.BatchNorm1d)]
+    assert not norms
+    assert sum(t.numel() for t in folded.state_dict().values()) < sum(t.numel() for t in model.state_dict().values())
+    assert [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm1d)]  # the first one is whole

@@ -12,6 +12,10 @@ from kinetag.errors import KinetagError
 if TYPE_CHECKING:
     from torch import nn
 
+    from kinetag.models.foldgcn import FoldGCN
+    from kinetag.models.stgcn import STGCN
+    from kinetag.models.stgcnpp import STGCNPlusPlus
+
 # model.model_type -> (module, class); all take the keywords of build_model
 MODELS = {
     "ST-GCN": ("kinetag.models.stgcn", "STGCN"),
@@ -31,7 +35,7 @@ def build_model(
     dropout: float = 0.5,
     edge_importance: bool = True,
     **own: Any,
-) -> "nn.Module":
+) -> "STGCN | STGCNPlusPlus | FoldGCN":
     """A new network by its ``model.model_type``; ``own`` are further options of that architecture.
 
     ``channels`` name the input's: x, y, perhaps z, perhaps confidence. More ``dropout`` holds against overfitting on
