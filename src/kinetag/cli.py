@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from kinetag import __version__
+from kinetag.cli_actions import action_options, run_action, schema, schema_options, spec, spec_options
 from kinetag.errors import KinetagError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ kinetag {__version__}: who in a video is doing which exercise, when, and how man
   kinetag analyze workout.mp4 --out DIR    with report, subtitles, tables and an annotated video
   kinetag live                             the camera, as it happens
   kinetag exercises                        what it knows
+  kinetag train -e spec.yaml               a classifier of your own ('kinetag spec train' prints a spec)
   kinetag doctor                           what works on this machine, and how to mend what does not
 
 'kinetag VERB --help' shows the options of a verb."""
@@ -262,9 +264,18 @@ VERBS = {
     "demo": Verb("render two people, analyse them, compare with the truth", _demo_options, demo),
     "exercises": Verb("list what kinetag knows, or show one exercise", _exercises_options, exercises),
     "doctor": Verb("what works on this machine, and how to mend what does not", _doctor_options, doctor),
+    "train": Verb("train a classifier from a spec", action_options("train"), run_action),
+    "evaluate": Verb("how good a classifier is on labelled data", action_options("evaluate"), run_action),
+    "inference": Verb("the classes of clips of poses", action_options("inference"), run_action),
+    "export": Verb("a trained classifier as an ONNX file", action_options("export"), run_action),
+    "dataset_convert": Verb("DeepStream's poses as arrays to train on", action_options("dataset_convert"), run_action),
+    "spec": Verb("print a commented spec to start from", spec_options, spec),
+    "schema": Verb("print the JSON Schema of a spec", schema_options, schema),
 }
 
 _OTHER_WORDS = {"analyse": "analyze", "webcam": "live", "camera": "live", "list": "exercises", "check": "doctor"}
+_OTHER_WORDS |= {"test": "evaluate", "eval": "evaluate", "infer": "inference", "predict": "inference"}
+_OTHER_WORDS |= {"convert": "dataset_convert", "template": "spec"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -275,6 +286,9 @@ class _Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Sequence[str] | None = None, namespace=None):  # type: ignore[override]
         parsed, unknown = self.parse_known_args(args, namespace)
+        if hasattr(parsed, "overrides"):  # argparse takes them in one run only: `train a=1 -e spec.yaml b=2`
+            parsed.overrides += [word for word in unknown if not word.startswith("-")]
+            unknown = [word for word in unknown if word.startswith("-")]
         if unknown:
             self._unknown(unknown[0], parsed.parser)
         return parsed

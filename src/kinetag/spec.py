@@ -123,6 +123,20 @@ def load_spec(path: str | Path | None, overrides: Sequence[str] = (), *, action:
     return spec
 
 
+def results_folder_in(path: str | Path | None, overrides: Sequence[str], action: str) -> Path | None:
+    """Where a spec that cannot be used says that results go, when it says so at all: for the record of the failure."""
+    try:
+        values = read_spec(Path(path) if path is not None else None, overrides, SHORTHANDS).values
+    except KinetagError:
+        return None
+    group = values.get(action)
+    own = group.get("results_dir") if isinstance(group, dict) else None
+    shared = values.get("results_dir")
+    if isinstance(own, str) and own not in ("", MISSING):
+        return Path(own)
+    return Path(shared) / action if isinstance(shared, str) and shared not in ("", MISSING) else None
+
+
 def to_yaml(spec: Spec) -> str:
     """The whole spec as YAML, secrets masked."""
     return yaml.safe_dump(masked(spec), sort_keys=False, allow_unicode=True)

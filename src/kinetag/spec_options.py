@@ -5,7 +5,7 @@ commented templates (kinetag.spec_template) and docs/spec.md are printed from th
 TAO's pose_classification; an option or a choice that TAO does not have is marked ``ours``.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
@@ -84,6 +84,13 @@ def marks(field: FieldInfo) -> dict[str, Any]:
     """What ``option`` said of a field beyond its type, default and bounds."""
     extra = field.json_schema_extra
     return dict(extra) if isinstance(extra, dict) else {}
+
+
+def literal_choices(kind: Any) -> tuple[str, ...]:
+    """The choices of a Literal type, those of Literals within it too; none for another type."""
+    if get_origin(kind) is not Literal:
+        return ()
+    return tuple(get_args(kind))
 
 
 def section(kind: type["Section"], title: str, description: str, **marks: Any) -> Any:
@@ -266,7 +273,11 @@ class Optim(Section):
     """The optimiser and the schedule of its learning rate."""
 
     optimizer_type: Literal["torch.optim.SGD", "torch.optim.Adam", "torch.optim.Adamax", "torch.optim.AdamW"] = option(
-        "torch.optim.SGD", "Optimiser", "The rule that turns gradients into steps.", our_choices=("torch.optim.AdamW",)
+        "torch.optim.SGD",
+        "Optimiser",
+        "The rule that turns gradients into steps.",
+        our_choices=("torch.optim.AdamW",),
+        option_weights=(0.5, 0.1, 0.1, 0.3),
     )
     lr: float = option(
         0.1,

@@ -5,7 +5,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from kinetag.report.style import clock
@@ -30,5 +39,23 @@ def progress_bar(verb: str) -> Iterator[Callable[[float, float | None], None]]:
 
         def update(time: float, duration: float | None) -> None:
             progress.update(task, completed=time, total=duration)
+
+        yield update
+
+
+@contextmanager
+def stage_bars() -> Iterator[Callable[[str, float, float | None], None]]:
+    """Show one bar at a time on stderr while the block runs; yields update(stage, done, total or None)."""
+    console = Console(file=sys.stderr, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def update(stage: str, done: float, total: float | None = None) -> None:
+            if stage not in tasks:
+                for task in tasks.values():
+                    progress.update(task, visible=False)
+                tasks[stage] = progress.add_task(stage, total=total)
+            progress.update(tasks[stage], completed=done, total=total, visible=True)
 
         yield update

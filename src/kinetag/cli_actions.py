@@ -1,0 +1,178 @@
+"""The verbs that a spec drives: train, evaluate, inference, export, dataset_convert; and those that print the spec."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kinetag.errors import KinetagError
+
+# Written again, because the command line must not load pydantic to show its help; a test compares.
+ACTIONS = ("dataset_convert", "train", "evaluate", "inference", "export")
+
+if TYPE_CHECKING:
+    from kinetag.progress import Progress
+    from kinetag.spec import Spec
+
+
+def run_action(args: argparse.Namespace) -> int:
+    """Run the action of this verb's name with a spec, and print what came of it."""
+    from kinetag.spec import load_spec
+
+    action = args.action
+    overrides = list(args.overrides)
+    if args.results_dir is not None:
+        overrides.append(f"{action}.results_dir={args.results_dir}")
+    if getattr(args, "force", False):
+        overrides.append("export.force=true")
+    with _failure_on_record(args.spec, overrides, action):
+        spec = load_spec(args.spec, overrides, action=action)
+    function = getattr(import_module(f"kinetag.actions.{action}"), action)
+    with _progress(args.quiet) as progress:
+        result = function(spec, progress=progress)
+    _print_result(action, spec, result)
+    return 0
+
+
+def spec(args: argparse.Namespace) -> int:
+    """Print a commented spec to start from."""
+    from kinetag.spec_template import template
+
+    print(template(args.action, tao=args.tao), end="")
+    return 0
+
+
+def schema(args: argparse.Namespace) -> int:
+    """Print the JSON Schema of an action's spec, or write them all into a folder."""
+    import json
+
+    from kinetag.spec_schema import action_schema, write_schemas
+
+    if args.out is not None:
+        actions = [args.action] if args.action else None
+        for path in write_schemas(args.out, actions):
+            print(path)
+        return 0
+    print(json.dumps(action_schema(args.action), indent=2, ensure_ascii=False))
+    return 0
+
+
+# --- options ---------------------------------------------------------------------------------------------------------
+
+
+def action_options(action: str) -> Callable[[argparse.ArgumentParser], None]:
+    """The options of the verb of an action."""
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        parser.usage = f"kinetag {action} -e spec.yaml [key=value ...]"
+        parser.epilog = f"'kinetag spec {action}' prints a spec to start from; docs/spec.md explains every key."
+        parser.add_argument(
+            "overrides",
+            nargs="*",
+            metavar="key=value",
+            help="a value that wins over the spec's, like train.optim.lr=0.05",
+        )
+        parser.add_argument(
+            "-e", "--spec", "--experiment_spec_file", type=Path, metavar="FILE", help="the spec, a YAML file"
+        )
+        parser.add_argument(
+            "-r",
+            "--results-dir",
+            "--results_dir",
+            type=Path,
+            metavar="DIR",
+            help="write here instead of the spec's folder",
+        )
+        parser.add_argument("--quiet", action="store_true", help="no progress")
+        if action == "export":
+            parser.add_argument(
+                "--force", "--overwrite", action="store_true", help="replace an ONNX file that is there"
+            )
+        parser.set_defaults(action=action)
+
+    return add
+
+
+def spec_options(parser: argparse.ArgumentParser) -> None:
+    _add_action(parser)
+    parser.add_argument("--tao", action="store_true", help="with the keys and defaults of TAO alone")
+
+
+def schema_options(parser: argparse.ArgumentParser) -> None:
+    _add_action(parser, optional=True)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write ACTION.schema.json and manifest.json there")
+
+
+def _add_action(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    help_text = ", ".join(ACTIONS) + (" (all, when left out)" if optional else "")
+    parser.add_argument("action", metavar="ACTION", choices=ACTIONS, nargs="?" if optional else None, help=help_text)
+
+
+# --- what is shown ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _failure_on_record(path: Path | None, overrides: list[str], action: str) -> Iterator[None]:
+    """A spec that is refused also ends as FAILURE in status.json, where the spec says which folder that is in."""
+    from kinetag.spec import results_folder_in
+    from kinetag.status import Status
+
+    try:
+        yield
+    except KinetagError as error:
+        folder = results_folder_in(path, overrides, action)
+        if folder is not None:
+            with suppress(OSError, KinetagError), Status(folder, action):
+                raise error from None
+        raise
+
+
+@contextmanager
+def _progress(quiet: bool) -> "Iterator[Progress]":
+    """A bar on stderr for each stage, only where somebody can see it."""
+    from kinetag.progress import silent
+
+    if quiet or not sys.stderr.isatty():
+        yield silent
+        return
+    from kinetag.report.progress import stage_bars
+
+    with stage_bars() as update:
+        yield update
+
+
+def _print_result(action: str, spec: "Spec", result: Any) -> None:
+    """The result of an action, a small dataclass, as a table of names and values."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = {field.name: getattr(result, field.name) for field in fields(result) if field.repr}
+    for name, value in rows.items():
+        if (text := _shown(value)) is not None:
+            table.add_row(name.replace("_", " "), Text(text))
+    table.add_row("written to", Text(str(spec.results_folder(action))))
+    console = Console(highlight=False, emoji=False)
+    (console if console.is_terminal else Console(highlight=False, emoji=False, width=120)).print(table)
+
+
+def _shown(value: Any) -> str | None:
+    """A value of a result in one line, or None for what a table has no room for."""
+    if isinstance(value, bool | int | str | Path):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        parts = [f"{key} {_shown(item)}" for key, item in value.items() if _shown(item) is not None]
+        return ", ".join(parts[:12]) + (", ..." if len(parts) > 12 else "") if parts else None
+    if isinstance(value, list | tuple) and all(isinstance(item, bool | int | float | str | Path) for item in value):
+        parts = [str(_shown(item)) for item in value[:12]]
+        return ", ".join(parts) + (", ..." if len(value) > 12 else "") if parts else None
+    return None
