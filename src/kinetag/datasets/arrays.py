@@ -7,6 +7,7 @@ A file beside it with the same name and the ending .json (kinetag writes one) sa
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from kinetag.datasets.clips import COORDINATES, Clips, check_finite, check_joints, check_labels, true_length
 from kinetag.datasets.safe_pickle import read_pickle
 from kinetag.errors import KinetagError
+from kinetag.skeletons import convert
 
 ROLES = ("train", "val", "test")
 # In these layouts the third channel is the confidence; in the others, which are 3D, it is z.
@@ -181,3 +183,30 @@ def _side_file(path: Path) -> dict[str, Any]:
     if isinstance(side.get("groups"), list):
         out["groups"] = tuple(str(name) for name in side["groups"])
     return out
+
+
+def convert_arrays(clips: Clips, layout: str) -> Clips:
+    """The same clips in another layout, each converted when it is asked for; joints that cannot be known are zero."""
+    if clips.layout == layout:
+        return clips
+    if "confidence" not in clips.channels and len(clips.channels) > 3:
+        raise KinetagError(f"{clips.source}: {len(clips.channels)} channels cannot be converted to layout '{layout}'")
+    return replace(clips, layout=layout, arrays=_Converted(clips, layout))
+
+
+class _Converted(Sequence[np.ndarray]):
+    def __init__(self, clips: Clips, layout: str) -> None:
+        self.arrays, self.source, self.target = clips.arrays, clips.layout, layout
+        self.scored = "confidence" in clips.channels
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+    def __getitem__(self, i: int) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
+        clip = np.moveaxis(self.arrays[i], (0, 2), (-1, -2))  # (C, T, V, M) -> (T, M, V, C)
+        score: np.ndarray = clip[..., -1] if self.scored else np.where(clip.any(axis=-1), 1, 0).astype(np.float32)
+        points, confidence = convert(clip, score, self.source, self.target)
+        if self.scored:
+            points[..., -1] = confidence
+        points = np.where(confidence[..., None] > 0, points, 0)  # an unseen joint must not half-make a derived one
+        return np.ascontiguousarray(np.moveaxis(points, (-1, -2), (0, 2)), np.float32)

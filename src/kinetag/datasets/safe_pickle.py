@@ -31,13 +31,13 @@ class _Dtype:
     def __setstate__(self, state: Any) -> None:
         if not isinstance(state, tuple) or len(state) < 2 or any(item is not None for item in state[2:5]):
             raise KinetagError("an array of a kind that is not plain numbers or text")
-        self.order = state[1] if state[1] in ("<", ">", "|", "=") else "<"
+        self.order = state[1]
 
     def real(self) -> np.dtype:
         dtype = np.dtype(self.code)
         if dtype.kind not in _KINDS or not 0 < dtype.itemsize <= 4096:
             raise KinetagError(f"an array of kind '{self.code}', which is not plain numbers or text")
-        return dtype.newbyteorder(self.order)
+        return dtype.newbyteorder(">" if self.order == ">" else "<")
 
 
 class _Array:

@@ -1,0 +1,128 @@
+"""People's poses from a video, kept in a cache so that no video is looked at twice.
+
+An entry of the cache is one .npz without pickles, named after the video's content and the settings, so a renamed video
+is found again and a changed one is not. It is written whole or not at all: work that is interrupted goes on where it
+was.
+"""
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from kinetag.errors import KinetagError
+from kinetag.sequence import PoseSequence
+
+_VERSION = 1  # of the poses: raise it when extraction changes so much that old entries mislead
+_RUN = 8  # frames at a time
+_WHOLE = 64 << 20  # bytes up to which a file's name in the cache depends on every byte
+_FIELDS = ("times", "keypoints", "confidence", "world")
+
+
+def default_cache() -> Path:
+    """Where poses are kept when dataset.cache_dir says nothing: the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return (Path(base) if base else Path.home() / ".cache") / "kinetag" / "poses"
+
+
+def video_poses(
+    path: Path, *, rate: float, cache: Path, progress: Callable[[float, float | None], None] | None = None
+) -> list[PoseSequence]:
+    """Everybody's poses in a video at about ``rate`` frames a second, from the cache where they are known.
+
+    Raises KinetagError when the video cannot be read. A cache that cannot be written only costs time.
+    """
+    file = cache / f"{content_key(path, rate=rate)}.npz"
+    known = read_cached(file)
+    if known is not None:
+        return known
+    sequences = extract(path, rate=rate, progress=progress)
+    with suppress(OSError):
+        write_cached(sequences, file)
+    return sequences
+
+
+def extract(
+    path: Path, *, rate: float, progress: Callable[[float, float | None], None] | None = None
+) -> list[PoseSequence]:
+    """Look at the whole video; ``progress`` is called with the time reached and the duration."""
+    from kinetag.analyzer import Analyzer
+    from kinetag.video import open_source
+
+    with open_source(path, rate=rate) as video:
+        analyzer = Analyzer(running_labels=False)
+        run = []
+        for frame in video:
+            run.append(frame)
+            if len(run) == _RUN:
+                analyzer.feed_many(run)
+                run = []
+                if progress is not None:
+                    progress(frame.time, video.duration)
+        if run:
+            analyzer.feed_many(run)
+        return analyzer.tracker.sequences(analyzer.frame_size)
+
+
+def content_key(path: Path, **settings: object) -> str:
+    """A name for a file's content and the settings: of a large file, its size and pieces of it are looked at."""
+    digest = hashlib.sha256(json.dumps([_VERSION, settings], sort_keys=True).encode())
+    try:
+        size = path.stat().st_size
+        digest.update(str(size).encode())
+        with open(path, "rb") as stream:
+            steps = range(0, size, 1 << 20) if size <= _WHOLE else np.linspace(0, size - (1 << 20), 64, dtype=int)
+            for start in steps:
+                stream.seek(int(start))
+                digest.update(stream.read(1 << 20))
+    except OSError as error:
+        raise KinetagError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
+    return digest.hexdigest()[:32]
+
+
+def write_cached(sequences: list[PoseSequence], file: Path) -> None:
+    """Write people's poses to an .npz, atomically."""
+    arrays: dict[str, np.ndarray] = {"count": np.array(len(sequences))}
+    for i, sequence in enumerate(sequences):
+        about = {"layout": sequence.layout, "frame_size": list(sequence.frame_size), "person": sequence.person}
+        arrays[f"about_{i}"] = np.array(json.dumps(about))
+        for field in _FIELDS:
+            value = getattr(sequence, field)
+            if value is not None:
+                arrays[f"{field}_{i}"] = value
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as stream:
+            np.savez_compressed(stream, allow_pickle=False, **arrays)
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_cached(file: Path) -> list[PoseSequence] | None:
+    """The poses in an entry of the cache; None when there is none, or it is broken and must be made again."""
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return [_sequence(arrays, i) for i in range(int(arrays["count"]))]
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, KinetagError):
+        return None
+
+
+def _sequence(arrays: np.lib.npyio.NpzFile, i: int) -> PoseSequence:
+    about = json.loads(str(arrays[f"about_{i}"]))
+    width, height = about["frame_size"]
+    return PoseSequence(
+        times=arrays[f"times_{i}"],
+        keypoints=arrays[f"keypoints_{i}"],
+        confidence=arrays[f"confidence_{i}"],
+        layout=about["layout"],
+        frame_size=(int(width), int(height)),
+        person=int(about["person"]),
+        world=arrays.get(f"world_{i}"),
+    )
