@@ -1,5 +1,6 @@
 """The pose estimator on rendered people, whose joints are known exactly."""
 
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 
@@ -224,3 +225,22 @@ def test_evidence_fades_and_is_renewed() -> None:
     assert person.evidence_at(5.0) == pytest.approx(0.45)
     person.confirm(0.8, 5.0)
     assert person.evidence_at(5.0) == pytest.approx(0.8)
+
+
+def test_who_moves_slowly_is_looked_at_every_other_frame_at_least() -> None:
+    frames, (truth,) = footage("single:squat", 60)
+    found = run(frames, BlazePose(threads=2, every_frame=False), together=8)
+    seen = np.array([len(poses) for poses in found])
+    assert seen.max() == 1
+    assert 30 <= seen.sum() < 55
+    assert not ((seen[1:] == 0) & (seen[:-1] == 0)).any()
+    errors = [error(poses[0], joints) for poses, joints in zip(found, truth, strict=True) if poses]
+    assert np.mean(errors) < 0.25
+
+
+def test_nobody_is_passed_over_who_is_new_fast_lost_or_looked_at_long_ago() -> None:
+    body = Body(np.zeros((33, 2)), np.ones(33), np.ones(33), 1.0, np.zeros((33, 3)), Region(50, 50, 100))
+    calm = Followed(body, 1.0, 1.0, 1.0, runs=30, speed=0.1, looked=1.0)
+    assert calm.may_wait(1.067)
+    for change in ({"runs": 2}, {"speed": 2.0}, {"misses": 1}, {"looked": 0.8}, {"waited": True}):
+        assert not replace(calm, **change).may_wait(1.067)

@@ -22,17 +22,20 @@ class PoseEstimator(Protocol):
     def reset(self) -> None: ...
 
 
-def open_estimator(name: str | Path, *, max_people: int = 10, detector: str | Path | None = None) -> PoseEstimator:
+def open_estimator(
+    name: str | Path, *, max_people: int = 10, detector: str | Path | None = None, every_frame: bool = True
+) -> PoseEstimator:
     """'blazepose' (embedded), or the path of an RTMPose- or RTMO-style ONNX file.
 
     ``detector`` is a YOLOX-style ONNX file that finds the people for an RTMPose-style one; None: BlazePose's.
+    ``every_frame`` off lets BlazePose pass over every other frame of people who move slowly.
     """
     if detector is not None and str(name) == "blazepose":
         raise KinetagError(f"a detector ('{detector}') goes with an RTMPose .onnx; BlazePose has its own")
     if str(name) == "blazepose":
         from kinetag.pose.blazepose import BlazePose
 
-        return BlazePose(max_people=max_people)
+        return BlazePose(max_people=max_people, every_frame=every_frame)
     if Path(name).suffix == ".onnx":
         from kinetag.pose.onnx_pose import OnnxPose
 

@@ -37,6 +37,7 @@ from kinetag.sequence import Frame, Pose
 _THRESHOLD = 0.4  # of the detector; low, because the landmark network verifies every hit
 _FOUND = 0.2  # similarity of a lost person's last body with one found where they are searched for
 _MISSED = 4.0  # s for which a person is searched for near where they vanished
+_CROWD = 0.4  # sides of a region; people nearer to each other than this may overlap
 _AHEAD = 2  # frames that are worked on at once
 
 
@@ -61,16 +62,19 @@ class BlazePose:
 
     ``threads``: how many crops are worked on at once; None: one a core, four at most. ``max_people``: more are not
     looked for. ``search_rate``: squares searched for newcomers in a second of video; more finds them sooner and costs
-    18 ms of a core each.
+    18 ms of a core each. ``every_frame`` off passes over every other frame of somebody who moves slowly and stands
+    alone, which saves about a third of the work.
     """
 
     layout = "blazepose"
 
-    def __init__(self, threads: int | None = None, max_people: int = 10, *, search_rate: float = 3.0) -> None:
+    def __init__(
+        self, threads: int | None = None, max_people: int = 10, *, search_rate: float = 3.0, every_frame: bool = True
+    ) -> None:
         if max_people < 1:
             raise KinetagError(f"max_people is {max_people}, but must be at least 1")
         self.max_people = max_people
-        self.search_rate = search_rate
+        self.search_rate, self.every_frame = search_rate, every_frame
         self._landmarks = LandmarkNetwork()
         self._detector = DetectorNetwork()
         self._pool = ThreadPoolExecutor(threads or min(_cores(), 4), thread_name_prefix="blazepose")
@@ -121,8 +125,20 @@ class BlazePose:
             self._turns = search.rounds(*self._size)
 
     def _look_for_all(self, frame: Frame) -> _Look:
-        """Start to look for everybody where they are expected."""
-        return frame, [(p, self._pool.submit(self._look, frame.image, p.expected(frame.time))) for p in self._people]
+        """Start to look for everybody where they are expected, but for those who may wait until the next frame."""
+        row = []
+        for person in self._people:
+            person.waited = not (self.every_frame or not person.may_wait(frame.time) or self._crowded(person))
+            if not person.waited:
+                person.looked = frame.time
+                row.append((person, self._pool.submit(self._look, frame.image, person.expected(frame.time))))
+        return frame, row
+
+    def _crowded(self, person: Followed) -> bool:
+        """Is somebody else so near that the two may overlap?"""
+        here = person.body.region
+        others = (other.body.region for other in self._people if other is not person)
+        return any(here.distance(there) < _CROWD * max(here.size, there.size) for there in others)
 
     def _take(self, look: _Look) -> list[Pose]:
         """Take up what was seen in one frame."""

@@ -27,6 +27,8 @@ _KNOWN = 15  # frames after which a person is well known
 _FADING = 5.0  # s in which the evidence of a detection halves
 _FORGET = 1.0  # s that a lost person is looked for
 _DAMPING = 0.5  # s in which a predicted movement dies away
+_SLOW = 0.8  # body heights a second up to which every other frame tells all: 11 % of the body between two looks
+_SOON = 0.1  # s: with fewer frames a second than this, nobody is passed over
 _OUTSIDE = 0.2  # factor on the confidence of a joint outside the picture
 _SAME = 0.5  # object keypoint similarity from which two bodies are one person
 _ON_TOP = 0.6  # part of a newcomer's hull that may not lie on somebody known
@@ -49,6 +51,9 @@ class Followed:
     misses: int = 0  # frames since then without them
     continuity: float = 1.0  # similarity of the last two bodies
     velocity: tuple[float, float] = (0.0, 0.0)  # of the region's centre, pixels a second
+    speed: float = math.inf  # of the joint that moves most, of late, in body heights a second
+    looked: float = -math.inf  # when this person was looked for last
+    waited: bool = False  # passed over in the frame before
     before: "Followed | None" = None  # as of the frame before, to go back to
 
     def expected(self, time: float) -> Region:
@@ -64,8 +69,15 @@ class Followed:
         last, now, elapsed = self.body.region, body.region, time - self.time
         self.velocity = ((now.x - last.x) / elapsed, (now.y - last.y) / elapsed) if elapsed > 0 else (0.0, 0.0)
         self.continuity = similarity(self.body, body)
+        fastest = movement(self.body, body) / elapsed if elapsed > 0 else math.inf
+        self.speed = fastest if self.speed == math.inf else (self.speed + fastest) / 2
         self.body, self.time = body, time
         self.runs, self.misses = self.runs + 1, 0
+
+    def may_wait(self, time: float) -> bool:
+        """Need nobody look at this person in the frame at ``time``? So it is, every other frame, for the slow."""
+        calm = not self.new and self.misses == 0 and self.speed < _SLOW
+        return calm and not self.waited and time - self.looked < _SOON
 
     def confirm(self, score: float, time: float) -> None:
         """The detector found this person again."""
@@ -130,6 +142,15 @@ def overlap(a: Body, b: Body) -> float:
     smaller = min(cv2.contourArea(hull_a), cv2.contourArea(hull_b))
     common, _ = cv2.intersectConvexConvex(hull_a, hull_b)
     return common / smaller if smaller > 0 else 0.0
+
+
+def movement(a: Body, b: Body) -> float:
+    """How far the joint that is surely seen in both and moved most went from ``a`` to ``b``, in heights of the body."""
+    seen = np.minimum(a.visibility[MAIN], b.visibility[MAIN]) > 0.5
+    if not seen.any():
+        return math.inf
+    moved = np.linalg.norm(a.points[MAIN] - b.points[MAIN], axis=1)[seen].max()
+    return float(moved / max(np.ptp(b.points[MAIN], axis=0).max(), 1e-6))
 
 
 def alike(a: Body, b: Body) -> bool:
