@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from kinetag.graph import get_graph, partitions
 
 _LIMIT = 6.0  # body sizes; a wilder coordinate is an outlier
+_EPSILON = 1e-3  # of the batch norms: a stream that hardly varies (every joint seen) must not be blown up when it does
 _MOTION_GAIN = 4.0  # brings the motion between two frames to the size of the other streams
 
 
@@ -143,7 +144,7 @@ class GraphLayer(nn.Module):
         joints = graph.shape[1]
         self.graphs = nn.ParameterList(nn.Parameter(graph.clone(), requires_grad=free) for _ in streams)
         self.maps = nn.ParameterList(nn.Parameter(torch.empty(len(graph), size, outputs)) for size in streams)
-        self.norms = nn.ModuleList(nn.BatchNorm1d(joints * outputs) for _ in streams)
+        self.norms = nn.ModuleList(nn.BatchNorm1d(joints * outputs, eps=_EPSILON) for _ in streams)
         for matrix, size in zip(self.maps, streams, strict=True):
             nn.init.normal_(matrix, std=(2 / (size * len(graph))) ** 0.5)
         if free:
@@ -182,7 +183,7 @@ class TimeLayer(nn.Module):
         self.wide = nn.Linear(inputs * taps, outputs, bias=False)
         self.narrow = nn.Linear(inputs, outputs, bias=False)
         same = (inputs, stride) == (outputs, 1)
-        self.norms = nn.ModuleList(nn.BatchNorm1d(outputs) for _ in range(3 if same else 2))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(outputs, eps=_EPSILON) for _ in range(3 if same else 2))
 
     def forward(self, x: Tensor) -> Tensor:
         middle = x[:, :: self.stride]  # (B, T / stride, C)
