@@ -12,6 +12,7 @@ from kinetag.checkpoint import (  # noqa: E402
     CheckpointHeader,
     complete_header,
     load_checkpoint,
+    load_training,
     load_weights,
     save_checkpoint,
 )
@@ -60,6 +61,26 @@ def test_round_trip(tmp_path, secret):
     assert header.classes == 2
     assert loaded.keys() == state.keys()
     assert all(torch.equal(loaded[k], state[k]) and loaded[k].dtype == state[k].dtype for k in state)
+
+
+def test_training_state_comes_back_and_stays_out_of_the_weights(tmp_path):
+    optimizer = torch.optim.AdamW(torch.nn.Linear(2, 2).parameters())
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    training = {"optimizer": optimizer.state_dict(), "done": 3, "best": float("inf"), "odd": [(), {}, None, "x"]}
+    save_checkpoint(tmp_path / "c", {"a": torch.ones(2)}, HEADER, training=training)
+    header, state, loaded = load_training(tmp_path / "c")
+    assert header == HEADER
+    assert state.keys() == load_checkpoint(tmp_path / "c")[1].keys() == {"a"}
+    assert str(loaded) == str(training)
+    assert load_training(_saved(tmp_path / "d"))[2] is None
+
+
+def _saved(path):
+    save_checkpoint(path, {"a": torch.ones(2)}, HEADER)
+    return path
 
 
 def test_header_of_a_later_version_is_read():

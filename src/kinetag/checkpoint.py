@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kinetag.spec import Spec
 
 _FORMAT = 1
+_TRAINING = "training/"  # prefix of the tensors that only a run that goes on needs
 _STRATEGIES = {1: "uniform", 2: "distance", 3: "spatial"}  # by the number of adjacency matrices
 _CHANNELS = {2: ("x", "y"), 3: ("x", "y", "z"), 4: ("x", "y", "z", "confidence")}
 
@@ -69,21 +70,41 @@ class CheckpointHeader:
 
 
 def save_checkpoint(
-    path: str | Path, state_dict: Mapping[str, "Tensor"], header: CheckpointHeader, *, secret: Secret | None = None
+    path: str | Path,
+    state_dict: Mapping[str, "Tensor"],
+    header: CheckpointHeader,
+    *,
+    secret: Secret | None = None,
+    training: Any = None,
 ) -> None:
-    """Write a checkpoint, whole or not at all; encrypted with ``secret`` (a passphrase, or a key derived from it)."""
+    """Write a checkpoint, whole or not at all; encrypted with ``secret`` (a passphrase, or a key derived from it).
+
+    ``training``, of dicts, lists, tuples, plain values and tensors, is what a run needs to go on from here.
+    """
     save = _import("safetensors.torch").save
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state_dict.items()}
-    write_file(path, save(tensors, metadata={"kinetag": header.to_json()}), secret)
+    tensors = dict(state_dict)
+    metadata = {"kinetag": header.to_json()}
+    if training is not None:
+        metadata["training"] = json.dumps(_pack(training, tensors))
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    write_file(path, save(tensors, metadata=metadata), secret)
 
 
 def load_checkpoint(path: str | Path, *, secret: Secret | None = None) -> tuple[CheckpointHeader, dict[str, "Tensor"]]:
     """Header and weights of a checkpoint of kinetag's, or of a `.pth` or `.ckpt` of another program."""
+    header, state, _ = load_training(path, secret=secret)
+    return header, state
+
+
+def load_training(
+    path: str | Path, *, secret: Secret | None = None
+) -> tuple[CheckpointHeader, dict[str, "Tensor"], Any]:
+    """As `load_checkpoint`, and the training state that was saved with it, None when there is none."""
     if Path(path).is_dir():
         raise KinetagError(f"{path} is a folder, not a checkpoint: name the file in it")
     data = read_file(path, secret)
     if data[8:9] != b"{" and (data[:4] == b"PK\x03\x04" or data[:1] == b"\x80"):  # zip archive, or bare pickle
-        return _foreign(data, str(path))
+        return *_foreign(data, str(path)), None
     return _own(data, str(path))
 
 
@@ -165,16 +186,43 @@ def load_weights(model: "nn.Module", state: Mapping[str, "Tensor"], name: str) -
     model.load_state_dict(state)
 
 
-def _own(data: bytes, name: str) -> tuple[CheckpointHeader, dict[str, "Tensor"]]:
+def _own(data: bytes, name: str) -> tuple[CheckpointHeader, dict[str, "Tensor"], Any]:
     load = _import("safetensors.torch").load
     try:
         size = int.from_bytes(data[:8], "little")
         metadata = json.loads(data[8 : 8 + size])["__metadata__"]
         text = metadata["kinetag"]
         tensors = load(data)
+        packed = json.loads(metadata["training"]) if "training" in metadata else None
+        training = None if packed is None else _unpack(packed, tensors)
     except Exception:  # whatever a hostile file makes of the reader
         raise KinetagError(f"{name} is no checkpoint that kinetag can read (safetensors, .pth or .ckpt)") from None
-    return CheckpointHeader.from_json(text, name), tensors
+    state = {key: tensor for key, tensor in tensors.items() if not key.startswith(_TRAINING)}
+    return CheckpointHeader.from_json(text, name), state, training
+
+
+def _pack(value: Any, tensors: dict[str, "Tensor"], name: str = "") -> Any:
+    """A nested value as JSON knows it, its tensors moved to ``tensors``."""
+    if isinstance(value, dict):
+        return {"dict": [[key, _pack(item, tensors, f"{name}.{key}")] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        items = [_pack(item, tensors, f"{name}.{i}") for i, item in enumerate(value)]
+        return {"tuple" if isinstance(value, tuple) else "list": items}
+    if hasattr(value, "detach"):
+        key = _TRAINING + name.lstrip(".")
+        tensors[key] = value
+        return {"tensor": key}
+    return {"value": value}
+
+
+def _unpack(value: Any, tensors: Mapping[str, "Tensor"]) -> Any:
+    ((kind, content),) = value.items()
+    if kind == "dict":
+        return {key: _unpack(item, tensors) for key, item in content}
+    if kind in ("list", "tuple"):
+        items = [_unpack(item, tensors) for item in content]
+        return tuple(items) if kind == "tuple" else items
+    return tensors[content] if kind == "tensor" else content
 
 
 def _foreign(data: bytes, name: str) -> tuple[CheckpointHeader, dict[str, "Tensor"]]:
