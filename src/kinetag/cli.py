@@ -32,8 +32,13 @@ kinetag {__version__}: who in a video is doing which exercise, when, and how man
   kinetag analyze workout.mp4 --out DIR    with report, subtitles, tables and an annotated video
   kinetag live                             the camera, as it happens
   kinetag exercises                        what it knows
-  kinetag train -e spec.yaml               a classifier of your own ('kinetag spec train' prints a spec)
   kinetag doctor                           what works on this machine, and how to mend what does not
+
+A classifier of your own, from labelled videos or poses:
+
+  kinetag spec train > train.yaml          a commented spec ('kinetag schema train' is its JSON Schema)
+  kinetag train -e train.yaml              then: kinetag evaluate, kinetag inference, kinetag export
+  kinetag dataset_convert -e convert.yaml  DeepStream's poses as arrays to train on
 
 'kinetag VERB --help' shows the options of a verb."""
 

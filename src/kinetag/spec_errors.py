@@ -22,7 +22,7 @@ _KINDS = {
 def explain(error: ValidationError, root: type[BaseModel]) -> tuple[str, str]:
     """The dotted key and the first mistake of a ValidationError. Unknown keys come first: they cause the others."""
     mistake = min(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in mistake["loc"])
+    key = ".".join(" ".join(str(part).split()) for part in mistake["loc"])
     if mistake["type"] == "extra_forbidden":
         return key, f"unknown key '{key}'{_nearest_key(key, root)}"
     found = "of another kind" if "encryption_key" in key else shown(mistake["input"])
@@ -30,9 +30,10 @@ def explain(error: ValidationError, root: type[BaseModel]) -> tuple[str, str]:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """ ", did you mean 'x'?" when a known word is near, else nothing."""
-    close = difflib.get_close_matches(str(word), list(known), 1, 0.6)
-    return f", did you mean '{close[0]}'?" if close else ""
+    """ ", did you mean 'x'?" when a known word is near, whatever its case, else nothing."""
+    by_lower = {word.lower(): word for word in known}
+    close = difflib.get_close_matches(str(word).lower(), by_lower, 1, 0.6)
+    return f", did you mean '{by_lower[close[0]]}'?" if close else ""
 
 
 def option_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -77,6 +78,7 @@ def _expected(mistake: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a message shows it: short, text in quotes."""
-    text = f"'{value}'" if isinstance(value, str) else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    """A value as a message shows it: short, on one line, text in quotes."""
+    text = " ".join(str(value).split())
+    text = text if len(text) <= 60 else f"{text[:57]}..."
+    return f"'{text}'" if isinstance(value, str) else text

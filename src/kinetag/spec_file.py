@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from kinetag.errors import KinetagError, missing_extra
+from kinetag.spec_errors import shown
 
 _MAX_BYTES = 1_000_000
 _MAX_DEPTH = 20
@@ -28,7 +29,7 @@ class SpecSource:
         """Where a dotted key was written: "spec.yaml:12", "override train.seed=x", or what is known of it."""
         for override, text in reversed(list(self.overrides.items())):
             if override == key or override.startswith(f"{key}.") or key.startswith(f"{override}."):
-                return f"override '{text}'" if "encryption_key" not in override else f"override of {override}"
+                return f"override {shown(text)}" if "encryption_key" not in override else f"override of {override}"
         while key and key not in self.lines:
             key = key.rpartition(".")[0]
         return f"{self.path}:{self.lines[key]}" if key else str(self.path or "the spec")
@@ -47,7 +48,7 @@ def read_spec(path: Path | None, overrides: Sequence[str], shorthands: Mapping[s
     try:
         config = OmegaConf.create(data)
         for text in dotted.values():
-            doing = f"override '{text.partition('=')[0]}'"
+            doing = f"override {shown(text.partition('=')[0])}"
             config.merge_with_dotlist([text])
         doing = str(path or "the spec")
         values = OmegaConf.to_container(config, resolve=True)
@@ -62,7 +63,7 @@ def _dotted(override: str, shorthands: Mapping[str, str]) -> tuple[str, str]:
     key, equals, value = override.partition("=")
     key = key.strip().lstrip("+-")
     if not equals or not key:
-        raise KinetagError(f"'{override}' is not an override; write dotted.key=value, such as train.num_epochs=20")
+        raise KinetagError(f"{shown(override)} is not an override; write dotted.key=value, such as train.num_epochs=20")
     key = shorthands.get(key, key)
     return key, f"{key}={value.strip()}"
 
@@ -105,7 +106,8 @@ def _parse(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:
             raise KinetagError(f"{path}: not keys and values; 'kinetag spec train' prints a spec to start from")
         if _size(path, node, {}) > _MAX_VALUES:
             raise KinetagError(f"{path}: more than {_MAX_VALUES} values once its aliases are written out")
-        return loader.construct_document(node), dict(_lines(path, node))
+        lines = dict(_lines(path, node))
+        return loader.construct_document(node), lines
     finally:
         loader.dispose()
 

@@ -42,7 +42,6 @@ def option(
     secret: bool = False,
     ours: bool = False,
     our_choices: tuple[str, ...] = (),
-    template: Any = None,
     popular: bool = False,
     automl: bool | None = None,
     option_weights: tuple[float, ...] = (),
@@ -54,18 +53,17 @@ def option(
     """One option. ``bounds`` are pydantic's ge, gt, le, lt.
 
     ``required``: the action cannot run without it; schemas and templates show it as ``???``. ``secret``: never written
-    out. ``ours``, ``our_choices``: what TAO does not have. ``template``: what a template shows in place of the default.
-    ``popular``: a key that people change first. ``automl``: a search varies it (True), must not (False), or may when
-    it is asked to (None). ``option_weights``: how often a search draws each choice. ``math_cond``, ``depends_on``: a
-    condition that drawn values keep, such as "< depends_on" with the key it depends on. ``conditions``: the option has
-    an effect only while these hold, such as "train.optim.lr_scheduler == AutoReduce".
+    out. ``ours``, ``our_choices``: what TAO does not have. ``popular``: a key that people change first. ``automl``: a
+    search varies it (True), must not (False), or may when it is asked to (None). ``option_weights``: how often a search
+    draws each choice. ``math_cond``, ``depends_on``: a condition that drawn values keep, such as "< depends_on" with
+    the key it depends on. ``conditions``: the option has an effect only while these hold, such as
+    "train.optim.lr_scheduler == AutoReduce".
     """
     given = {
         "required": required,
         "secret": secret,
         "ours": ours,
         "our_choices": our_choices,
-        "template": template,
         "popular": popular,
         "automl": automl,
         "option_weights": option_weights,
@@ -142,7 +140,6 @@ class Model(Section):
         "ST-GCN is the network of TAO; ST-GCN++ is more accurate at half the parameters; Fold-GCN is kinetag's own: "
         "trained with many branches, exported as one, several times faster. Use Fold-GCN for new work.",
         our_choices=("ST-GCN++", "Fold-GCN"),
-        template="Fold-GCN",
     )
     pretrained_model_path: str = option(
         "", "Pretrained model", "A checkpoint whose weights training starts from; its head may have other classes."
@@ -207,7 +204,6 @@ class Dataset(Section):
         "Classes",
         "The index of each class name, counted from 0. Data that names its classes needs none.",
         automl=False,
-        template={f"class_{index}": index for index in range(6)},
     )
     random_choose: bool = option(
         False, "Random crop", "Train on a random stretch of window_size frames, or pad at random up to it."
@@ -384,7 +380,6 @@ class Train(Devices):
         "tao trains as TAO does. kinetag samples frames uniformly over the clip, drops parts, joints and frames, "
         "mirrors, warms up and decays by a cosine; an option that the spec sets itself wins over the recipe's.",
         ours=True,
-        template="kinetag",
     )
     precision: Annotated[Literal["32", "bf16-mixed", "16-mixed"], BeforeValidator(str)] = option(
         "32", "Precision", "Number format of the computation; the mixed ones are faster on a graphics card.", ours=True

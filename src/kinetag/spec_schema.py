@@ -43,7 +43,7 @@ def action_schema(action: str | None = None) -> dict[str, Any]:
     """
     names = sections_of(action) if action else tuple(Spec.model_fields)
     properties = {name: _property(Spec.model_fields[name], name) for name in names}
-    every = dict(_walk(Spec))
+    every = dict(walk(Spec))
     schema = {
         "$schema": DIALECT,
         "$id": f"urn:kinetag:spec:{action or 'all'}:{SCHEMA_VERSION}",
@@ -52,7 +52,7 @@ def action_schema(action: str | None = None) -> dict[str, Any]:
         "type": "object",
         "properties": properties,
         "additionalProperties": False,
-        "default": {name: _default(Spec.model_fields[name]) for name in names},
+        "default": {name: default_of(Spec.model_fields[name]) for name in names},
         "automl_default_parameters": [key for key, field in every.items() if marks(field).get("automl")],
         "automl_disabled_parameters": [key for key, field in every.items() if marks(field).get("automl") is False],
         "popular": popular(),
@@ -98,10 +98,10 @@ def write_schemas(folder: Path, actions: Sequence[str] | None = None) -> list[Pa
 def popular() -> dict[str, Any]:
     """The options that people change first, with their defaults, by section."""
     groups: dict[str, Any] = {}
-    for key, field in _walk(Spec):
+    for key, field in walk(Spec):
         if marks(field).get("popular"):
             group, _, name = key.rpartition(".")
-            groups.setdefault(group, {})[name] = _default(field)
+            groups.setdefault(group, {})[name] = default_of(field)
     return groups
 
 
@@ -111,13 +111,13 @@ def popular() -> dict[str, Any]:
 def _property(field: FieldInfo, key: str) -> dict[str, Any]:
     """The schema of one option, or of a section with its options."""
     marked = marks(field)
-    kind = field.annotation
+    kind: Any = field.annotation
     schema: dict[str, Any] = {"title": field.title, "description": field.description}
-    if isinstance(kind, type) and issubclass(kind, Section):
+    if is_section(field):
         schema |= {"type": "object", "additionalProperties": False} | _search_lists(kind, key)
         schema["properties"] = {name: _property(child, f"{key}.{name}") for name, child in kind.model_fields.items()}
     else:
-        schema |= _type(kind) | _bounds(field) | {"default": _default(field)}
+        schema |= _type(kind) | bounds(field) | {"default": default_of(field)}
         if marked.get("secret"):
             schema["writeOnly"] = True
     if "automl" in marked:
@@ -148,7 +148,8 @@ def _type(kind: Any) -> dict[str, Any]:
     return schema
 
 
-def _bounds(field: FieldInfo) -> dict[str, float]:
+def bounds(field: FieldInfo) -> dict[str, float]:
+    """The bounds of an option under their names in JSON Schema."""
     return {
         keyword: getattr(bound, name)
         for bound in field.metadata
@@ -157,21 +158,27 @@ def _bounds(field: FieldInfo) -> dict[str, float]:
     }
 
 
-def _default(field: FieldInfo) -> Any:
+def default_of(field: FieldInfo) -> Any:
+    """The default of an option as it is shown: ``???`` where the action cannot do without a value."""
     if marks(field).get("required"):
         return MISSING
     value = field.get_default(call_default_factory=True)
     if isinstance(value, Section):
-        return {name: _default(child) for name, child in type(value).model_fields.items()}
+        return {name: default_of(child) for name, child in type(value).model_fields.items()}
     return value
 
 
-def _walk(kind: type[Section], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+def walk(kind: type[Section], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """Every dotted key with its declaration, sections included."""
     for name, field in kind.model_fields.items():
         yield prefix + name, field
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            yield from _walk(field.annotation, f"{prefix}{name}.")
+        if is_section(field):
+            yield from walk(field.annotation, f"{prefix}{name}.")  # type: ignore[arg-type]
+
+
+def is_section(field: FieldInfo) -> bool:
+    """Whether a field holds a group of options."""
+    return isinstance(field.annotation, type) and issubclass(field.annotation, Section)
 
 
 def _plain(value: Any) -> Any:

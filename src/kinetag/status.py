@@ -63,27 +63,27 @@ class Status:
             "time": f"{now.hour}:{now.minute}:{now.second}",
             "status": status,
             "verbosity": verbosity,
-            "message": " ".join(message.split()),
+            "message": _plain(" ".join(message.split()), self._secret),
         }
-        record |= {name: _plain(group) for name, group in groups.items() if group}
+        record |= {name: _plain(group, self._secret) for name, group in groups.items() if group}
         line = json.dumps(record, ensure_ascii=False, allow_nan=False)
-        if self._secret:
-            line = line.replace(json.dumps(self._secret, ensure_ascii=False)[1:-1], "***")
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
 
-def _plain(value: Any) -> Any:
-    """Numbers, text, lists and mappings as JSON has them: numpy's and torch's numbers too; NaN and infinity as null."""
+def _plain(value: Any, secret: str | None) -> Any:
+    """A value as JSON has it: numpy's and torch's numbers too; NaN and infinity as null; the secret blotted out."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {_plain(str(key), secret): _plain(item, secret) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item, secret) for item in value]
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        return _plain(value.tolist(), secret)
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+    if isinstance(value, int | float | bool | None):
+        return value
+    return str(value).replace(secret, "***") if secret else str(value)
 
 
 def _is_first_process() -> bool:
