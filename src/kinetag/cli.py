@@ -36,7 +36,7 @@ kinetag {__version__}: who in a video is doing which exercise, when, and how man
 
 A classifier of your own, from labelled videos or poses:
 
-  kinetag spec train > train.yaml          a commented spec ('kinetag schema train' is its JSON Schema)
+  kinetag spec train > train.yaml          a commented spec (kinetag schema: its JSON Schema)
   kinetag train -e train.yaml              then: kinetag evaluate, kinetag inference, kinetag export
   kinetag dataset_convert -e convert.yaml  DeepStream's poses as arrays to train on
 
