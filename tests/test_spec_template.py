@@ -5,6 +5,7 @@ import pytest
 import yaml
 from tao_reference import FACTS, reference_folder
 
+from kinetag.augment import RECIPES
 from kinetag.cli import main
 from kinetag.errors import KinetagError
 from kinetag.spec import ACTIONS, load_spec
@@ -45,12 +46,12 @@ def test_a_template_asks_for_what_is_missing_and_then_loads(action, tmp_path):
 
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("tao", [False, True], ids=["ours", "tao"])
-def test_what_is_commented_out_are_the_defaults(action, tao):
-    """With the '#' of every key taken away the template is still a spec, and shows each option once."""
+def test_what_is_commented_out_changes_nothing(action, tao):
+    """With the '#' of every key taken away the template is still a spec, of the defaults or the recipe's values."""
     text = template(action, tao=tao)
     active = {key for key, value in leaves(yaml.safe_load(text)) if value is not None}
     shown = dict(leaves(yaml.safe_load(re.sub(r"(?m)^( *)#(?=\w)", r"\1", text))))
-    defaults = dict(leaves(action_schema()["default"]))
+    defaults = dict(leaves(action_schema()["default"])) | ({} if tao else RECIPES["kinetag"])
     assert set(shown) <= set(defaults)
     assert {key: shown[key] for key in shown.keys() - active} == {key: defaults[key] for key in shown.keys() - active}
     assert not tao or shown.keys() == active

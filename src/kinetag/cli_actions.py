@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from kinetag.errors import KinetagError
 
+_REMARKS = ("notes", "warnings")  # fields of a result that are told line by line
+
 # Written again, because the command line must not load pydantic to show its help; a test compares.
 ACTIONS = ("dataset_convert", "train", "evaluate", "inference", "export")
 
@@ -155,12 +157,16 @@ def _print_result(action: str, spec: "Spec", result: Any) -> None:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     rows = {field.name: getattr(result, field.name) for field in fields(result) if field.repr}
+    remarks = [str(remark) for name in _REMARKS for remark in rows.pop(name, ())]
     for name, value in rows.items():
         if (text := _shown(value)) is not None:
             table.add_row(name.replace("_", " "), Text(text))
     table.add_row("written to", Text(str(spec.results_folder(action))))
     console = Console(highlight=False, emoji=False)
-    (console if console.is_terminal else Console(highlight=False, emoji=False, width=120)).print(table)
+    console = console if console.is_terminal else Console(highlight=False, emoji=False, width=120)
+    console.print(table)
+    for remark in remarks:
+        console.print(Text.assemble(("note: ", "yellow"), remark))
 
 
 def _shown(value: Any) -> str | None:

@@ -61,7 +61,7 @@ class Spec(Section):
     inference: Inference = section(Inference, "Inference", "The classes of unlabelled data.")
     export: Export = section(Export, "Export", "A model as an ONNX file.")
     dataset_convert: DatasetConvert = section(
-        DatasetConvert, "Conversion", "DeepStream's body poses as arrays to train on."
+        DatasetConvert, "Conversion", "Body poses of DeepStream, or labelled videos, as arrays to train on."
     )
 
     @property

@@ -216,7 +216,7 @@ class Dataset(Section):
     window_size: int = option(
         -1,
         "Window (frames)",
-        "Frames that the network sees; -1 keeps the length of the clips (100 with the recipe kinetag).",
+        "Frames that the network sees; -1 keeps the length of the clips.",
         ge=-1,
         automl=True,
     )
@@ -504,10 +504,12 @@ class Export(Section):
 
 
 class DatasetConvert(Section):
-    """DeepStream's body poses as arrays."""
+    """Body poses of DeepStream, or labelled videos, as arrays."""
 
     results_dir: str = option("", "Results folder", "Where this action writes; empty: results_dir/dataset_convert.")
-    data: str = option("", "Data", "The JSON file that DeepStream's bodypose wrote.")
+    data: str = option(
+        "", "Data", "The JSON file that DeepStream's bodypose wrote, or labelled videos to make arrays of."
+    )
     pose_type: Literal["3dbp", "25dbp", "2dbp"] = option(
         "3dbp", "Kind of pose", "3dbp: metres in space; 25dbp: pixels and depth; 2dbp: pixels."
     )

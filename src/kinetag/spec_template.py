@@ -10,6 +10,7 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic.fields import FieldInfo
 
+from kinetag.augment import RECIPES
 from kinetag.spec import SHORTHANDS, Section, Spec
 from kinetag.spec_options import literal_choices, marks
 from kinetag.spec_schema import bounds, default_of, is_section, sections_of, walk
@@ -26,16 +27,18 @@ _NEW_WORK: dict[str, Any] = {
     "dataset.batch_size": 16,
     "train.recipe": "kinetag",
     "train.num_epochs": 60,
-    "evaluate.checkpoint": "results/train/best.safetensors",
+    "evaluate.checkpoint": "results/train/pc_model_best.pth",
     "evaluate.test_dataset.data_path": "???",
-    "inference.checkpoint": "results/train/best.safetensors",
+    "inference.checkpoint": "results/train/pc_model_best.pth",
     "inference.test_dataset.data_path": "???",
     "inference.output_format": "json",
-    "export.checkpoint": "results/train/best.safetensors",
+    "export.checkpoint": "results/train/pc_model_best.pth",
     "export.onnx_file": "results/model.onnx",
     "dataset_convert.data": "???",
     "dataset_convert.keep_confidence": True,
 }
+
+_RECIPE = RECIPES[_NEW_WORK["train.recipe"]]
 
 # What such a template is made of. The checkpoint knows the model and how its clips are cut.
 _NEW_SECTIONS = {
@@ -76,7 +79,10 @@ def template(action: str, *, tao: bool = False) -> str:
 
 
 def _lines(key: str, field: FieldInfo, values: Mapping[str, Any], left_out: frozenset[str]) -> Iterator[str]:
-    """The lines of one option, or of a section with its options; an option without a value is commented out."""
+    """The lines of one option, or of a section with its options.
+
+    An option without a value is commented out, and shows what it is then: the recipe's value, else the default.
+    """
     if key in left_out:
         return
     name, indent = key.rpartition(".")[2], "  " * key.count(".")
@@ -95,7 +101,7 @@ def _lines(key: str, field: FieldInfo, values: Mapping[str, Any], left_out: froz
     elif key in values:
         yield f"{indent}{name}: {_inline(values[key])}"
     else:
-        yield f"{indent}#{name}: {_inline(default_of(field))}"
+        yield f"{indent}#{name}: {_inline(_RECIPE.get(key, default_of(field)))}"
 
 
 def _prose(field: FieldInfo) -> str:
@@ -190,8 +196,13 @@ def _table(prefix: str, fields: Mapping[str, FieldInfo]) -> str:
         if own := marked.get("our_choices"):
             values += f" (**+** {', '.join(own)})"
         default = _inline(default_of(field))
-        rows.append(f"| `{name}` | {values} | `{default}` | {signs}{field.description}{_conditions(marked)} |")
+        remark = f"{_by_recipe(f'{prefix}{name}')}{_conditions(marked)}"
+        rows.append(f"| `{name}` | {values} | `{default}` | {signs}{field.description}{remark} |")
     return "\n".join(rows) + "\n"
+
+
+def _by_recipe(key: str) -> str:
+    return f" With the recipe kinetag: `{_inline(_RECIPE[key])}`." if key in _RECIPE else ""
 
 
 def _conditions(marked: Mapping[str, Any]) -> str:

@@ -49,13 +49,14 @@ def stage_bars() -> Iterator[Callable[[str, float, float | None], None]]:
     console = Console(file=sys.stderr, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        tasks: dict[str, TaskID] = {}
+        shown: dict[str, TaskID] = {}
 
         def update(stage: str, done: float, total: float | None = None) -> None:
-            if stage not in tasks:
-                for task in tasks.values():
-                    progress.update(task, visible=False)
-                tasks[stage] = progress.add_task(stage, total=total)
-            progress.update(tasks[stage], completed=done, total=total, visible=True)
+            if stage not in shown:
+                for task in shown.values():
+                    progress.remove_task(task)
+                shown.clear()
+                shown[stage] = progress.add_task(stage, total=total)
+            progress.update(shown[stage], completed=done, total=total)
 
         yield update
