@@ -198,7 +198,7 @@ def _run(
         secret=spec.secret(),
         writes=rank == 0,
     )
-    trainer.callbacks.append(keeper)
+    trainer.callbacks.append(keeper)  # pyright: ignore[reportAttributeAccessIssue]
     train_prepare = partial(_prepare, options=data.sampling, training=True)
     batches = training_loader(
         data.training, train_prepare, plan, first=learner.done, last=habits.total, rank=rank, workers=workers
@@ -320,7 +320,8 @@ def _quiet() -> Iterator[None]:
 @contextmanager
 def _determinism(spec: Spec) -> Iterator[None]:
     """cuDNN's switches and torch's deterministic algorithms while training; as they were, afterwards."""
-    cudnn, wanted = torch.backends.cudnn, spec.train.cudnn
+    cudnn: Any = torch.backends.cudnn
+    wanted = spec.train.cudnn
     before = (cudnn.benchmark, cudnn.deterministic)
     strict, warn_only = (
         torch.are_deterministic_algorithms_enabled(),
