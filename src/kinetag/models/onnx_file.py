@@ -1,58 +1,34 @@
-"""The classifier's ONNX file: the network, and as metadata everything needed to use it rightly."""
+"""Classifiers as ONNX files: opening any, and writing the shipped one (features and mask -> logits)."""
 
-import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from kinetag.errors import KinetagError, missing_extra
-from kinetag.features import CHANNELS, LAYOUT, RATE, WINDOW
+from kinetag.models.card import METADATA_KEY, ModelCard
 
-_KEY = "kinetag"  # the metadata entry, one JSON object
+CPU = ("CPUExecutionProvider",)
 
 
-@dataclass(frozen=True)
-class ModelCard:
-    """What a classifier file says of itself. ``window`` is frames, ``rate`` frames a second.
+def open_session(model: bytes, name: str, *, providers: Sequence[Any] = CPU, threads: int = 1) -> Any:
+    """An onnxruntime session of a model in memory; a KinetagError with ``name`` for bytes that are none."""
+    import onnxruntime
 
-    Probabilities are softmax((logits + other_bias for 'other') / temperature).
-    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=list(providers))
+    except Exception as error:  # onnxruntime raises many types of its own
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise KinetagError(f"{name} cannot be read as an ONNX file ({first})") from None
 
-    labels: tuple[str, ...]
-    layout: str = LAYOUT
-    window: int = WINDOW
-    rate: float = RATE
-    channels: tuple[str, ...] = CHANNELS
-    temperature: float = 1.0
-    other_bias: float = 0.0
-    version: str = "1"
-    data: str = ""
-    licence: str = ""
-    training: dict[str, Any] = field(default_factory=dict)
 
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_metadata(cls, metadata: dict[str, str], path: Path) -> "ModelCard":
-        """Read the card from an ONNX file's metadata; a file without one raises a KinetagError."""
-        if _KEY not in metadata:
-            raise KinetagError(
-                f"{path} is an ONNX file without kinetag's metadata (labels, layout, window, rate); "
-                "export it with kinetag.training, or give the classifier that came with kinetag"
-            )
-        try:
-            values = json.loads(metadata[_KEY])
-            known: dict[str, Any] = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-            known |= {"labels": tuple(values["labels"]), "channels": tuple(values["channels"])}
-            card = cls(**known)
-            if not (card.temperature > 0 and card.rate > 0 and card.window > 0):
-                raise ValueError("temperature, rate and window must be positive")
-            return card
-        except (ValueError, KeyError, TypeError) as error:
-            raise KinetagError(f"the kinetag metadata of {path} cannot be read ({error!r}); export it again") from None
+def card_in(session: Any, name: str) -> ModelCard:
+    """The card in a session's metadata; a KinetagError with ``name`` when there is none."""
+    return ModelCard.from_metadata(session.get_modelmeta().custom_metadata_map, name)
 
 
 def export_onnx(model: Any, path: Path, card: ModelCard, *, tolerance: float = 1e-3) -> None:
@@ -60,6 +36,7 @@ def export_onnx(model: Any, path: Path, card: ModelCard, *, tolerance: float = 1
     import torch
 
     model = model.eval()
+    assert card.window is not None
     features = torch.randn(3, card.window, _joints(card), len(card.channels))
     mask = torch.ones(3, card.window, dtype=torch.bool)
     mask[1, 30:] = False
@@ -94,7 +71,7 @@ def write_card(path: Path, card: ModelCard) -> None:
         raise missing_extra("onnx", "train", "writing an ONNX file") from None
     proto = onnx.load(str(path))
     del proto.metadata_props[:]
-    onnx.helper.set_model_props(proto, {_KEY: card.to_json()})
+    onnx.helper.set_model_props(proto, {METADATA_KEY: card.to_json()})
     onnx.checker.check_model(proto)
     draft = path.with_suffix(".draft")
     onnx.save(proto, str(draft))
@@ -108,7 +85,4 @@ def _joints(card: ModelCard) -> int:
 
 
 def _run(path: Path, features: Any, mask: Any) -> Any:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run(None, {"features": features, "mask": mask})[0]
+    return open_session(path.read_bytes(), path.name).run(None, {"features": features, "mask": mask})[0]
