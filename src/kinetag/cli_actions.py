@@ -148,25 +148,17 @@ def _progress(quiet: bool) -> "Iterator[Progress]":
 
 
 def _print_result(action: str, spec: "Spec", result: Any) -> None:
-    """The result of an action, a small dataclass, as a table of names and values."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    rows = {field.name: getattr(result, field.name) for field in fields(result) if field.repr}
-    remarks = [str(remark) for name in _REMARKS for remark in rows.pop(name, ())]
-    for name, value in rows.items():
-        if (text := _shown(value)) is not None:
-            table.add_row(name.replace("_", " "), Text(text))
-    table.add_row("written to", Text(str(spec.results_folder(action))))
-    console = Console(highlight=False, emoji=False)
-    console = console if console.is_terminal else Console(highlight=False, emoji=False, width=120)
-    console.print(table)
+    """The result of an action, a small dataclass, as lines of names and values; remarks one by one below."""
+    values = {field.name: getattr(result, field.name) for field in fields(result) if field.repr}
+    remarks = [remark for name in _REMARKS for remark in values.pop(name, ())]
+    lines = {name.replace("_", " "): _shown(value) for name, value in values.items()}
+    lines["written to"] = str(spec.results_folder(action))
+    width = max(map(len, lines))
+    for name, text in lines.items():
+        if text is not None:
+            print(f"{name:<{width}}  {text}")
     for remark in remarks:
-        console.print(Text.assemble(("note: ", "yellow"), remark))
+        print(f"note: {remark}")
 
 
 def _shown(value: Any) -> str | None:
