@@ -72,7 +72,8 @@ def _format_of(path: Path) -> str:
         return "array"
     if path.suffix.lower() in (".pkl", ".pickle"):
         return "pyskl"
-    if path.is_dir() and any((path / f"{role}_data.npy").is_file() for role in ROLES):
+    marks = [f"{role}_{kind}" for role in ROLES for kind in ("data.npy", "label.pkl")]
+    if path.is_dir() and any((path / mark).is_file() for mark in marks):
         return "array"
     if not path.exists():
         raise KinetagError(f"no such file or folder: {path}")

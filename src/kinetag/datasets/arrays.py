@@ -52,7 +52,7 @@ def open_array(path: Path) -> np.ndarray:
         data = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a hostile header raises anything
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if "allow_pickle" in text:
+        if "allow_pickle" in text or "Python objects" in text:
             text = "it holds Python objects; save it as a plain float32 array"
         raise KinetagError(f"{path}: not a .npy array that can be read ({text[:100]})") from None
     if not isinstance(data, np.ndarray):

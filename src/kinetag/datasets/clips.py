@@ -94,7 +94,10 @@ class Picked(Sequence[np.ndarray]):
 
 def check_labels(labels: Sequence[int] | np.ndarray, names: Sequence[str], classes: int, source: str) -> np.ndarray:
     """Labels as int64 (N,); the first one that is no whole number in [0, classes) raises a KinetagError."""
-    values = np.asarray(labels)
+    try:
+        values = np.asarray(labels)
+    except ValueError:
+        raise KinetagError(f"{source}: labels must be one whole number a clip, but some are lists") from None
     if values.ndim != 1:
         raise KinetagError(f"{source}: labels have shape {values.shape}, but must be a list with one label a clip")
     if values.dtype.kind not in "iub":

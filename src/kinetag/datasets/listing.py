@@ -56,7 +56,12 @@ def is_media(path: Path) -> bool:
 
 
 def _folder(root: Path) -> list[Entry]:
-    """Class folders below ``root``; without any, the files in it, which then have no labels."""
+    """A list in ``root``, or class folders below it; without any, the files in it, which then have no labels."""
+    lists = [path for path in _children(root) if path.is_file() and _is_list(path)]
+    if len(lists) == 1:
+        return read_list(lists[0], root)
+    if lists:
+        raise KinetagError(f"{root}: {len(lists)} lists in it, {lists[0].name} and {lists[1].name}; give the one to use")
     entries = []
     for folder in _children(root):
         if folder.is_dir() and not _is_openpose(folder):

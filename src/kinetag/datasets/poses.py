@@ -172,7 +172,7 @@ class _Reader:
         sequence = sequence.to_layout(wish.layout)
         if not (sequence.confidence > 0).any():
             raise KinetagError(f"{entry.name}: its poses share no joint with layout '{wish.layout}'")
-        times, points, confidence = _uniform(sequence, wish.coordinates, wish.rate, entry.name)
+        times, points, confidence = uniform(sequence, wish.coordinates, wish.rate, entry.name)
         for rows in _windows(len(times), None if entry.label is not None else wish.window):
             if not (confidence[rows] > 0).any():
                 continue
@@ -244,10 +244,10 @@ def _has_pose3d(file: Path) -> bool:
         return b'"pose3d"' in stream.read(1 << 20)
 
 
-def _uniform(
+def uniform(
     sequence: PoseSequence, coordinates: str, rate: float, name: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Times (T,), points (T, V, 2 or 3) and confidence (T, V) at a constant rate."""
+    """Times (T,), points (T, V, 2 or 3) and confidence (T, V) at a constant ``rate``; ``name`` is for messages."""
     if coordinates in FLAT:
         return resample(sequence, rate)
     if sequence.world is None:
