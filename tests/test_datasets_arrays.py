@@ -35,6 +35,8 @@ def test_a_folder_with_the_well_known_names(tmp_path: Path, role: str) -> None:
     assert clips.names[5] == "clip_5"
     assert clips.channels == ("x", "y", "z")
     assert clips.counts() == {"class_0": 2, "class_1": 2, "class_2": 2}
+    assert clips.coordinates == "array"
+    assert load(tmp_path, role=role, coordinates="body").coordinates == "body"
 
 
 def test_files_as_given_and_names_from_the_label_map(tmp_path: Path) -> None:

@@ -92,6 +92,40 @@ def test_neck_lies_between_the_shoulders() -> None:
     assert confidence[0, 1] == 0.25
 
 
+@pytest.mark.parametrize(
+    ("source", "target", "joint", "parts"),
+    [
+        ("coco", "human3.6m", "pelvis", ("left_hip", "right_hip")),
+        ("coco", "human3.6m", "torso", ("left_shoulder", "right_shoulder", "left_hip", "right_hip")),
+        ("blazepose", "ntu-rgb+d", "left_hand", ("left_pinky", "left_index")),
+        ("blazepose", "ntu-rgb+d", "head", ("left_ear", "right_ear")),
+        ("kinetag", "ntu-rgb+d", "head", ("nose",)),
+        ("ntu-rgb+d", "kinetag", "nose", ("head",)),
+        ("human3.6m", "ntu_edge", "upper_neck", ("neck", "nose")),
+        ("blazepose", "nvidia", "left_big_toe", ("left_foot_index",)),
+        ("nvidia", "blazepose", "right_index", ("right_index_knuckle",)),
+        ("nvidia", "ntu-rgb+d", "left_middle_tip", ("left_middle_tip",)),
+    ],
+)
+def test_joints_that_follow_from_others(source: str, target: str, joint: str, parts: tuple[str, ...]) -> None:
+    points = np.random.default_rng(0).normal(size=(3, len(get_layout(source)), 2))
+    score = np.random.default_rng(1).uniform(0.1, 1, size=points.shape[:2])
+    out, confidence = convert(points, score, source, target)
+    at, index = get_layout(target).index(joint), get_layout(source).indices(parts)
+    np.testing.assert_allclose(out[:, at], points[:, index].mean(axis=1))
+    np.testing.assert_allclose(confidence[:, at], score[:, index].min(axis=1))
+
+
+@pytest.mark.parametrize("target", LAYOUTS)
+@pytest.mark.parametrize("source", LAYOUTS)
+def test_shoulders_to_ankles_cross_every_pair_of_layouts(source: str, target: str) -> None:
+    points, score = np.ones((1, len(get_layout(source)), 3)), np.ones((1, len(get_layout(source))))
+    _, confidence = convert(points, score, source, target)
+    limbs = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    known = get_layout(target).indices(tuple(f"{side}_{limb}" for side in ("left", "right") for limb in limbs))
+    assert (confidence[0, known] == 1).all()
+
+
 def test_unknown_names_are_explained() -> None:
     with pytest.raises(KinetagError, match=r"unknown skeleton layout 'coc'.*coco"):
         get_layout("coc")

@@ -236,7 +236,7 @@ class Dataset(Section):
         le=240,
     )
     cache_dir: str = option(
-        "", "Cache folder", "Where poses of videos are kept; empty: a folder beside the videos' results.", ours=True
+        "", "Cache folder", "Where the poses of videos are kept; empty: kinetag's folder in the user's cache.", ours=True
     )
     coordinates: Literal["auto", "array", "pixels", "frame", "pelvis3d", "metres", "body"] = option(
         "auto",

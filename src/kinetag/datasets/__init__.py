@@ -1,6 +1,7 @@
 """Readers of labelled skeleton clips, one way in: `load_clips`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,9 @@ def _arrays(
             f"{clips.source}: {len(clips.channels)} channels ({', '.join(clips.channels)}), but "
             f"model.input_channels is {wanted}; set it to {len(clips.channels)}"
         )
+    stated = getattr(dataset, "coordinates", "auto")
+    if clips.coordinates == "array" and stated != "auto":  # the user knows what the array cannot say
+        clips = replace(clips, coordinates=stated)
     return convert_arrays(clips, model.graph_layout)
 
 

@@ -61,7 +61,9 @@ def _folder(root: Path) -> list[Entry]:
     if len(lists) == 1:
         return read_list(lists[0], root)
     if lists:
-        raise KinetagError(f"{root}: {len(lists)} lists in it, {lists[0].name} and {lists[1].name}; give the one to use")
+        raise KinetagError(
+            f"{root}: {len(lists)} lists in it, {lists[0].name} and {lists[1].name}; give the one to use"
+        )
     entries = []
     for folder in _children(root):
         if folder.is_dir() and not _is_openpose(folder):
