@@ -12,7 +12,7 @@ from pathlib import Path
 from kinetag.appearance import clothing_colors
 from kinetag.classifier import Classifier
 from kinetag.errors import KinetagError
-from kinetag.exercises.library import Exercise, load_library
+from kinetag.exercises.library import Exercise, exercises_by_label, load_library
 from kinetag.pose import PoseEstimator, open_estimator
 from kinetag.pose.files import is_pose_source, read_pose_file
 from kinetag.reps import count_repetitions
@@ -226,18 +226,18 @@ def label_person(sequence: PoseSequence, classifier: Classifier, library: dict[s
     """One person's raw poses -> smoothed poses, class probabilities, segments and their repetitions."""
     poses = smooth(sequence)
     times, probabilities = classifier.predict(poses)  # (W,), (W, K)
-    minimum = {name: exercise.min_duration for name, exercise in library.items()}
+    known = exercises_by_label(classifier.labels, library)  # a label that the library does not know is not counted
     segments = decode(
         times,
         probabilities,
         classifier.labels,
         start=float(poses.times[0]),
         end=float(poses.times[-1]),
-        minimum_durations=minimum,
+        minimum_durations={label: exercise.min_duration for label, exercise in known.items()},
         pose_times=poses.times,
     )
     for segment in segments:
-        exercise = library.get(segment.label)
+        exercise = known.get(segment.label)
         if exercise is not None and segment.label != OTHER:
             segment.repetitions = count_repetitions(poses, exercise, segment.start, segment.end)
     return Person(sequence.person, segments, poses, tuple(classifier.labels), times, probabilities)

@@ -1,12 +1,14 @@
 """From one person's poses to class probabilities over time; needs onnxruntime only."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from kinetag.errors import KinetagError
 from kinetag.features import CHANNELS, HOP, LAYOUT, mirror, window_batches
-from kinetag.models.onnx_file import ModelCard
+from kinetag.models.card import ModelCard
 from kinetag.sequence import PoseSequence
 from kinetag.timeline import OTHER
 
@@ -19,6 +21,9 @@ class Classifier:
     >>> classifier = Classifier.load()
     >>> times, probabilities = classifier.predict(sequence)  # (W,), (W, K)
     >>> classifier.labels[probabilities[0].argmax()]
+
+    Two kinds of file serve: the shipped one, which takes windows of `kinetag.features`, and what `kinetag export`
+    writes, which takes clips of any layout, rate and coordinates. The file's card tells which.
     """
 
     def __init__(self, session, card: ModelCard) -> None:  # session: onnxruntime.InferenceSession
@@ -31,16 +36,26 @@ class Classifier:
 
         Raises KinetagError for a file that is not there, is no ONNX, lacks kinetag's metadata, or wants another input.
         """
+        from kinetag.encryption import read_file
+        from kinetag.models.onnx_file import card_in, check_inputs, open_session
+
         path = DEFAULT_MODEL if path is None else Path(path)
         if not path.is_file():
-            raise KinetagError(f"no classifier at {path}; give the path of an ONNX file that kinetag.training wrote")
-        session = _open(path)
-        card = ModelCard.from_metadata(session.get_modelmeta().custom_metadata_map, path)
-        if card.layout != LAYOUT or card.channels != CHANNELS:
+            raise KinetagError(f"no classifier at {path}; give the path of an ONNX file that `kinetag export` wrote")
+        if path.suffix.lower() in (".safetensors", ".pth", ".ckpt"):
+            raise KinetagError(f"{path} is a checkpoint: export it first (kinetag export export.checkpoint={path})")
+        data = read_file(path, os.environ.get("KINETAG_ENCRYPTION_KEY"))
+        # One thread: windows are cheap, and the pose networks need the other cores.
+        session = open_session(data, str(path))
+        card = card_in(session, str(path))
+        if card.kind == "windows" and (card.layout != LAYOUT or card.channels != CHANNELS):
             raise KinetagError(
                 f"{path} wants layout '{card.layout}' with channels {', '.join(card.channels)}, but this version of "
                 f"kinetag gives '{LAYOUT}' with {', '.join(CHANNELS)}; train it again"
             )
+        if reason := card.why_not_live():
+            raise KinetagError(f"{path} cannot classify poses: {reason}")
+        check_inputs(session, card, str(path))
         return cls(session, card)
 
     @property
@@ -56,16 +71,37 @@ class Classifier:
         sequence shorter than half a second may have none at all. ``average_mirror`` averages with the mirrored window:
         twice the work for slightly steadier answers.
         """
+        inputs = self._windows if self.card.kind == "windows" else self._clips
         times, rows = [], []
-        for cut in window_batches(sequence, hop=hop, rate=self.card.rate, length=self.card.window):
-            logits = self.logits(cut.features, cut.mask)
-            if average_mirror:
-                logits = (logits + self.logits(mirror(cut.features), cut.mask)) / 2
-            times.append(cut.times)
+        for at, logits in inputs(sequence, hop, average_mirror):
+            times.append(at)
             rows.append(self.calibrated(logits))
         if not times:
             return np.zeros(0), np.zeros((0, len(self.labels)), np.float32)
         return np.concatenate(times), np.concatenate(rows)
+
+    def _windows(self, sequence: PoseSequence, hop: float, both: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Times (W,) and logits (W, K) of windows of kinetag's own features."""
+        assert self.card.rate is not None
+        assert self.card.window is not None
+        for cut in window_batches(sequence, hop=hop, rate=self.card.rate, length=self.card.window):
+            logits = self.logits(cut.features, cut.mask)
+            if both:
+                logits = (logits + self.logits(mirror(cut.features), cut.mask)) / 2
+            yield cut.times, logits
+
+    def _clips(self, sequence: PoseSequence, hop: float, both: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Times (W,) and logits (W, K) of clips as the network was trained on."""
+        from kinetag.augment import mirrored
+        from kinetag.clip_batches import sampling_of
+        from kinetag.clip_windows import clip_windows
+
+        for times, clips in clip_windows(sequence, self.card, hop=hop):
+            logits = self.session.run(None, {"input": clips})[0]
+            if both:
+                other = np.stack([mirrored(clip, sampling_of(self.card)) for clip in clips])
+                logits = (logits + self.session.run(None, {"input": other.astype(np.float32)})[0]) / 2
+            yield times, logits
 
     def logits(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """The network's raw answer (W, K) to windows (W, T, V, C) and mask (W, T)."""
@@ -79,17 +115,3 @@ class Classifier:
         logits = logits / self.card.temperature
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         return (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
-def _open(path: Path):
-    """An onnxruntime session on one thread: windows are cheap, and the pose networks need the other cores."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises many types of its own
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise KinetagError(f"{path} cannot be read as an ONNX file ({first})") from None

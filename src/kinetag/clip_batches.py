@@ -81,7 +81,8 @@ def network_clip(clip: np.ndarray, card: ModelCard) -> np.ndarray:
     """One clip (C, T, V, M) at the length that the network was validated with, (C, T', V, M)."""
     from kinetag.augment import sample_clip
 
-    return sample_clip(clip, sampling_of(card), np.random.default_rng(0), training=False)
+    clip = sample_clip(clip, sampling_of(card), np.random.default_rng(0), training=False)
+    return clip if card.any_length or card.window is None else clip[:, : card.window]
 
 
 def sampling_of(card: ModelCard) -> "Sampling":

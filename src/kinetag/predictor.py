@@ -14,7 +14,7 @@ from kinetag.encryption import read_file
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.models.card import ModelCard, card_of
 from kinetag.models.onnx_export import INPUT
-from kinetag.models.onnx_file import card_in, open_session
+from kinetag.models.onnx_file import card_in, check_inputs, open_session
 
 if TYPE_CHECKING:
     from kinetag.checkpoint import CheckpointHeader
@@ -83,6 +83,7 @@ def _open_onnx(data: bytes, name: str, spec: "Spec", part: Any) -> Predictor:
         raise KinetagError(
             f"{name} takes windows of kinetag's own features, not clips: give a model that `kinetag train` made"
         )
+    check_inputs(sessions[0], card, name)
     _check_spec(card, spec, name)
     return Predictor(name, card, [_session_network(session) for session in sessions])
 

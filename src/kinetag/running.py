@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kinetag.classifier import Classifier
-from kinetag.exercises.library import Exercise
+from kinetag.exercises.library import Exercise, exercises_by_label
 from kinetag.reps import count_repetitions
 from kinetag.segments import decode
 from kinetag.sequence import Pose, PoseSequence
@@ -33,6 +33,10 @@ class RunningLabel:
     _since: float = 0.0  # when the current label began
     _kept: list[float] = field(default_factory=list)  # times of its repetitions
     _next_run: float = -np.inf
+    _known: dict[str, Exercise] = field(init=False)  # by label
+
+    def __post_init__(self) -> None:
+        self._known = exercises_by_label(self.classifier.labels, self.library)
 
     def update(self, pose: Pose, time: float) -> tuple[str | None, float, int]:
         self._poses.append((time, pose))
@@ -54,7 +58,7 @@ class RunningLabel:
             self.classifier.labels,
             start=float(poses.times[0]),
             end=float(poses.times[-1]),
-            minimum_durations={name: exercise.min_duration for name, exercise in self.library.items()},
+            minimum_durations={label: exercise.min_duration for label, exercise in self._known.items()},
             pose_times=poses.times,
         )
         if not segments:
@@ -65,7 +69,7 @@ class RunningLabel:
         if not continues:
             self._since, self._kept = segment.start, []
         self._label, self._confidence = segment.label, segment.confidence
-        exercise = self.library.get(segment.label)
+        exercise = self._known.get(segment.label)
         if exercise is not None:
             counted = count_repetitions(poses, exercise, segment.start, segment.end)
             # Near the edge of the horizon a repetition is cut, so what was counted there before stays.

@@ -75,14 +75,13 @@ def export(spec: "Spec", *, progress: Progress = silent) -> Exported:
         clips = _clips(spec, card)
         card = _completed(card, spec, clips)
         progress("Writing ONNX", 1, 4)
-        proto, any_length = _graph(model, card, spec.export.opset)
-        trials = _trials(clips, card, any_length)
+        proto, card = _graph(model, card, spec.export.opset)
         progress(f"Converting to {spec.export.precision}", 2, 4)
         proto = _converted(proto, spec.export.precision, clips, card)
-        card = replace(card, any_length=any_length, precision=spec.export.precision)
+        card = replace(card, precision=spec.export.precision)
         data = _with_card(proto, card)
         progress("Comparing with PyTorch", 3, 4)
-        found = _compared(model, data, trials, card, clips)
+        found = _compared(model, data, _trials(clips, card), card, clips)
         write_file(path, data, spec.secret())
         progress("Done", 4, 4)
         result = Exported(
@@ -90,7 +89,7 @@ def export(spec: "Spec", *, progress: Progress = silent) -> Exported:
             megabytes=round(len(data) / 1e6, 3),
             precision=card.precision,
             opset=spec.export.opset,
-            any_length=any_length,
+            any_length=card.any_length,
             encrypted=spec.secret() is not None,
             analyzable=card.why_not_live() or "yes",
             card=card,
@@ -172,17 +171,19 @@ def _completed(card: ModelCard, spec: "Spec", clips: "Clips | None") -> ModelCar
     return replace(card, **known)
 
 
-def _graph(model: "nn.Module", card: ModelCard, opset: int) -> tuple["ModelProto", bool]:
+def _graph(model: "nn.Module", card: ModelCard, opset: int) -> tuple["ModelProto", ModelCard]:
     """The network as ONNX with an open number of frames, or a fixed one where PyTorch cannot keep it open."""
     from kinetag.skeletons import get_layout
 
-    shape = (len(card.channels), card.window or card.length or _LENGTH, len(get_layout(card.layout)), card.people)
+    frames = card.window or card.length or _LENGTH
+    shape = (len(card.channels), frames, len(get_layout(card.layout)), card.people)
     try:
-        return onnx_export.to_onnx(model, shape, opset=opset), True
+        return onnx_export.to_onnx(model, shape, opset=opset), replace(card, any_length=True)
     except KinetagError as error:
         if "set export.opset" in str(error):
             raise
-        return onnx_export.to_onnx(model, shape, opset=opset, any_length=False), False
+        card = replace(card, any_length=False, window=frames)
+        return onnx_export.to_onnx(model, shape, opset=opset, any_length=False), card
 
 
 def _converted(proto: "ModelProto", precision: str, clips: "Clips | None", card: ModelCard) -> "ModelProto":
@@ -195,13 +196,13 @@ def _converted(proto: "ModelProto", precision: str, clips: "Clips | None", card:
     return proto
 
 
-def _trials(clips: "Clips | None", card: ModelCard, any_length: bool) -> list[np.ndarray]:
+def _trials(clips: "Clips | None", card: ModelCard) -> list[np.ndarray]:
     """Made-up clips of several batch sizes, and lengths where these are open: (N, C, T, V, M) each."""
     from kinetag.skeletons import get_layout
 
     rng = np.random.default_rng(_SEED)
     usual = card.window or card.length or _LENGTH
-    lengths = (usual, max(8, usual // 2 + 1), usual + 7) if any_length else (usual,)
+    lengths = (usual, max(8, usual // 2 + 1), usual + 7) if card.any_length else (usual,)
     # Random joints of the size that the data have; a confidence lies in [0, 1].
     size = 1.0 if clips is None else max(1e-3, float(np.std(clips.arrays[0])))
     trials = []

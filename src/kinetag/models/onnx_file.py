@@ -31,6 +31,41 @@ def card_in(session: Any, name: str) -> ModelCard:
     return ModelCard.from_metadata(session.get_modelmeta().custom_metadata_map, name)
 
 
+def check_inputs(session: Any, card: ModelCard, name: str) -> None:
+    """A network that takes or gives something else than its card says raises a KinetagError."""
+    wanted = _inputs(card)
+    found = {value.name: tuple(value.shape) for value in session.get_inputs()}
+    for key, shape in wanted.items():
+        sizes = found.get(key, ())
+        fits = len(sizes) == len(shape) and all(
+            not isinstance(size, int) or known in (None, size) for size, known in zip(sizes, shape, strict=True)
+        )
+        if not fits or len(found) != len(wanted):
+            raise KinetagError(
+                f"{name} does not take what its metadata say: {key} {_shown(shape)}, but {_shown_all(found)}; "
+                "export it again"
+            )
+    classes = session.get_outputs()[0].shape[-1]
+    if isinstance(classes, int) and classes != len(card.labels):
+        raise KinetagError(f"{name} has {classes} outputs, but its metadata name {len(card.labels)} labels")
+
+
+def _inputs(card: ModelCard) -> dict[str, tuple[int | None, ...]]:
+    """The network's inputs by name and shape; None is any size."""
+    joints = _joints(card)
+    if card.kind == "clips":
+        return {"input": (None, len(card.channels), None, joints, card.people)}
+    return {"features": (None, card.window, joints, len(card.channels)), "mask": (None, card.window)}
+
+
+def _shown(shape: Sequence[Any]) -> str:
+    return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
+
+
+def _shown_all(inputs: dict[str, Sequence[Any]]) -> str:
+    return " and ".join(f"{key} {_shown(shape)}" for key, shape in inputs.items())
+
+
 def export_onnx(model: Any, path: Path, card: ModelCard, *, tolerance: float = 1e-3) -> None:
     """Write a torch network (features, mask) -> logits as ONNX, and check that onnxruntime agrees with torch."""
     import torch
