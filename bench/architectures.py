@@ -1,0 +1,319 @@
+"""Accuracy of every architecture and recipe on Penn Action and UI-PRMD, whole and with parts of the body hidden.
+
+    python bench/architectures.py --data FOLDER --work FOLDER          # what is not measured yet, cheapest first
+    python bench/architectures.py --data FOLDER --work FOLDER --tasks penn --runs Fold-GCN ST-GCN++
+    python bench/architectures.py --table                                        # only the tables, of what there is
+
+FOLDER with the data holds penn_action.npz (15 actions, 13 joints marked by hand; official split) and ui_prmd.npz (10
+movements of rehabilitation, Kinect, right and wrong ones; each of ten subjects left out in turn). Each run trains with
+`kinetag train` on the same clips, seen as the same number of frames, without validation data (the last epoch counts),
+and is evaluated with `kinetag evaluate`. One JSON file a run in bench/results/architectures; those that are there are
+not measured again, and training that was interrupted goes on. Training takes hours for the ST-GCNs.
+
+Recipe 'tao' reads arrays as TAO wants them: real time, zeros after the clip's end (a longer clip is thinned until it
+fits). Recipe 'kinetag' samples the whole clip uniformly. 'bare' is the same without hidden parts, joints and frames.
+"""
+
+import argparse
+import json
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import RESULTS, data_folder, save, show
+
+from kinetag import metrics
+from kinetag.actions.evaluate import evaluate
+from kinetag.actions.train import train
+from kinetag.augment import PARTS
+from kinetag.datasets.clips import Clips
+from kinetag.datasets.pyskl import read_annotations
+from kinetag.spec import load_spec
+
+GYM = ("bench_press", "clean_and_jerk", "jump_rope", "jumping_jacks", "pullup", "pushup", "situp", "squat")
+# Of a Kinect's 22 joints those of the 'kinetag' layout, in its order; the head stands in for the nose.
+PRMD_JOINTS = ("head", *(f"{side}_{part}" for part in ("upper_arm", "forearm", "hand", "upper_leg", "lower_leg", "foot")
+                         for side in ("left", "right")))  # fmt: skip
+FRAMES = {"penn": 64, "prmd": 32}
+BARE = ("train.part_dropout=0", "train.joint_dropout=0", "train.frame_dropout=0")
+
+
+@dataclass(frozen=True)
+class Run:
+    """An architecture and how it is trained; ``epochs`` by task."""
+
+    model: str
+    recipe: str
+    epochs: dict[str, int]
+    options: tuple[str, ...] = ()
+
+
+_QUICK, _SLOW = {"penn": 60, "prmd": 15}, {"penn": 20, "prmd": 4}
+RUNS = {
+    "Fold-GCN": Run("Fold-GCN", "kinetag", _QUICK),
+    "Fold-GCN bare": Run("Fold-GCN", "kinetag", _QUICK, BARE),
+    "ST-GCN++": Run("ST-GCN++", "kinetag", _SLOW),
+    "ST-GCN tao": Run("ST-GCN", "tao", _SLOW),
+    "ST-GCN kinetag": Run("ST-GCN", "kinetag", _SLOW),
+    "ST-GCN++ bare": Run("ST-GCN++", "kinetag", _SLOW, BARE),
+    "ST-GCN kinetag bare": Run("ST-GCN", "kinetag", _SLOW, BARE),
+}
+FOLDS = {"penn": ("official",), "prmd": tuple(f"s{subject:02d}" for subject in range(1, 11))}
+
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+
+def write_penn(source: Path, path: Path) -> None:
+    data = dict(np.load(source))  # an archive would unpack an array whenever it is asked for
+    names = sorted({str(action) for action in data["action"]})
+    notes, split = [], {"train": [], "test": []}
+    for i in range(len(data["action"])):
+        points = data["keypoints"][data["offsets"][i] : data["offsets"][i + 1]]
+        height, width, _ = (int(v) for v in data["height_width_frames"][i])
+        name = str(data["clip"][i])
+        notes.append(note(name, points[..., :2], points[..., 2], names.index(str(data["action"][i])), (height, width)))
+        split["train" if data["train"][i] else "test"].append(name)
+    write(path, names, notes, split)
+
+
+def write_prmd(source: Path, path: Path) -> None:
+    data = dict(np.load(source))  # an archive would unpack an array whenever it is asked for
+    columns = [list(data["joints"]).index(name) for name in PRMD_JOINTS]
+    notes: list[dict] = []
+    split: dict[str, list[str]] = {f"{fold}_{part}": [] for fold in FOLDS["prmd"] for part in ("train", "test")}
+    for i in range(len(data["movement"])):
+        points = data["joints_cm"][data["offsets"][i] : data["offsets"][i + 1], columns].astype(np.float32) / 100
+        name = f"{i:04d}"
+        notes.append(note(name, points, np.ones(points.shape[:2]), int(data["movement"][i]) - 1, None))
+        for fold in FOLDS["prmd"]:
+            split[f"{fold}_{'test' if int(fold[1:]) == data['subject'][i] else 'train'}"].append(name)
+    write(path, [str(name) for name in data["movement_names"]], notes, split)
+
+
+def note(name: str, points: np.ndarray, score: np.ndarray, label: int, shape: tuple[int, int] | None) -> dict:
+    """A clip in the form of PYSKL; ``points`` (T, V, D), ``score`` (T, V)."""
+    seen = np.where(score[..., None] > 0, points, 0).astype(np.float32)
+    return {
+        "frame_dir": name,
+        "label": label,
+        "total_frames": len(points),
+        "keypoint": seen[None],
+        "keypoint_score": score[None].astype(np.float32),
+        **({"img_shape": shape} if shape else {}),
+    }
+
+
+def write(path: Path, names: list[str], notes: list[dict], split: dict[str, list[str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".json").write_text(json.dumps(names))
+    path.write_bytes(pickle.dumps({"split": split, "annotations": notes}))
+
+
+def split_name(task: str, fold: str, part: str) -> str:
+    return part if task == "penn" else f"{fold}_{part}"
+
+
+def read(path: Path, task: str, fold: str, part: str) -> Clips:
+    names = json.loads(path.with_suffix(".json").read_text())
+    return read_annotations(path, layout="kinetag", class_names=names, split=split_name(task, fold, part))
+
+
+def write_arrays(folder: Path, clips: Clips, role: str, frames: int) -> None:
+    """Arrays as TAO has them: (N, C, T, V, M), zeros after a clip's end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = np.zeros((len(clips), *_thinned(clips.arrays[0], frames).shape), np.float32)
+    for i in range(len(clips)):
+        arrays[i] = _thinned(clips.arrays[i], frames)
+    np.save(folder / f"{role}_data.npy", arrays)
+    assert clips.labels is not None
+    (folder / f"{role}_label.pkl").write_bytes(pickle.dumps((list(clips.names), clips.labels.tolist())))
+
+
+def _thinned(clip: np.ndarray, frames: int) -> np.ndarray:
+    clip = clip[:, :: -(-clip.shape[1] // frames)]
+    return np.pad(clip, ((0, 0), (0, frames - clip.shape[1]), (0, 0), (0, 0)))
+
+
+# --- a run -----------------------------------------------------------------------------------------------------------
+
+
+def measure(name: str, task: str, fold: str, data: Path, work: Path) -> dict[str, Any]:
+    """Train and evaluate one network; a dict of what was found."""
+    run, path = RUNS[name], prepared(task, data, work)
+    names = json.loads(path.with_suffix(".json").read_text())
+    common = [
+        f"results_dir={work / f'{task}_{fold}_{slug(name)}'}",
+        f"model.model_type={run.model}",
+        "model.graph_layout=kinetag",
+        "model.input_channels=3",
+        f"dataset.num_classes={len(names)}",
+        f"dataset.label_map={json.dumps({label: i for i, label in enumerate(names)})}",
+        f"dataset.window_size={FRAMES[task]}",
+        "dataset.batch_size=32",
+        "wandb.enable=false",
+    ]
+    (train_data, train_labels), (test_data, test_labels) = sources(run, task, fold, path)
+    learning = [
+        f"dataset.train_dataset.data_path={train_data}",
+        f"dataset.train_dataset.label_path={train_labels}",
+        f"train.recipe={run.recipe}",
+        f"train.num_epochs={run.epochs[task]}",
+        *run.options,
+    ]
+    began = sum(os.times()[:4])
+    trained = train(load_spec(None, [*common, *learning], action="train"))
+    seconds = sum(os.times()[:4]) - began
+    judging = [
+        f"evaluate.test_dataset.data_path={test_data}",
+        f"evaluate.test_dataset.label_path={test_labels}",
+        f"evaluate.checkpoint={trained.latest}",
+        "evaluate.occlusion=true",
+    ]
+    found = evaluate(load_spec(None, [*common, *judging], action="evaluate"))
+    return {
+        "run": name,
+        "task": task,
+        "fold": fold,
+        "epochs": trained.epochs,
+        "frames": FRAMES[task],
+        "accuracy": found.accuracy,
+        "macro_f1": found.macro_f1,
+        "clips": found.clips,
+        **(_gym(found, read(path, task, fold, "test")) if task == "penn" else {}),
+        "occlusion": found.occlusion,
+        "train_cpu_seconds": round(seconds, 1),
+        "confusion": found.confusion.tolist(),
+    }
+
+
+def prepared(task: str, data: Path, work: Path) -> Path:
+    """The annotations of a task, written when they are not there."""
+    path = work / f"{task}.pkl"
+    if not path.exists():
+        writer, source = {"penn": (write_penn, "penn_action.npz"), "prmd": (write_prmd, "ui_prmd.npz")}[task]
+        writer(data / source, path)
+    return path
+
+
+def sources(run: Run, task: str, fold: str, path: Path) -> list[tuple[Path, str]]:
+    """Data and label paths of the training and the test part, in the form that the recipe reads."""
+    if run.recipe != "tao":
+        return [(path, split_name(task, fold, part)) for part in ("train", "test")]
+    folder, found = path.parent / f"{task}_{fold}_arrays", []
+    for part, role in (("train", "train"), ("test", "val")):
+        if not (folder / f"{role}_label.pkl").exists():
+            write_arrays(folder, read(path, task, fold, part), role, FRAMES[task])
+        found.append((folder / f"{role}_data.npy", str(folder / f"{role}_label.pkl")))
+    return found
+
+
+def _gym(found: Any, clips: Clips) -> dict[str, float]:
+    """The clips of gym classes, told from all 15 classes and from each other."""
+    assert clips.labels is not None
+    gym = [clips.class_names.index(name) for name in GYM]
+    chosen = np.isin(clips.labels, gym)
+    truth, probabilities = clips.labels[chosen], found.probabilities[chosen]
+    among = np.array(gym)[probabilities[:, gym].argmax(axis=1)]
+    return {
+        "gym_accuracy_of_15": metrics.accuracy(truth, probabilities.argmax(axis=1)),
+        "gym_accuracy": metrics.accuracy(truth, among),
+        "gym_macro_f1": metrics.macro_f1(
+            metrics.confusion(np.searchsorted(gym, truth), np.searchsorted(gym, among), 8)
+        ),
+        "gym_clips": int(chosen.sum()),
+    }
+
+
+def slug(name: str) -> str:
+    return name.lower().replace("++", "pp").replace(" ", "_")
+
+
+def result_path(name: str, task: str, fold: str) -> Path:
+    return RESULTS / "architectures" / f"{task}_{fold}_{slug(name)}.json"
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def found_so_far(name: str, task: str) -> list[dict[str, Any]]:
+    paths = [result_path(name, task, fold) for fold in FOLDS[task]]
+    return [json.loads(path.read_text()) for path in paths if path.exists()]
+
+
+def row(name: str, task: str, found: list[dict[str, Any]]) -> dict[str, Any]:
+    def mean(key: str) -> float:
+        return float(np.mean([result[key] for result in found]))
+
+    def kept(*protocols: str) -> float:
+        """The lowest share of the accuracy that is left under any of these, means over the folds."""
+        return min(float(np.mean([r["occlusion"][p] / r["accuracy"] for r in found])) for p in protocols)
+
+    gym = {
+        "gym (of 8)": mean("gym_accuracy"),
+        "gym (of 15)": mean("gym_accuracy_of_15"),
+        "gym F1": mean("gym_macro_f1"),
+    }
+    return {
+        "run": name,
+        "folds": len(found),
+        "epochs": found[0]["epochs"],
+        "accuracy": mean("accuracy"),
+        "macro F1": mean("macro_f1"),
+        **(gym if task == "penn" else {"lowest subject": min(r["accuracy"] for r in found)}),
+        **{f"kept: {part}": kept(f"part {part}") for part in PARTS},
+        "kept: half of the time": kept("time 50"),
+        "kept: 30 % of joints": kept("random 30"),
+        "kept: 50 % of joints": kept("random 50"),
+        "kept: jitter 5 %": kept("jitter 5"),
+        "training CPU-s": mean("train_cpu_seconds"),
+    }
+
+
+def tables() -> None:
+    content = {}
+    for task, title in (("penn", "Penn Action, test split"), ("prmd", "UI-PRMD, one subject left out")):
+        rows = [row(name, task, found) for name in RUNS if (found := found_so_far(name, task))]
+        if rows:
+            show(f"{title}; {FRAMES[task]} frames", rows)
+            content[task] = rows
+    if content:
+        save("architectures", frames=FRAMES, **content)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", help="folder with penn_action.npz and ui_prmd.npz")
+    parser.add_argument("--work", type=Path, help="folder for arrays and checkpoints")
+    parser.add_argument("--tasks", nargs="+", default=list(FOLDS), choices=list(FOLDS))
+    parser.add_argument("--runs", nargs="+", default=list(RUNS), choices=list(RUNS))
+    parser.add_argument("--folds", nargs="+", help="of UI-PRMD, such as s01 s02; all ten when not given")
+    parser.add_argument("--table", action="store_true", help="measure nothing")
+    options = parser.parse_args()
+    if not options.table:
+        import torch
+
+        torch.set_num_threads(1)
+        data = data_folder(options.data)
+        if options.work is None:
+            raise SystemExit("give --work FOLDER for arrays and checkpoints")
+        for name in options.runs:
+            for task in options.tasks:
+                for fold in FOLDS[task]:
+                    if options.folds and task == "prmd" and fold not in options.folds:
+                        continue
+                    path = result_path(name, task, fold)
+                    if path.exists():
+                        continue
+                    found = measure(name, task, fold, data, options.work)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_text(json.dumps(found, indent=1) + "\n")
+                    print(f"{name}, {task} {fold}: {found['accuracy']:.4f}", flush=True)
+    tables()
+
+
+if __name__ == "__main__":
+    main()
