@@ -244,3 +244,14 @@ def test_nobody_is_passed_over_who_is_new_fast_lost_or_looked_at_long_ago() -> N
     assert calm.may_wait(1.067)
     for change in ({"runs": 2}, {"speed": 2.0}, {"misses": 1}, {"looked": 0.8}, {"waited": True}):
         assert not replace(calm, **change).may_wait(1.067)
+
+
+def test_after_a_cut_people_are_found_at_once() -> None:
+    frames, _ = footage("single:squat", 16)
+    rng = np.random.default_rng(0)
+    wall = rng.integers(0, 255, (HEIGHT // 30, WIDTH // 30, 3), dtype=np.uint8).repeat(30, 0).repeat(30, 1)
+    empty = [Frame(wall, 1.0 + i / 15, i) for i in range(4)]
+    later = [Frame(f.image[:, ::-1].copy(), f.time + 2.0, f.index) for f in frames[:4]]  # as if from the other side
+    estimator = BlazePose(threads=2)
+    found = run([*frames[:6], *empty, *later], estimator)
+    assert [len(poses) for poses in found] == [1] * 6 + [0] * 4 + [1] * 4

@@ -16,11 +16,13 @@ import numpy as np
 
 from kinetag.errors import KinetagError
 from kinetag.pose import search
+from kinetag.pose.movement import Movement
 from kinetag.pose.networks import Body, DetectorNetwork, LandmarkNetwork
 from kinetag.pose.people import (
     CERTAIN,
     CLEAR,
     CLEARLY_STEADY,
+    MAIN,
     PRESENT,
     STEADY,
     Followed,
@@ -88,6 +90,7 @@ class BlazePose:
         self._size = (0, 0)
         self._last_search = -math.inf
         self._searches = 0
+        self._movement = Movement()
 
     def estimate(self, frames: Sequence[Frame]) -> list[list[Pose]]:
         """The people in each frame. With two frames or more, two are worked on at once."""
@@ -95,13 +98,15 @@ class BlazePose:
         looks: deque[_Look] = deque()  # under way, oldest first
         hunt: tuple[int, Future[_Found]] | None = None  # under way since that frame
         for number, frame in enumerate(frames):
-            while looks and (len(looks) == _AHEAD or not self._people or not self._fits(frame)):
+            cut = self._movement.see(frame.image) or not self._fits(frame)
+            while looks and (len(looks) == _AHEAD or not self._people or cut):
                 poses.append(self._take(looks.popleft()))
             # A search takes longer than a look; always taken up two frames later, it gives the same on any machine.
-            if hunt and (number >= hunt[0] + _AHEAD or not self._fits(frame)):
+            if hunt and (number >= hunt[0] + _AHEAD or cut):
                 self._welcome(hunt[1].result())
                 hunt = None
-            self._meet(frame)
+            if cut:
+                self._begin(frame)
             if not self._people:
                 poses.append(self._find(frame))
                 continue
@@ -117,12 +122,14 @@ class BlazePose:
     def _fits(self, frame: Frame) -> bool:
         return (frame.image.shape[1], frame.image.shape[0]) == self._size
 
-    def _meet(self, frame: Frame) -> None:
-        """A picture of another size starts a new video."""
+    def _begin(self, frame: Frame) -> None:
+        """Another scene: nobody is where they were, and the whole picture is searched. Another size: a new video."""
         if not self._fits(frame):
             self.reset()
+            self._movement.see(frame.image)
             self._size = (frame.image.shape[1], frame.image.shape[0])
             self._turns = search.rounds(*self._size)
+        self._people, self._missing, self._last_search = [], [], -math.inf
 
     def _look_for_all(self, frame: Frame) -> _Look:
         """Start to look for everybody where they are expected, but for those who may wait until the next frame."""
@@ -196,11 +203,14 @@ class BlazePose:
         return self._poses(frame.time)
 
     def _next_square(self, time: float) -> Region | None:
-        """Where to search now, if it is time to; the surroundings of a lost person come first."""
+        """Where to search now, if it is time to: near lost people, where something moves, then anywhere."""
         lost = [person for person in self._people if person.misses] or self._missing
-        if time - self._last_search < 1 / (2 * self.search_rate if lost else self.search_rate):
+        if time - self._last_search < 1 / (2 * self.search_rate):
             return None
         if not lost and len(self._people) >= self.max_people:
+            return None
+        moving = self._movement.places(_box(person.body) for person in self._people if not person.misses)
+        if time - self._last_search < 1 / (self.search_rate * (2 if lost else 1 if moving else 0.5)):
             return None
         self._last_search = time
         self._searches += 1
@@ -208,6 +218,8 @@ class BlazePose:
         if lost and self._searches % 4:
             person = lost[self._searches % len(lost)]
             return search.surroundings(person.body.region, self._searches, time - person.time)
+        if moving and self._searches % 2:
+            return search.around(moving[self._searches // 2 % len(moving)], self._searches // 2, *self._size)
         return next(self._turns)
 
     def _welcome(self, found: _Found) -> None:
@@ -258,6 +270,14 @@ class BlazePose:
         if not credible(body, *self._size) or (before is not None and similarity(before, body) < steady):
             return None
         return Followed(body, frame.time, score, frame.time)
+
+
+def _box(body: Body) -> tuple[np.ndarray, np.ndarray]:
+    """Low and high corner around a body, with room for what its joints do not reach, and for its shadow."""
+    points = body.points[MAIN]
+    low, high = points.min(axis=0), points.max(axis=0)
+    room = 0.12 * (high - low).max()
+    return low - room, high + room
 
 
 def _distinct(hits: list[_Hit]) -> list[_Hit]:

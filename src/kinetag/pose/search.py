@@ -47,6 +47,12 @@ def rounds(width: int, height: int) -> Iterator[Region]:
     return chain.from_iterable(zip(large, small, large, cycle(turned(width, height)), strict=False))
 
 
+def around(place: Region, attempt: int, width: int, height: int) -> Region:
+    """A square to search around something that moves: it may be all of a person or only a hand, so larger by turns."""
+    size = place.size * (1.5, 3.0)[attempt % 2]
+    return Region(place.x, place.y, min(max(size, 0.25 * min(width, height)), float(max(width, height))))
+
+
 def surroundings(region: Region, attempt: int, seconds: float) -> Region:
     """A square around where a person was lost ``seconds`` ago, larger with time: upright, or turned either way."""
     size = region.size * min(1.3 + 0.4 * seconds, 2.5)
