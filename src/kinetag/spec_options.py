@@ -115,7 +115,9 @@ class Wandb(Section):
     """Weights & Biases."""
 
     enable: bool = option(
-        True, "Enable", "Log to Weights & Biases where its package is installed and this machine is logged in."
+        True,
+        "Enable",
+        "Log to Weights & Biases, where the spec says so itself; without a login the log stays on this machine.",
     )
     project: str = option("TAO Toolkit", "Project", "The project that runs are filed under.")
     entity: str = option("", "Entity", "The user or team that owns the project; empty: your default.")
@@ -197,7 +199,10 @@ class Dataset(Section):
     train_dataset: Source = section(Source, "Training data", "The clips to learn from.")
     val_dataset: Source = section(Source, "Validation data", "The clips that accuracy is watched on while training.")
     num_classes: int = option(
-        6, "Number of classes", "How many classes there are; it must agree with label_map when both are given.", ge=1
+        6,
+        "Number of classes",
+        "How many classes there are; it agrees with label_map. Data that names its classes needs none.",
+        ge=1,
     )
     label_map: dict[str, int] = option(
         dict,
@@ -236,7 +241,10 @@ class Dataset(Section):
         le=240,
     )
     cache_dir: str = option(
-        "", "Cache folder", "Where the poses of videos are kept; empty: kinetag's folder in the user's cache.", ours=True
+        "",
+        "Cache folder",
+        "Where the poses of videos are kept; empty: kinetag's folder in the user's cache.",
+        ours=True,
     )
     coordinates: Literal["auto", "array", "pixels", "frame", "pelvis3d", "metres", "body"] = option(
         "auto",
