@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from kinetag.errors import KinetagError
 
@@ -117,12 +117,15 @@ def _threads(count: int) -> dict[str, str]:
 # --- in a process ----------------------------------------------------------------------------------------------------
 
 
-def _main() -> int:
+def _main() -> NoReturn:
     """One process of a training: read the work, do it, tell how it goes."""
     tell = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print must not come between the events
-    work = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    pipe = os.dup(0)  # a thread that waits on sys.stdin itself would hold its lock, and every fork would hang
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    with os.fdopen(pipe, closefd=False) as source:
+        work = json.loads(source.readline())
+    threading.Thread(target=_end_with_parent, args=(pipe,), daemon=True).start()
 
     def emit(event: Event) -> None:
         tell.write(json.dumps(event) + "\n")
@@ -133,13 +136,14 @@ def _main() -> int:
         emit({"event": "result", **train_process(work, emit)})
     except KinetagError as error:
         emit({"event": "error", "message": str(error)})
-    return 0
+    sys.stderr.flush()
+    os._exit(0)  # all is told and written; taking torch apart would cost seconds
 
 
-def _end_with_parent() -> None:
-    sys.stdin.read()  # until the parent closes the pipe or dies
+def _end_with_parent(pipe: int) -> None:
+    os.read(pipe, 1)  # returns when the parent closes the pipe or dies
     os._exit(1)
 
 
 if __name__ == "__main__":
-    sys.exit(_main())
+    _main()
