@@ -116,11 +116,13 @@ def test_channels_by_number() -> None:
 def test_a_file_beside_it_says_what_the_array_cannot(tmp_path: Path) -> None:
     write_arrays(tmp_path)
     about = {"format": "kinetag-clips", "layout": "nvidia", "channels": ["x", "y", "confidence"], "rate": 12.0}
-    about |= {"coordinates": "body", "groups": list("aabbcc")}
+    about |= {"coordinates": "body", "groups": list("aabbcc"), "class_names": ["run", "walk", "jump"]}
     (tmp_path / "train_data.json").write_text(json.dumps(about))
     clips = load(tmp_path)
     assert (clips.channels, clips.rate, clips.coordinates) == (("x", "y", "confidence"), 12.0, "body")
     assert clips.groups == tuple("aabbcc")
+    assert clips.class_names == ("run", "walk", "jump")
+    assert load(tmp_path, classes=3, names=("a", "b", "c")).class_names == ("a", "b", "c")
     for odd in ("[1]", '{"rate": 5}', "{", "[" * 100_000):
         (tmp_path / "train_data.json").write_text(odd)  # another program's: no concern of ours
         assert load(tmp_path).rate is None

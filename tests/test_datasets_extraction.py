@@ -9,7 +9,14 @@ from footage import video
 from made_clips import person
 
 from kinetag.datasets import extraction
-from kinetag.datasets.extraction import content_key, default_cache, read_cached, video_poses, write_cached
+from kinetag.datasets.extraction import (
+    Extractor,
+    content_key,
+    default_cache,
+    read_cached,
+    video_poses,
+    write_cached,
+)
 from kinetag.errors import KinetagError
 from kinetag.sequence import PoseSequence
 
@@ -78,45 +85,45 @@ def test_of_a_large_file_beginning_end_and_size_count(tmp_path: Path, monkeypatc
     assert len(keys) == 4
 
 
-def test_no_video_is_looked_at_twice(tmp_path: Path, monkeypatch) -> None:
+def test_no_video_is_looked_at_twice(tmp_path: Path) -> None:
     looked: list[str] = []
 
     def fake(path: Path, **_):
         looked.append(path.name)
         return [person()]
 
-    monkeypatch.setattr(extraction, "extract", fake)
     path = tmp_path / "a.mp4"
     path.write_bytes(b"1")
     cache = tmp_path / "cache"
-    first = video_poses(path, rate=15, cache=cache)
+    first = video_poses(path, rate=15, cache=cache, extract=fake)
     path.rename(tmp_path / "b.mp4")
-    second = video_poses(tmp_path / "b.mp4", rate=15, cache=cache)
+    second = video_poses(tmp_path / "b.mp4", rate=15, cache=cache, extract=fake)
     same(first[0], second[0])
     assert looked == ["a.mp4"]
-    video_poses(tmp_path / "b.mp4", rate=10, cache=cache)
+    video_poses(tmp_path / "b.mp4", rate=10, cache=cache, extract=fake)
     (tmp_path / "b.mp4").write_bytes(b"2")
-    video_poses(tmp_path / "b.mp4", rate=15, cache=cache)
+    video_poses(tmp_path / "b.mp4", rate=15, cache=cache, extract=fake)
     assert looked == ["a.mp4", "b.mp4", "b.mp4"]
 
 
-def test_an_interrupt_leaves_nothing_half_done(tmp_path: Path, monkeypatch) -> None:
+def test_an_interrupt_leaves_nothing_half_done(tmp_path: Path) -> None:
     def interrupted(path: Path, **_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(extraction, "extract", interrupted)
     path = tmp_path / "a.mp4"
     path.write_bytes(b"1")
     with pytest.raises(KeyboardInterrupt):
-        video_poses(path, rate=15, cache=tmp_path / "cache")
+        video_poses(path, rate=15, cache=tmp_path / "cache", extract=interrupted)
     assert not list(tmp_path.glob("cache/*"))
 
 
-def test_a_cache_that_cannot_be_written_only_costs_time(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(extraction, "extract", lambda path, **_: [person()])
+def test_a_cache_that_cannot_be_written_only_costs_time(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"1")
     (tmp_path / "file").write_bytes(b"")
-    assert len(video_poses(tmp_path / "a.mp4", rate=15, cache=tmp_path / "file")) == 1
+    assert (
+        len(video_poses(tmp_path / "a.mp4", rate=15, cache=tmp_path / "file", extract=lambda path, **_: [person()]))
+        == 1
+    )
 
 
 def test_the_cache_is_in_the_user_s_cache_folder(monkeypatch, tmp_path: Path) -> None:
@@ -130,7 +137,11 @@ def test_the_cache_is_in_the_user_s_cache_folder(monkeypatch, tmp_path: Path) ->
 def test_a_video_without_anybody(tmp_path: Path) -> None:
     told: list[tuple[float, float | None]] = []
     found = video_poses(
-        video(tmp_path / "a.mp4", 20), rate=15, cache=tmp_path / "c", progress=lambda t, d: told.append((t, d))
+        video(tmp_path / "a.mp4", 20),
+        rate=15,
+        cache=tmp_path / "c",
+        extract=Extractor(),
+        progress=lambda t, d: told.append((t, d)),
     )
     assert found == []
     assert len(os.listdir(tmp_path / "c")) == 1
@@ -141,5 +152,5 @@ def test_a_video_without_anybody(tmp_path: Path) -> None:
 def test_a_video_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"not a video")
     with pytest.raises(KinetagError, match=r"a\.mp4"):
-        video_poses(tmp_path / "a.mp4", rate=15, cache=tmp_path / "c")
+        video_poses(tmp_path / "a.mp4", rate=15, cache=tmp_path / "c", extract=Extractor())
     assert not (tmp_path / "c").exists()

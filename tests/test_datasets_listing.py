@@ -85,9 +85,11 @@ def test_a_list_that_lies_elsewhere(tmp_path: Path) -> None:
 def test_quotes_commas_and_links_in_names(tmp_path: Path) -> None:
     touch(tmp_path, "x/a, b.mp4")
     os.symlink(tmp_path / "x" / "a, b.mp4", tmp_path / "link.mp4")
-    (tmp_path / "list.csv").write_text('file,label\n"x/a, b.mp4","the ""big"" one"\nlink.mp4,small\n')
+    (tmp_path / "list.csv").write_text(
+        'file,label\r\n"x/a, b.mp4","the ""big""\u2028one"\r\nlink.mp4,small\r\n', "utf-8"
+    )
     assert [(e.name, e.label) for e in list_entries(tmp_path / "list.csv")] == [
-        ("x/a, b.mp4", 'the "big" one'),
+        ("x/a, b.mp4", 'the "big"\u2028one'),
         ("link.mp4", "small"),
     ]
 

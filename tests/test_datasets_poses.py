@@ -175,6 +175,12 @@ def test_many_warnings_are_shortened(tmp_path: Path) -> None:
     assert warnings[-1] == "and 10 more warnings like these"
 
 
+def test_a_file_of_another_kind_is_looked_at_as_a_video(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(KinetagError, match=r"notes\.txt.*(video|picture)"):
+        load(tmp_path / "notes.txt", cache_dir=str(tmp_path / "cache"))
+
+
 def test_when_nothing_can_be_used_the_reason_is_the_error(tmp_path: Path) -> None:
     (tmp_path / "squat").mkdir()
     (tmp_path / "squat/a.json").write_text("{")
@@ -264,7 +270,7 @@ def write_list(folder: Path) -> Path:
 def test_videos_are_read_once_and_an_interrupt_costs_one(tmp_path: Path, monkeypatch) -> None:
     looked: list[str] = []
 
-    def fake(path: Path, *, rate: float, progress=None):
+    def fake(self, path: Path, *, rate: float, progress=None):
         looked.append(path.name)
         if progress is not None:
             progress(1.0, 2.0)
@@ -272,7 +278,7 @@ def test_videos_are_read_once_and_an_interrupt_costs_one(tmp_path: Path, monkeyp
             raise KeyboardInterrupt
         return [person()]
 
-    monkeypatch.setattr(extraction, "extract", fake)
+    monkeypatch.setattr(extraction.Extractor, "__call__", fake)
     for name in "abcd":
         path = tmp_path / "data" / "squat" / f"{name}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)

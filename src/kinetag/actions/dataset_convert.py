@@ -197,7 +197,8 @@ def _convert_labelled(spec: Spec, folder: Path, progress: Progress) -> DatasetCo
 
     options = spec.dataset_convert
     _check_lengths(options)
-    model = spec.model.model_copy(update={"input_channels": 3 if options.keep_confidence else 2})
+    channels = spec.model.input_channels if "model.input_channels" in spec.explicit else 2 + options.keep_confidence
+    model = spec.model.model_copy(update={"input_channels": channels})
     clips = load_clips(_Source(options.data), spec.dataset, model, progress=progress)
     result = DatasetConvert(warnings=list(clips.warnings))
     parts = {"train": clips}

@@ -93,8 +93,17 @@ def _arrays(
     from kinetag.datasets.arrays import convert_arrays, read_arrays
 
     layout = getattr(dataset, "source_layout", "") or model.graph_layout
-    names = class_names if class_names is not None else class_names_of(dataset)
-    clips = read_arrays(str(path), label_path, layout=layout, class_names=names, role=role, need_labels=need_labels)
+    if class_names is None and not _placeholder(dataset.label_map):
+        class_names = class_names_of(dataset)
+    clips = read_arrays(
+        str(path),
+        label_path,
+        layout=layout,
+        class_names=class_names,
+        classes=int(dataset.num_classes),
+        role=role,
+        need_labels=need_labels,
+    )
     wanted = int(model.input_channels)
     if len(clips.channels) != wanted:
         raise KinetagError(

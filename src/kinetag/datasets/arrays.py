@@ -108,18 +108,22 @@ def read_arrays(
     label_path: str = "",
     *,
     layout: str,
-    class_names: Sequence[str],
+    class_names: Sequence[str] | None = None,
+    classes: int = 0,
     role: str = "",
     need_labels: bool = True,
 ) -> Clips:
     """Read and check clips: joints, labels, lengths, and every number, so that training cannot trip over them later.
 
-    The first sample that is wrong is named. One pass over the file finds NaN and where each clip's padding begins.
+    Without ``class_names`` they are those in the file beside the array, else ``classes`` of them that are called
+    class_0 and so on. The first sample that is wrong is named. One pass over the file finds NaN and where each clip's
+    padding begins.
     """
     path, label_file = find_files(data_path, label_path, role)
     arrays = ArrayClips(path)
     count = len(arrays)
     side = _side_file(path)
+    class_names = class_names or side.get("class_names") or tuple(f"class_{i}" for i in range(classes))
     check_joints(arrays.data.shape[3], side.get("layout", layout), str(path))
     if label_file is None and need_labels:
         raise KinetagError(f"{path}: no labels; give label_path, a pickle with (sample names, labels)")
@@ -178,10 +182,9 @@ def _side_file(path: Path) -> dict[str, Any]:
     out = {key: side[key] for key in ("layout", "rate", "coordinates") if side.get(key) is not None}
     if out.get("coordinates", "array") not in COORDINATES or not isinstance(out.get("layout", ""), str):
         raise KinetagError(f"{beside}: unknown layout or coordinates in it; write the array again, or delete this file")
-    if isinstance(side.get("channels"), list):
-        out["channels"] = tuple(str(name) for name in side["channels"])
-    if isinstance(side.get("groups"), list):
-        out["groups"] = tuple(str(name) for name in side["groups"])
+    for key in ("channels", "groups", "class_names"):
+        if isinstance(side.get(key), list):
+            out[key] = tuple(str(name) for name in side[key])
     return out
 
 

@@ -9,14 +9,22 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinetag.errors import KinetagError
-from kinetag.sequence import PoseSequence
+from kinetag.pose import open_estimator
+from kinetag.sequence import Frame, PoseSequence
+
+if TYPE_CHECKING:
+    from kinetag.analyzer import Analyzer
+
+Seconds = Callable[[float, float | None], None]  # the time reached, and the duration where it is known
 
 _VERSION = 1  # of the poses: raise it when extraction changes so much that old entries mislead
 _RUN = 8  # frames at a time
@@ -30,12 +38,36 @@ def default_cache() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "kinetag" / "poses"
 
 
+class Extractor:
+    """Looks at videos, one after the other, with the same networks."""
+
+    def __init__(self) -> None:
+        self._analyzer: Analyzer | None = None
+
+    def __call__(self, path: Path, *, rate: float, progress: Seconds | None = None) -> list[PoseSequence]:
+        """Everybody's poses, as `kinetag.analyze` sees and numbers them; ``progress`` hears the time and duration."""
+        from kinetag.analyzer import Analyzer
+        from kinetag.video import open_source
+
+        if self._analyzer is None:
+            # every_frame as in `analyze`, so that a trained network meets the poses that it was trained on
+            estimator = open_estimator("blazepose", every_frame=False)
+            self._analyzer = Analyzer(pose=estimator, running_labels=False)
+        self._analyzer.reset()
+        with open_source(path, rate=rate) as video:
+            for run in _runs(video):
+                self._analyzer.feed_many(run)
+                if progress is not None:
+                    progress(run[-1].time, video.duration)
+        return self._analyzer.tracker.sequences(self._analyzer.frame_size)
+
+
 def video_poses(
-    path: Path, *, rate: float, cache: Path, progress: Callable[[float, float | None], None] | None = None
+    path: Path, *, rate: float, cache: Path, extract: Callable[..., list[PoseSequence]], progress: Seconds | None = None
 ) -> list[PoseSequence]:
     """Everybody's poses in a video at about ``rate`` frames a second, from the cache where they are known.
 
-    Raises KinetagError when the video cannot be read. A cache that cannot be written only costs time.
+    ``extract`` is an `Extractor`. Raises KinetagError when the video cannot be read. A cache that cannot be written only costs time.
     """
     file = cache / f"{content_key(path, rate=rate)}.npz"
     known = read_cached(file)
@@ -47,26 +79,10 @@ def video_poses(
     return sequences
 
 
-def extract(
-    path: Path, *, rate: float, progress: Callable[[float, float | None], None] | None = None
-) -> list[PoseSequence]:
-    """Look at the whole video; ``progress`` is called with the time reached and the duration."""
-    from kinetag.analyzer import Analyzer
-    from kinetag.video import open_source
-
-    with open_source(path, rate=rate) as video:
-        analyzer = Analyzer(running_labels=False)
-        run = []
-        for frame in video:
-            run.append(frame)
-            if len(run) == _RUN:
-                analyzer.feed_many(run)
-                run = []
-                if progress is not None:
-                    progress(frame.time, video.duration)
-        if run:
-            analyzer.feed_many(run)
-        return analyzer.tracker.sequences(analyzer.frame_size)
+def _runs(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    iterator = iter(frames)
+    while run := list(islice(iterator, _RUN)):
+        yield run
 
 
 def content_key(path: Path, **settings: object) -> str:

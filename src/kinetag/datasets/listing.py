@@ -1,6 +1,7 @@
 """Which files hold which exercise: class folders, or a CSV or JSON list of (file, label, start, end, person)."""
 
 import csv
+import io
 import json
 import math
 import os
@@ -119,7 +120,7 @@ def read_list(path: Path, root: Path) -> list[Entry]:
 
 def _csv_rows(text: str, path: Path) -> Iterable[tuple[str, dict[str, Any]]]:
     try:
-        lines = [row for row in csv.reader(text.splitlines()) if row]
+        lines = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
     except csv.Error as error:
         raise KinetagError(f"{path}: not CSV ({error})") from None
     header = [cell.strip().lower() for cell in lines[0]] if lines else []
@@ -154,10 +155,10 @@ def _entry(row: dict[str, Any], root: Path, where: str) -> Entry:
     if not isinstance(file, str) or not file.strip() or "\0" in file:
         raise KinetagError(f"{where}: 'file' must be a path, found {str(file)[:40]!r}")
     top = os.path.abspath(root)
-    full = os.path.abspath(os.path.join(top, file))
-    if "://" in file or os.path.commonpath([top, full]) != top:
+    full = Path(os.path.abspath(os.path.join(top, file)))  # links in it are the user's own and may lead anywhere
+    if "://" in file or not full.is_relative_to(top):
         raise KinetagError(f"{where}: '{file[:80]}' leads out of {root}; put the list in a folder above its files")
-    if not os.path.exists(full):
+    if not full.exists():
         raise KinetagError(f"{where}: no such file: {full}")
     start, end = _time(row.get("start"), "start", where), _time(row.get("end"), "end", where)
     if end is not None and end <= (start or 0.0):
@@ -165,7 +166,7 @@ def _entry(row: dict[str, Any], root: Path, where: str) -> Entry:
     if label is not None and (not isinstance(label, str | int) or len(str(label)) > 200):
         raise KinetagError(f"{where}: label {str(label)[:40]!r} is not a name")
     part = "" if start is None and end is None else f" {start or 0:g}-{'' if end is None else f'{end:g}'}"
-    return Entry(Path(full), file + part, None if label is None else str(label), start, end, _person(row, where))
+    return Entry(full, file + part, None if label is None else str(label), start, end, _person(row, where))
 
 
 def _time(value: Any, name: str, where: str) -> float | None:

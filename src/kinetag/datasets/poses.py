@@ -10,8 +10,8 @@ import numpy as np
 from kinetag.datasets import deepstream
 from kinetag.datasets.clips import Clips
 from kinetag.datasets.coordinates import FLAT, channel_names, normalise, stack
-from kinetag.datasets.extraction import video_poses
-from kinetag.datasets.listing import VIDEO_SUFFIXES, Entry
+from kinetag.datasets.extraction import Extractor, video_poses
+from kinetag.datasets.listing import POSE_SUFFIXES, Entry
 from kinetag.errors import KinetagError
 from kinetag.features import resample
 from kinetag.progress import Progress, silent
@@ -116,6 +116,7 @@ class _Reader:
     def __init__(self, wish: Wish, channels: tuple[str, ...], warnings: list[str]) -> None:
         self.wish, self.channels, self.warnings = wish, channels, warnings
         self.progress: Callable[[float], None] = lambda share: None
+        self._extract = Extractor()
         self._file: Path | None = None
         self._sequences: list[PoseSequence] = []
 
@@ -137,12 +138,13 @@ class _Reader:
         return self._sequences
 
     def _raw(self, file: Path) -> list[PoseSequence]:
-        if file.suffix.lower() in VIDEO_SUFFIXES:
+        if not file.is_dir() and file.suffix.lower() not in POSE_SUFFIXES:
             update = self.progress
             return video_poses(
                 file,
                 rate=self.wish.rate,
                 cache=self.wish.cache,
+                extract=self._extract,
                 progress=lambda time, duration: update(min(time / duration, 1.0) if duration else 0.0),
             )
         from kinetag.pose.files import read_pose_file
