@@ -6,7 +6,7 @@ the array that it is given, and everything random comes from the generator that 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -285,12 +285,18 @@ def part_joints(layout: str, part: str) -> list[int]:
 
 def random_part(layout: str, rng: np.random.Generator) -> list[int]:
     """The joints of one part, or of one leg, or of the left or right half of the body."""
+    choices = _hideable(layout)
+    return list(choices[rng.integers(len(choices))])
+
+
+@cache
+def _hideable(layout: str) -> tuple[tuple[int, ...], ...]:
     joints = get_layout(layout).joints
     choices = [part_joints(layout, part) for part in PARTS]
     for side in ("left", "right"):
         half = [i for i, name in enumerate(joints) if name.startswith(side)]
         choices += [half, sorted(set(half) & set(part_joints(layout, "legs")))]
-    return choices[rng.integers(len(choices))]
+    return tuple(map(tuple, choices))
 
 
 def random_frames(count: int, most: float, rng: np.random.Generator) -> np.ndarray:
