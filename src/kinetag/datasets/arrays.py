@@ -123,7 +123,8 @@ def read_arrays(
     arrays = ArrayClips(path)
     count = len(arrays)
     side = _side_file(path)
-    class_names = class_names or side.get("class_names") or tuple(f"class_{i}" for i in range(classes))
+    known = class_names if class_names is not None else side.get("class_names")
+    names_of_classes = tuple(known) if known else tuple(f"class_{i}" for i in range(classes))
     check_joints(arrays.data.shape[3], side.get("layout", layout), str(path))
     if label_file is None and need_labels:
         raise KinetagError(f"{path}: no labels; give label_path, a pickle with (sample names, labels)")
@@ -132,13 +133,13 @@ def read_arrays(
         names, raw = read_labels(label_file)
         if len(names) != count:
             raise KinetagError(f"{label_file}: {len(names)} labels, but {path} has {count} samples")
-        labels = check_labels(raw, names, len(class_names), str(label_file))
+        labels = check_labels(raw, names, len(names_of_classes), str(label_file))
     lengths, flat = _look_through(arrays, names, str(path))
     return Clips(
         source=str(path),
         layout=side.get("layout", layout),
         channels=side.get("channels") or guess_channels(arrays.data.shape[1], layout, flat),
-        class_names=tuple(class_names),
+        class_names=names_of_classes,
         names=names,
         labels=labels,
         arrays=arrays,

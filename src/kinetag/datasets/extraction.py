@@ -67,7 +67,8 @@ def video_poses(
 ) -> list[PoseSequence]:
     """Everybody's poses in a video at about ``rate`` frames a second, from the cache where they are known.
 
-    ``extract`` is an `Extractor`. Raises KinetagError when the video cannot be read. A cache that cannot be written only costs time.
+    ``extract`` is an `Extractor`. Raises KinetagError when the video cannot be read. A cache that cannot be written
+    only costs time.
     """
     file = cache / f"{content_key(path, rate=rate)}.npz"
     known = read_cached(file)
