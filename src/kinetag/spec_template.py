@@ -24,7 +24,6 @@ _NEW_WORK: dict[str, Any] = {
     "model.graph_layout": "kinetag",
     "dataset.train_dataset.data_path": "???",
     "dataset.validation_split": 0.2,
-    "dataset.batch_size": 16,
     "train.recipe": "kinetag",
     "train.num_epochs": 60,
     "evaluate.checkpoint": "results/train/pc_model_best.pth",
@@ -68,17 +67,20 @@ def template(action: str, *, tao: bool = False) -> str:
     head = [f"# kinetag {action} -e {action}.yaml [key=value ...]"]
     if tao:
         values = {key: default_of(field) for key, field in _options(Spec)} | _TAO_LABELS | _TAO.get(action, {})
-        names, left_out = sections_of(action), frozenset(_own_keys(Spec))
+        names, left_out, recipe = sections_of(action), frozenset(_own_keys(Spec)), {}
     else:
-        values, names, left_out = _NEW_WORK, _NEW_SECTIONS[action], _LEFT_OUT if action != "train" else frozenset()
+        values, names = _NEW_WORK, _NEW_SECTIONS[action]
+        left_out, recipe = (frozenset(), _RECIPE) if action == "train" else (_LEFT_OUT, {})
         head += [
             "# A key right behind a '#' has the default shown; take the '#' away to change it. Fill in what is ???."
         ]
-    sections = [_lines(name, Spec.model_fields[name], values, left_out) for name in names]
+    sections = [_lines(name, Spec.model_fields[name], values, recipe, left_out) for name in names]
     return "\n".join([*head, *(line for section in sections for line in ("", *section))]) + "\n"
 
 
-def _lines(key: str, field: FieldInfo, values: Mapping[str, Any], left_out: frozenset[str]) -> Iterator[str]:
+def _lines(
+    key: str, field: FieldInfo, values: Mapping[str, Any], recipe: Mapping[str, Any], left_out: frozenset[str]
+) -> Iterator[str]:
     """The lines of one option, or of a section with its options.
 
     An option without a value is commented out, and shows what it is then: the recipe's value, else the default.
@@ -97,11 +99,11 @@ def _lines(key: str, field: FieldInfo, values: Mapping[str, Any], left_out: froz
     if is_section(field):
         yield f"{indent}{name}:"
         for child, child_field in field.annotation.model_fields.items():  # type: ignore[union-attr]
-            yield from _lines(f"{key}.{child}", child_field, values, left_out)
+            yield from _lines(f"{key}.{child}", child_field, values, recipe, left_out)
     elif key in values:
         yield f"{indent}{name}: {_inline(values[key])}"
     else:
-        yield f"{indent}#{name}: {_inline(_RECIPE.get(key, default_of(field)))}"
+        yield f"{indent}#{name}: {_inline(recipe.get(key, default_of(field)))}"
 
 
 def _prose(field: FieldInfo) -> str:
@@ -157,6 +159,15 @@ The keys and defaults are those of TAO's `pose_classification`; `kinetag spec AC
 TAO does not have is marked **+**. A search (AutoML) varies what is marked **~**.
 """
 
+_SEARCH = """\
+## For a search
+
+The JSON Schema says, beside type, default, bounds and choices, what a search needs to know: `automl_enabled` (varied, or
+never), `option_weights` (how often each choice is drawn), `math_cond` with `depends_on` (what drawn values must keep,
+such as `< depends_on`: below the other key's value), `conditions` (without which the option has no effect), `popular`
+(what people change first); and for all of them together `automl_default_parameters`, `automl_disabled_parameters`.
+"""
+
 _SHORT_NAMES = """\
 ## Short names
 
@@ -174,6 +185,7 @@ def page() -> str:
     for name, field in Spec.model_fields.items():
         if is_section(field):
             parts.append(_chapter(name, field))
+    parts.append(_SEARCH)
     parts.append(_SHORT_NAMES + "".join(f"| `{short}` | `{key}` |\n" for short, key in SHORTHANDS.items()))
     return "\n".join(parts)
 
