@@ -39,6 +39,7 @@ class CheckpointHeader:
     class_names: tuple[str, ...]  # () in a file of another program; `classes` counts them then
     window: int | None = None  # frames of the network's input; None: the clips' own length
     rate: float | None = None  # frames a second
+    length: int | None = None  # frames of a usual clip without its padding
     coordinates: str = "array"  # how the numbers were made, see `kinetag.datasets.clips.Clips`
     recipe: str = "tao"
     dropout: float = 0.0

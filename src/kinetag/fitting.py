@@ -23,6 +23,7 @@ from torch import nn
 from kinetag import __version__
 from kinetag.augment import Sampling, mirror_is_safe, sample_clip
 from kinetag.checkpoint import CheckpointHeader
+from kinetag.clip_batches import usual_length
 from kinetag.datasets import load_clips
 from kinetag.datasets.clips import Clips, split
 from kinetag.devices import DeviceChoice, choose_devices
@@ -260,6 +261,7 @@ def _header(spec: Spec, data: Data) -> CheckpointHeader:
         class_names=clips.class_names,
         window=length if length > 0 else None,
         rate=clips.rate,
+        length=usual_length(clips),
         coordinates=clips.coordinates,
         recipe=spec.train.recipe,
         dropout=spec.model.dropout,

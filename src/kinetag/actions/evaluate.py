@@ -27,7 +27,8 @@ class Evaluation:
     clips: int
     accuracy: float
     mean_class_accuracy: float
-    top_k: dict[str, float]
+    top_k: int
+    top_k_accuracy: float
     macro_f1: float
     calibration_error: float
     occlusion: dict[str, float] = field(default_factory=dict)  # accuracy by protocol
@@ -114,7 +115,8 @@ def _judge(
         clips=len(clips),
         accuracy=metrics.accuracy(clips.labels, predictions),
         mean_class_accuracy=metrics.mean_class_accuracy(matrix),
-        top_k={str(k): metrics.top_k(clips.labels, probabilities, k)},
+        top_k=k,
+        top_k_accuracy=metrics.top_k(clips.labels, probabilities, k),
         macro_f1=metrics.macro_f1(matrix),
         calibration_error=metrics.calibration_error(clips.labels, probabilities),
         occlusion=occlusion,
@@ -138,12 +140,11 @@ def _write(found: Evaluation, predictor: Predictor, clips: "Clips", folder: Path
 
 
 def _kpi(found: Evaluation) -> dict[str, float]:
-    top = {f"top_{k}_accuracy": value for k, value in found.top_k.items()}
     hidden = {f"accuracy_{name.replace(' ', '_')}": value for name, value in found.occlusion.items()}
     return {
         "accuracy": found.accuracy,
         "mean_class_accuracy": found.mean_class_accuracy,
-        **top,
+        f"top_{found.top_k}_accuracy": found.top_k_accuracy,
         "macro_f1": found.macro_f1,
         "calibration_error": found.calibration_error,
         **hidden,
@@ -171,7 +172,8 @@ def _record(found: Evaluation, model: str, data: str) -> dict[str, Any]:
         "clips": found.clips,
         "accuracy": _plain(found.accuracy),
         "mean_class_accuracy": _plain(found.mean_class_accuracy),
-        "top_k_accuracy": {k: _plain(value) for k, value in found.top_k.items()},
+        "top_k": found.top_k,
+        "top_k_accuracy": _plain(found.top_k_accuracy),
         "macro_f1": _plain(found.macro_f1),
         "calibration_error": _plain(found.calibration_error),
         "classes": per_class,
@@ -190,7 +192,7 @@ def results_text(found: Evaluation, model: str, data: str) -> str:
     numbers = {
         "accuracy": found.accuracy,
         "mean class accuracy": found.mean_class_accuracy,
-        **{f"top-{k} accuracy": value for k, value in found.top_k.items()},
+        f"top-{found.top_k} accuracy": found.top_k_accuracy,
         "macro F1": found.macro_f1,
         "calibration error": found.calibration_error,
     }

@@ -49,7 +49,7 @@ class Exported:
     same_class: float  # share of clips that get the same class
     accuracy: float | None = None  # of the file
     accuracy_before: float | None = None  # of the network in PyTorch
-    analyzable: str = "yes"  # whether `kinetag analyze --model` can use it, or why not
+    fit_for_analyze: str = "yes"  # whether `kinetag analyze --model` can use it, or why not
     card: ModelCard | None = field(default=None, repr=False)
 
 
@@ -91,7 +91,7 @@ def export(spec: "Spec", *, progress: Progress = silent) -> Exported:
             opset=spec.export.opset,
             any_length=card.any_length,
             encrypted=spec.secret() is not None,
-            analyzable=card.why_not_live() or "yes",
+            fit_for_analyze=card.why_not_live() or "yes",
             card=card,
             largest_difference=found.largest_difference,
             same_class=found.same_class,
@@ -160,7 +160,7 @@ def _completed(card: ModelCard, spec: "Spec", clips: "Clips | None") -> ModelCar
 
     known: dict[str, Any] = {"people": get_graph(card.layout).people}
     if clips is not None:
-        known |= {"people": int(clips.arrays[0].shape[3]), "length": usual_length(clips)}
+        known |= {"people": int(clips.arrays[0].shape[3]), "length": card.length or usual_length(clips)}
         known["rate"] = card.rate or clips.rate
         if card.coordinates == "array":
             known["coordinates"] = clips.coordinates

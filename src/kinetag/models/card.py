@@ -124,6 +124,7 @@ def card_of(header: "CheckpointHeader", **known: Any) -> ModelCard:
         "layout": header.layout,
         "window": header.window,
         "rate": header.rate,
+        "length": header.length,
         "channels": header.channels,
         "coordinates": header.coordinates,
         "model_type": header.model_type,
