@@ -290,3 +290,21 @@ def test_without_confidence_the_arrays_have_two_channels(tmp_path: Path) -> None
     assert not (tmp_path / "out/val_data.npy").exists()
     assert result.warnings
     assert [path.name for path in result.files] == ["train_data.npy", "train_label.pkl", "train_data.json"]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file is in the way")
+    with pytest.raises(KinetagError, match=r"cannot write into .*out.*choose another results_dir"):
+        convert(tmp_path, bodypose({1: list(range(20))}))
+
+
+def test_the_reference_s_own_spec_runs(tmp_path: Path, data_folder: Path) -> None:
+    folder = data_folder.parent / "reference" / "tao_pose_classification"
+    if not folder.is_dir():
+        pytest.skip("the reference's specs are not here")
+    data = bodypose({1: list(range(160))}, frames=160)
+    path = write_json(tmp_path / "poses.json", data)
+    for name in ("spec_template_dataset_convert.yaml", "experiment_nvidia.yaml"):
+        overrides = [f"dataset_convert.data={path}", f"dataset_convert.results_dir={tmp_path / 'out'}"]
+        dataset_convert(load_spec(folder / name, overrides, action="dataset_convert"))
+        identical(written(tmp_path), reference(data))

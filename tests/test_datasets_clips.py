@@ -1,5 +1,7 @@
 """Clips as a whole: what they check, subsets, and splits that keep a person on one side."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -102,3 +104,12 @@ def test_class_names_in_the_order_of_their_indices() -> None:
     for wrong in ({"a": 0, "b": 0, "c": 1}, {"a": 1, "b": 2, "c": 3}, {"a": 0}):
         with pytest.raises(KinetagError, match="each once"):
             class_names_of(SimpleNamespace(num_classes=3, label_map=wrong))
+
+
+def test_the_readers_load_nothing_heavy() -> None:
+    code = (
+        "import sys; from kinetag.datasets import arrays, pyskl, poses, listing, deepstream, extraction;"
+        "print([m for m in ('torch', 'cv2', 'av', 'onnxruntime', 'scipy', 'pandas', 'pydantic') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

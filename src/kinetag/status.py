@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from kinetag.errors import KinetagError
+
 STATUS_FILE = "status.json"
 
 
@@ -28,9 +30,13 @@ class Status:
         self._writes = _is_first_process()
 
     def __enter__(self) -> Self:
-        if self._writes:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._write("STARTED", f"Starting {self.action}.")
+        try:
+            if self._writes:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._write("STARTED", f"Starting {self.action}.")
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise KinetagError(f"cannot write into {self.path.parent}: {reason}; choose another results_dir") from None
         return self
 
     def __exit__(

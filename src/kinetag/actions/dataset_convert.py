@@ -45,7 +45,6 @@ def dataset_convert(spec: Spec, *, progress: Progress = silent) -> DatasetConver
     Raises KinetagError for data that cannot be read, and for data in which no person fills a window.
     """
     folder = spec.results_folder("dataset_convert")
-    folder.mkdir(parents=True, exist_ok=True)
     with Status(folder, "dataset_convert", secret=spec.secret()) as status:
         data = spec.dataset_convert.data
         if not data:
