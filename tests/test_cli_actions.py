@@ -13,6 +13,15 @@ import pytest
 from kinetag import cli, cli_actions
 from kinetag.spec import ACTIONS
 
+DATA = "dataset.train_dataset.data_path=a"
+NEEDS = """
+evaluate: {checkpoint: a, test_dataset: {data_path: a}}
+inference: {checkpoint: a, test_dataset: {data_path: a}}
+export: {checkpoint: a}
+dataset: {train_dataset: {data_path: a}}
+dataset_convert: {data: a}
+"""
+
 
 @dataclass
 class Result:
@@ -48,7 +57,7 @@ def test_the_names_of_the_actions_are_those_of_the_spec():
 @pytest.mark.parametrize("action", ACTIONS)
 def test_an_action_gets_its_spec(specs, action, tmp_path, capsys):
     path = tmp_path / "spec.yaml"
-    path.write_text("results_dir: here\nevaluate: {checkpoint: a}\ninference: {checkpoint: a}\n")
+    path.write_text(f"results_dir: here\n{NEEDS}")
     assert cli.main([action, "num_epochs=3", "-e", str(path), "train.optim.lr=0.5", "--quiet", "batch_size=2"]) == 0
     spec = specs[0]
     assert (spec.train.num_epochs, spec.train.optim.lr, spec.dataset.batch_size) == (3, 0.5, 2)
@@ -67,13 +76,13 @@ def test_export_overwrites_when_forced(specs, capsys):
 
 
 def test_results_go_where_the_command_says(specs, tmp_path):
-    assert cli.main(["train", "-r", str(tmp_path), "results_dir=elsewhere"]) == 0
+    assert cli.main(["train", "-r", str(tmp_path), "results_dir=elsewhere", DATA]) == 0
     assert specs[0].results_folder("train") == tmp_path
 
 
 def test_taos_name_of_the_option_is_understood(specs, tmp_path):
     (tmp_path / "spec.yaml").write_text("train: {seed: 5}")
-    assert cli.main(["train", "--experiment_spec_file", str(tmp_path / "spec.yaml")]) == 0
+    assert cli.main(["train", "--experiment_spec_file", str(tmp_path / "spec.yaml"), DATA]) == 0
     assert specs[0].train.seed == 5
 
 
@@ -85,6 +94,9 @@ def test_taos_name_of_the_option_is_understood(specs, tmp_path):
         (["train", "spec.yaml"], "'spec.yaml' is not an override"),
         (["train", "-e", "a.yaml", "--epochs", "3"], "unknown option '--epochs'"),
         (["evaluate"], "evaluate.checkpoint is needed"),
+        (["evaluate", "evaluate.checkpoint=a"], "evaluate.test_dataset.data_path is needed"),
+        (["train"], "dataset.train_dataset.data_path is needed"),
+        (["export"], "export.checkpoint is needed"),
         (["trian"], "did you mean 'train'?"),
         (["predict"], "did you mean 'inference'?"),
         (["spec"], "ACTION"),

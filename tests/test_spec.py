@@ -213,6 +213,14 @@ def test_the_number_of_classes_follows_from_their_names(tmp_path):
     assert "dataset.num_classes" not in spec.explicit
 
 
+def test_class_names_of_an_override_replace_those_of_the_file(tmp_path):
+    path = written(tmp_path, yaml.safe_dump({"dataset": {"label_map": NAMES, "batch_size": 2}}))
+    spec = load_spec(path, ["dataset.label_map={row: 0, dip: 1}"], action="train")
+    assert spec.dataset.label_map == {"row": 0, "dip": 1}
+    assert load_spec(path, ["dataset.label_map.dip=3"], action="train").dataset.num_classes == 4
+    assert load_spec(path, ["dataset={batch_size: 3}"], action="train").dataset.label_map == NAMES
+
+
 def test_names_of_a_template_are_not_names():
     names = {f"class_{index}": index for index in range(6)}
     spec = load_spec(None, [f"dataset.label_map={names}", "num_classes=3"], action="train")

@@ -13,6 +13,14 @@ from kinetag.errors import KinetagError
 
 _REMARKS = ("notes", "warnings")  # fields of a result that are told line by line
 
+_NEEDED = {
+    "dataset_convert": "dataset_convert.data",
+    "train": "dataset.train_dataset.data_path",
+    "evaluate": "evaluate.test_dataset.data_path",
+    "inference": "inference.test_dataset.data_path",
+    "export": "export.checkpoint",
+}
+
 # Written again, because the command line must not load pydantic to show its help; a test compares.
 ACTIONS = ("dataset_convert", "train", "evaluate", "inference", "export")
 
@@ -33,6 +41,7 @@ def run_action(args: argparse.Namespace) -> int:
         overrides.append("export.force=true")
     with _failure_on_record(args.spec, overrides, action):
         spec = load_spec(args.spec, overrides, action=action)
+        spec.require(_NEEDED[action])
     function = getattr(import_module(f"kinetag.actions.{action}"), action)
     with _progress(args.quiet) as progress:
         result = function(spec, progress=progress)

@@ -13,6 +13,7 @@ from kinetag.spec_errors import shown
 _MAX_BYTES = 1_000_000
 _MAX_DEPTH = 20
 _MAX_VALUES = 20_000  # with aliases written out
+_REPLACED = frozenset({"dataset.label_map"})  # a mapping given as an override replaces the file's; groups are merged
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, ten times faster
 
 
@@ -47,8 +48,10 @@ def read_spec(path: Path | None, overrides: Sequence[str], shorthands: Mapping[s
     doing = str(path or "the spec")
     try:
         config = OmegaConf.create(data)
-        for text in dotted.values():
-            doing = f"override {shown(text.partition('=')[0])}"
+        for key, text in dotted.items():
+            doing = f"override {shown(key)}"
+            if key in _REPLACED and text.partition("=")[2].startswith("{"):
+                OmegaConf.update(config, key, {}, merge=False)
             config.merge_with_dotlist([text])
         doing = str(path or "the spec")
         values = OmegaConf.to_container(config, resolve=True)

@@ -162,10 +162,11 @@ TAO does not have is marked **+**. A search (AutoML) varies what is marked **~**
 _SEARCH = """\
 ## For a search
 
-The JSON Schema says, beside type, default, bounds and choices, what a search needs to know: `automl_enabled` (varied, or
-never), `option_weights` (how often each choice is drawn), `math_cond` with `depends_on` (what drawn values must keep,
-such as `< depends_on`: below the other key's value), `conditions` (without which the option has no effect), `popular`
-(what people change first); and for all of them together `automl_default_parameters`, `automl_disabled_parameters`.
+The JSON Schema says, beside type, default, bounds and choices, what a search needs to know: `automl_enabled` (varied,
+or never), `option_weights` (how often each choice is drawn), `math_cond` with `depends_on` (what drawn values must
+keep, such as `< depends_on`: below the other key's value), `conditions` (without which the option has no effect),
+`popular` (what people change first); and for all of them together `automl_default_parameters` and
+`automl_disabled_parameters`.
 """
 
 _SHORT_NAMES = """\
