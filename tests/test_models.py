@@ -113,6 +113,18 @@ def test_stgcn_drops_out_everywhere_but_in_the_first_block():
     assert rates == [0.0] + [0.3] * 9
 
 
+@pytest.mark.parametrize(("name", "parameters", "gmac"), [("ST-GCN", 3.08e6, 1.90), ("ST-GCN++", 1.39e6, 0.97)])
+def test_sizes_are_the_published_ones(name, parameters, gmac):
+    """MMAction2's model zoo has 3.82 G and 1.95 G for two people, 100 frames, 17 joints and 60 classes."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = build_model(name, classes=60, layout="coco").eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(clips("coco", frames=100, count=1))
+    assert counter.get_total_flops() / 2e9 == pytest.approx(gmac, rel=0.02)
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(parameters, rel=5e-3)
+
+
 def test_unknown_model_is_refused():
     with pytest.raises(KinetagError, match=r"model_type 'STGCN'; known: ST-GCN, ST-GCN\+\+, Fold-GCN"):
         build_model("STGCN", classes=2, layout="coco")
