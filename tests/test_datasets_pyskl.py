@@ -113,7 +113,7 @@ FAULTS = {
     "nothing": ([], "must be a list of annotations"),
     "a table": ({"a": 1}, "must be a list of annotations"),
     "a number in the list": ([annotation("a"), 3], "annotation 1 is a int"),
-    "no keypoints": (changed(keypoint=None), r"annotation 1 \('b'\): 'keypoint' has shape \(\)"),
+    "no keypoints": (changed(keypoint=None), r"annotation 1 \('b'\): 'keypoint' has no array but a NoneType"),
     "keypoints left out": ([{"frame_dir": "a", "raw_file": "x.pkl"}], "no 'keypoint'; poses left out"),
     "wrong rank": (changed(keypoint=np.zeros((12, 17, 2))), r"'keypoint' has shape \(12, 17, 2\)"),
     "wrong axes": (changed(keypoint=np.zeros((1, 12, 17, 4))), r"\(1, 12, 17, 4\), but must be"),
@@ -122,7 +122,7 @@ FAULTS = {
     "NaN": (changed(keypoint=np.full((1, 12, 17, 2), np.nan)), r"annotation 1 \('b'\): 'keypoint' holds NaN"),
     "score of another shape": (
         changed(keypoint_score=np.zeros((1, 5, 17))),
-        r"'keypoint_score' has shape \(1, 5, 17\)",
+        r"'keypoint_score' must be numbers of shape \(1, 12, 17\)",
     ),
     "other length": (changed(total_frames=99), "total_frames is 99, but 'keypoint' has 12"),
     "label out of range": (changed(label=7), r"label 7 of sample 1 \('b'\)"),

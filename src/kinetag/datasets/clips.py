@@ -106,8 +106,8 @@ def check_labels(labels: Sequence[int] | np.ndarray, names: Sequence[str], class
     if len(bad):
         first = int(bad[0])
         raise KinetagError(
-            f"{source}: label {values[first]} of sample {first} ('{names[first]}') is outside [0, {classes}); "
-            f"set dataset.num_classes and dataset.label_map, or mend the labels"
+            f"{source}: label {values[first]} of sample {first} ('{one_line(names[first])}') is outside "
+            f"[0, {classes}); set dataset.num_classes and dataset.label_map, or mend the labels"
         )
     return values.astype(np.int64)
 
@@ -129,9 +129,14 @@ def check_finite(clip: np.ndarray, index: int, name: str, source: str) -> None:
     if not finite.all():
         c, t, v, m = (int(i) for i in np.argwhere(~finite)[0])
         raise KinetagError(
-            f"{source}: sample {index} ('{name}') holds {clip[c, t, v, m]} at channel {c}, frame {t}, joint {v}, "
-            f"person {m}; write an unseen joint as zeros"
+            f"{source}: sample {index} ('{one_line(name)}') holds {clip[c, t, v, m]} at channel {c}, frame {t}, "
+            f"joint {v}, person {m}; write an unseen joint as zeros"
         )
+
+
+def one_line(value: object) -> str:
+    """Something from a file as a short piece of a message."""
+    return " ".join(str(value)[:200].split())[:60]
 
 
 def true_length(clip: np.ndarray) -> int:

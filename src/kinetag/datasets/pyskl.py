@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kinetag.datasets.clips import Clips, check_labels
+from kinetag.datasets.clips import Clips, check_labels, one_line
 from kinetag.datasets.coordinates import FLAT, channel_names, normalise
 from kinetag.datasets.safe_pickle import read_pickle
 from kinetag.errors import KinetagError
@@ -102,7 +102,7 @@ def read_annotations(
     if need_labels or all("label" in note for note in annotations):
         missing = next((i for i, note in enumerate(annotations) if "label" not in note), None)
         if missing is not None:
-            raise KinetagError(f"{path}: annotation {missing} ('{names[missing]}') has no label")
+            raise KinetagError(f"{path}: annotation {missing} ('{one_line(names[missing])}') has no label")
         labels = check_labels([note["label"] for note in annotations], names, len(class_names), str(path))
     how = _How(str(path), own, layout, coordinates, axes, min(people, _MAX_PEOPLE))
     return Clips(
@@ -151,30 +151,31 @@ def _chosen(data: Any, split: str, role: str, source: str) -> list[dict[str, Any
 
 def _check(note: dict[str, Any], i: int, source: str, first: tuple[int, int] | None) -> tuple[int, int]:
     """(joints, coordinates) of an annotation whose shapes and numbers are right."""
-    where = f"{source}: annotation {i} ('{str(note.get('frame_dir', i))[:60]}')"
+    where = f"{source}: annotation {i} ('{one_line(note.get('frame_dir', i))}')"
     if "keypoint" not in note:
         hint = "; poses left out to save space must be put in first" if "raw_file" in note else ""
         raise KinetagError(f"{where} has no 'keypoint'{hint}")
     points = note["keypoint"]
-    if not isinstance(points, np.ndarray) or points.ndim != 4 or points.dtype.kind not in "fiu":
-        raise KinetagError(
-            f"{where}: 'keypoint' has shape {np.shape(points)}, but must be (people, frames, joints, 2 or 3)"
-        )
-    if points.shape[3] not in (2, 3) or 0 in points.shape:
-        raise KinetagError(
-            f"{where}: 'keypoint' has shape {points.shape}, but must be (people, frames, joints, 2 or 3)"
-        )
+    if _shape(points, 4) is None or points.shape[3] not in (2, 3) or 0 in points.shape:
+        found = f"shape {points.shape}" if isinstance(points, np.ndarray) else f"no array but a {type(points).__name__}"
+        raise KinetagError(f"{where}: 'keypoint' has {found}, but must be numbers (people, frames, joints, 2 or 3)")
     if first is not None and points.shape[2:] != first:
         raise KinetagError(f"{where}: {points.shape[2:]} joints and coordinates, but the first annotation has {first}")
     if not np.isfinite(points).all():
         raise KinetagError(f"{where}: 'keypoint' holds NaN or infinity; write an unseen joint with score 0")
     score = note.get("keypoint_score")
-    if score is not None and (not isinstance(score, np.ndarray) or score.shape != points.shape[:3]):
-        raise KinetagError(f"{where}: 'keypoint_score' has shape {np.shape(score)}, but must be {points.shape[:3]}")
+    if score is not None and _shape(score, 3) != points.shape[:3]:
+        raise KinetagError(f"{where}: 'keypoint_score' must be numbers of shape {points.shape[:3]}")
     frames = note.get("total_frames", points.shape[1])
-    if frames != points.shape[1]:
-        raise KinetagError(f"{where}: total_frames is {str(frames)[:20]}, but 'keypoint' has {points.shape[1]}")
+    if not isinstance(frames, int | float) or frames != points.shape[1]:
+        raise KinetagError(f"{where}: total_frames is {one_line(frames)}, but 'keypoint' has {points.shape[1]}")
     return points.shape[2], points.shape[3]
+
+
+def _shape(value: Any, rank: int) -> tuple[int, ...] | None:
+    """The shape of an array of numbers with that many dimensions, None for anything else."""
+    plain = isinstance(value, np.ndarray) and value.dtype.kind in "fiu" and value.ndim == rank
+    return value.shape if plain else None
 
 
 def _layout_of(first: tuple[int, int], layout: str, source: str) -> str:
@@ -196,7 +197,7 @@ def _score(note: dict[str, Any], points: np.ndarray) -> np.ndarray:
 
 
 def _frame_size(note: dict[str, Any]) -> tuple[int, int] | None:
-    shape = note.get("img_shape") or note.get("original_shape")
+    shape = note.get("img_shape", note.get("original_shape"))
     try:
         height, width = (int(value) for value in tuple(shape)[:2])  # pyright: ignore[reportArgumentType]
         return width, height
