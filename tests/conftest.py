@@ -22,3 +22,12 @@ def squat_clip(tmp_path_factory: pytest.TempPathFactory):
     """A rendered clip (path) of one person who squats three times, and its truth."""
     path = tmp_path_factory.mktemp("clips") / "squat.mp4"
     return path, make_scene("single:squat", width=480, height=360, frame_rate=15.0).write(path)
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a small Fold-GCN that tells three made-up movements apart (see made_models)."""
+    pytest.importorskip("torch")
+    from made_models import trained
+
+    return trained(tmp_path_factory.mktemp("model") / "small.safetensors")
