@@ -250,14 +250,39 @@ def test_what_is_saved_loads_and_hides_the_key(tmp_path, monkeypatch):
     assert "of the environment" not in to_yaml(Spec())
     again = load_spec(path, action="train")
     assert again.encryption_key == "***"
-    assert again.model_copy(update={"encryption_key": "nvidia_tao"}) == spec
+    again.encryption_key, again.wandb.enable = "nvidia_tao", True
+    assert again == spec
     assert [path.name for path in path.parent.iterdir()] == ["experiment.yaml"]
 
 
-def test_a_refused_key_is_not_shown():
+def test_what_nobody_wrote_is_not_written_as_if_somebody_had(tmp_path):
+    """Classes that the data name, and tracking that nobody asked for, must not appear in the spec of a second run."""
+    again = load_spec(save_spec(load_spec(None, action="train"), tmp_path / "spec.yaml"), action="train")
+    assert not {"dataset.num_classes", "dataset.label_map"} & again.explicit
+    assert again.wandb.enable is False
+    asked = load_spec(None, ["wandb.enable=true", "num_classes=3"], action="train")
+    again = load_spec(save_spec(asked, tmp_path / "spec.yaml"), action="train")
+    assert again.wandb.enable is True
+    assert again.dataset.num_classes == 3
+
+
+@pytest.mark.parametrize("key", ["[hush, hush]", "[hush", "${hush}", "a${hush", "{hush: hush"])
+def test_a_refused_key_is_not_shown(key, tmp_path):
     with pytest.raises(KinetagError) as caught:
-        load_spec(None, ["encryption_key=[hush, hush]"], action="train")
+        load_spec(None, [f"encryption_key={key}"], action="train")
     assert "hush" not in str(caught.value)
+    with pytest.raises(KinetagError) as caught:
+        load_spec(written(tmp_path, f"encryption_key: {key}"), action="train")
+    assert "hush" not in str(caught.value)
+
+
+def test_a_hidden_key_is_not_taken_for_a_key(monkeypatch):
+    monkeypatch.delenv("KINETAG_ENCRYPTION_KEY", raising=False)
+    spec = load_spec(None, ["encryption_key='***'"], action="train")
+    with pytest.raises(KinetagError, match="KINETAG_ENCRYPTION_KEY"):
+        spec.secret()
+    monkeypatch.setenv("KINETAG_ENCRYPTION_KEY", "of the environment")
+    assert spec.secret() == "of the environment"
 
 
 @pytest.mark.parametrize("action", ACTIONS)

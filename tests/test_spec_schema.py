@@ -56,6 +56,32 @@ def test_the_schema_refuses_what_load_spec_refuses(key, value):
         load_spec(None, [f"{key}={json.dumps(value)}"], action="train")
 
 
+BOUNDED = [
+    (key, keyword)
+    for key, entry in options(action_schema())
+    for keyword in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
+    if keyword in entry
+]
+
+
+@pytest.mark.parametrize(("key", "keyword"), BOUNDED)
+def test_a_bound_of_the_schema_is_the_bound_that_is_kept(key, keyword):
+    """The value at the bound, and the one beyond it, are taken or refused by both alike."""
+    entry = dict(options(action_schema()))[key]
+    step = 1 if entry["type"] == "integer" else 1e-6
+    beyond = entry[keyword] + (-step if "inimum" in keyword else step)
+    part = {"title": key, **entry}
+    for value, allowed in ((entry[keyword], "exclusive" not in keyword), (beyond, False)):
+        assert jsonschema.Draft202012Validator(part).is_valid(value) == allowed
+        section, _, name = key.rpartition(".")
+        copy = Spec().model_copy(deep=True)
+        if allowed:
+            setattr(copy.get(section), name, value)
+        else:
+            with pytest.raises(ValueError, match=name):
+                setattr(copy.get(section), name, value)
+
+
 def test_sections_of_other_actions_are_let_pass():
     jsonschema.Draft202012Validator(action_schema("train")).validate({"dataset_convert": {"data": "a.json"}})
 

@@ -76,7 +76,14 @@ class Spec(Section):
 
     def secret(self) -> str | None:
         """The encryption key, of the spec or else of the environment; never write it anywhere."""
-        return self.encryption_key or os.environ.get(KEY_VARIABLE) or None
+        key = os.environ.get(KEY_VARIABLE) or None
+        if self.encryption_key != MASK:
+            return self.encryption_key or key
+        if key is None:
+            raise KinetagError(
+                f"encryption_key is hidden in this spec ({MASK}): give it in the variable {KEY_VARIABLE}"
+            )
+        return key
 
     def get(self, key: str) -> Any:
         """The value of a dotted key."""
@@ -153,10 +160,14 @@ def save_spec(spec: Spec, path: str | Path) -> Path:
 
 
 def masked(spec: Spec) -> dict[str, Any]:
-    """The whole spec as plain data, secrets masked."""
+    """The whole spec as plain data that means the same when it is read again, secrets masked."""
     data = spec.model_dump()
     if data["encryption_key"]:
         data["encryption_key"] = MASK
+    data["wandb"]["enable"] &= "wandb.enable" in spec.explicit  # nobody is logged where nobody asked for it
+    for name in ("num_classes", "label_map"):  # what was not written follows from the data, not from the default
+        if f"dataset.{name}" not in spec.explicit:
+            del data["dataset"][name]
     return data
 
 

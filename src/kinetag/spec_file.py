@@ -57,6 +57,8 @@ def read_spec(path: Path | None, overrides: Sequence[str], shorthands: Mapping[s
         values = OmegaConf.to_container(config, resolve=True)
     except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, AttributeError, IndexError) as error:
         reason = " ".join(str(error).split()).partition(" object_type=")[0]
+        if "encryption_key" in f"{doing} {reason}":  # the reason may show the key
+            reason = "encryption_key cannot be read; put it in quotes, and do not let it hold '${'"
         raise KinetagError(f"{doing}: {reason}") from None
     return SpecSource(path, dotted, _filled(values), lines)
 
