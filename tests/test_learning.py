@@ -9,7 +9,7 @@ pytest.importorskip("lightning")
 import torch
 from torch import nn
 
-from kinetag.learning import Learner, LearningOptions, balanced_weights, follow
+from kinetag.learning import Follower, Learner, LearningOptions, balanced_weights
 from kinetag.schedules import Schedule
 from kinetag.spec_options import Optim
 
@@ -47,7 +47,7 @@ def test_averaged_weights():
         network.weight.fill_(3.0)
         network.running_mean.fill_(8.0)
         network.num_batches_tracked.fill_(5)
-    follow(average, network, 0.75)
+    Follower(average, network).follow(0.75)
     assert average.weight.tolist() == pytest.approx([1.5, 1.5])
     assert average.running_mean.tolist() == pytest.approx([2.0, 2.0])
     assert average.num_batches_tracked.item() == 5

@@ -45,14 +45,14 @@ def kill_after(folder: Path, count: int, delay: float, *overrides: str) -> None:
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    gone, alive = psutil.wait_procs(family, timeout=30)
+    _, alive = psutil.wait_procs(family, timeout=30)
     assert not alive, "processes outlive their parent"
 
 
 @pytest.mark.parametrize("options", [(), TWO], ids=["one", "two"])
-def test_a_run_that_is_killed_thrice_ends_as_an_unbroken_one(tmp_path, options):
+def test_a_run_that_is_killed_twice_ends_as_an_unbroken_one(tmp_path, options):
     whole = train(training_spec(tmp_path, *STEPS, *options, name="whole"))
-    for count, delay in ((2, 0.0), (5, 0.03), (9, 0.07)):
+    for count, delay in ((2, 0.0), (5, 0.05)):
         kill_after(tmp_path, count, delay, *STEPS, *options)
     process = start(tmp_path, *STEPS, *options)
     assert process.wait(300) == 0

@@ -71,7 +71,7 @@ def fit(spec: Spec, emit: Emit, *, seed_drawn: bool = False) -> dict[str, Any]:
         return _result(folder, found.header.metrics, found.record, found.done, habits, nothing_to_do=True)
     learner = _learner(spec, data, plan, habits, note, found)
     record = found.record if found else Record()
-    with _quiet(), _determinism(spec):
+    with _quiet(), _determinism(spec, devices.accelerator):
         keeper = _run(spec, devices, data, plan, habits, learner, record, identity, emit)
     return _result(folder, learner.metrics, keeper.record, learner.done, habits, nothing_to_do=False)
 
@@ -320,21 +320,25 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _determinism(spec: Spec) -> Iterator[None]:
-    """cuDNN's switches and torch's deterministic algorithms while training; as they were, afterwards."""
+def _determinism(spec: Spec, accelerator: str) -> Iterator[None]:
+    """cuDNN's switches and, on a graphics card, deterministic algorithms; as they were, afterwards.
+
+    On a processor torch repeats itself anyway, and the switch would only cost time.
+    """
     cudnn: Any = torch.backends.cudnn
+    filling: Any = torch.utils.deterministic
     wanted = spec.train.cudnn
-    before = (cudnn.benchmark, cudnn.deterministic)
-    strict, warn_only = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
+    before = (cudnn.benchmark, cudnn.deterministic, filling.fill_uninitialized_memory)
+    strict = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     cudnn.benchmark, cudnn.deterministic = wanted.benchmark, wanted.deterministic
-    torch.use_deterministic_algorithms(wanted.deterministic, warn_only=True)
+    filling.fill_uninitialized_memory = False
+    if accelerator == "cuda":
+        torch.use_deterministic_algorithms(wanted.deterministic, warn_only=True)
     try:
         yield
     finally:
-        cudnn.benchmark, cudnn.deterministic = before
+        cudnn.benchmark, cudnn.deterministic, filling.fill_uninitialized_memory = before
         torch.use_deterministic_algorithms(strict, warn_only=warn_only)
 
 

@@ -1,0 +1,126 @@
+"""What `kinetag train` costs over a plain PyTorch loop: clips a second of both, taking turns.
+
+    python bench/training_overhead.py
+
+Both train Fold-GCN on the same made-up clips (T=100, V=17, one person, batches of 16), sampled and augmented by the
+recipe kinetag, with one thread for the network. The plain loop samples in the same process and does nothing else; ours
+runs Lightning with one worker, averages the weights, reports every epoch and writes a checkpoint after it. The best
+round counts. CPU seconds are those of the process and its workers.
+"""
+
+import argparse
+import pickle
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from common import save, show
+from torch.nn.functional import cross_entropy
+
+from kinetag.actions.train import _spec_of, _work
+from kinetag.augment import RECIPES, Sampling, sample_clip
+from kinetag.fitting import fit
+from kinetag.models import build_model
+from kinetag.spec import Spec, load_spec
+
+CLASSES, BATCH = 8, 16
+
+
+def write_clips(folder: Path, clips: int) -> None:
+    rng = np.random.default_rng(0)
+    np.save(folder / "train_data.npy", rng.normal(size=(clips, 3, 100, 17, 1)).astype(np.float32))
+    names, labels = [str(i) for i in range(clips)], (np.arange(clips) % CLASSES).tolist()
+    (folder / "train_label.pkl").write_bytes(pickle.dumps((names, labels)))
+
+
+def spec_for(folder: Path, epochs: int, name: str) -> Spec:
+    settings = {
+        "results_dir": folder / name,
+        "model.model_type": "Fold-GCN",
+        "model.graph_layout": "coco",
+        "dataset.num_classes": CLASSES,
+        "dataset.batch_size": BATCH,
+        "dataset.train_dataset.data_path": folder,
+        "train.recipe": "kinetag",
+        "train.num_epochs": epochs,
+    }
+    spec = load_spec(None, [f"{key}={value}" for key, value in settings.items()], action="train")
+    return spec.with_defaults(RECIPES["kinetag"])
+
+
+def cpu_seconds() -> float:
+    me = psutil.Process()
+    return sum(sum(p.cpu_times()[:2]) for p in (me, *me.children(recursive=True)))
+
+
+def ours(spec: Spec) -> tuple[float, float]:
+    """Wall and CPU seconds from the end of the first epoch to the end of the last."""
+    ends: list[tuple[float, float]] = []
+
+    def emit(event: dict) -> None:
+        if event["event"] == "epoch":
+            ends.append((time.perf_counter(), cpu_seconds()))
+
+    fit(_spec_of(_work(spec)), emit)
+    return ends[-1][0] - ends[0][0], ends[-1][1] - ends[0][1]
+
+
+def plain(folder: Path, spec: Spec, epochs: int) -> tuple[float, float]:
+    """The same for a loop without anything around it."""
+    data = np.load(folder / "train_data.npy", mmap_mode="r")
+    labels = torch.arange(len(data)) % CLASSES
+    channels = ("x", "y", "z")
+    sampling = Sampling.from_spec(spec, channels)
+    network = build_model("Fold-GCN", classes=CLASSES, layout="coco", channels=channels)
+    kind = getattr(torch.optim, spec.train.optim.optimizer_type.rpartition(".")[2])
+    optimizer = kind(
+        network.parameters(), lr=spec.train.optim.lr, weight_decay=spec.train.optim.weight_decay, fused=True
+    )
+    rng, began = np.random.default_rng(0), (0.0, 0.0)
+    for epoch in range(epochs):
+        order = rng.permutation(len(data))
+        for at in range(0, len(order) - BATCH + 1, BATCH):
+            chosen = order[at : at + BATCH]
+            clips = np.stack([sample_clip(data[i], sampling, rng, training=True) for i in chosen])
+            loss = cross_entropy(network(torch.from_numpy(clips)), labels[chosen], label_smoothing=0.1)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        if epoch == 0:
+            began = time.perf_counter(), cpu_seconds()
+    return time.perf_counter() - began[0], cpu_seconds() - began[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=512)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    counted = options.clips // BATCH * BATCH * (options.epochs - 1)
+    seconds: dict[str, list[tuple[float, float]]] = {"plain loop": [], "kinetag train": []}
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        write_clips(folder, options.clips)
+        for turn in range(options.rounds):
+            spec = spec_for(folder, options.epochs, f"turn{turn}")
+            seconds["plain loop"].append(plain(folder, spec, options.epochs))
+            seconds["kinetag train"].append(ours(spec))
+    rows = [
+        {
+            "": name,
+            "clips/s": round(counted / min(wall for wall, _ in times), 1),
+            "clips/CPU second": round(counted / min(cpu for _, cpu in times), 1),
+        }
+        for name, times in seconds.items()
+    ]
+    show("Training overhead", rows)
+    save("training_overhead", clips=options.clips, epochs=options.epochs, rows=rows)
+
+
+if __name__ == "__main__":
+    main()
