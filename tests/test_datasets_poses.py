@@ -46,7 +46,7 @@ def test_class_folders_of_pose_files(tmp_path: Path) -> None:
     assert clips.lengths.tolist() == [30, 45, 30, 45, 60]
     assert (clips.layout, clips.channels, clips.coordinates) == ("kinetag", ("x", "y", "confidence"), "body")
     assert clips.rate == 15.0
-    assert clips.warnings == ("fewer than 10 clips of plank 2, squat 3: too few to learn from",)
+    assert clips.warnings == ("fewer than 10 clips of plank 2, squat 3: too few to learn from, or to judge by",)
 
 
 def test_the_numbers_are_those_of_the_window_features(tmp_path: Path) -> None:
@@ -199,6 +199,23 @@ def test_classes_that_the_spec_names(tmp_path: Path) -> None:
     assert load(tmp_path, classes=2, names=("class_0", "class_1")).class_names == ("squat",)
     with pytest.raises(KinetagError, match=r"has the label 'squat', which no class has; did you mean 'squats'\?"):
         load(tmp_path, classes=1, names=("squats",))
+
+
+def test_folders_that_are_no_classes_where_no_labels_are_needed(tmp_path: Path) -> None:
+    poses(tmp_path, "monday/a.json", person(1), person(2))
+    clips = load(tmp_path, class_names=("squat", "plank"), need_labels=False)
+    assert clips.labels is None
+    assert clips.people == (1, 2)
+    assert clips.class_names == ("squat", "plank")
+
+
+def test_a_person_that_is_never_seen_clearly(tmp_path: Path) -> None:
+    faint = person()
+    faint.confidence[:] = 0.01
+    path = poses(tmp_path, "squat/a.json", faint)
+    for labels in (True, False):
+        with pytest.raises(KinetagError, match="person 1 is never seen clearly"):
+            load(tmp_path if labels else path, need_labels=labels)
 
 
 def test_a_person_that_is_not_there(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def load_clips(
     elif kind == "pyskl":
         clips = _annotations(path, label_path, dataset, model, role, need_labels, class_names)
     elif kind in FORMATS:
-        clips = _poses(path, label_path, dataset, model, class_names, progress)
+        clips = _poses(path, label_path, dataset, model, need_labels, class_names, progress)
     else:
         raise KinetagError(f"dataset format '{kind}' is not known; known: {', '.join(FORMATS)}")
     if need_labels and clips.labels is None:
@@ -145,6 +145,7 @@ def _poses(
     label_path: str,
     dataset: Any,
     model: Any,
+    need_labels: bool,
     class_names: Sequence[str] | None,
     progress: Progress,
 ) -> Clips:
@@ -165,7 +166,9 @@ def _poses(
     entries = list_entries(path, label_path)
     if class_names is None and not _placeholder(dataset.label_map):
         class_names = class_names_of(dataset)
-    return read_entries(entries, wish, source=str(path), class_names=class_names, progress=progress)
+    return read_entries(
+        entries, wish, source=str(path), class_names=class_names, need_labels=need_labels, progress=progress
+    )
 
 
 def _placeholder(label_map: dict[str, int] | None) -> bool:

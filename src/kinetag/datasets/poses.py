@@ -19,7 +19,7 @@ from kinetag.sequence import PoseSequence
 from kinetag.skeletons import convert
 
 FRAME_RATE = 30.0  # of pose files whose frames carry no time
-FEW = 10  # clips of a class below which training it is hopeless, and worth a warning
+FEW = 10  # clips of a class below which a warning is due
 _STAGE = "Reading poses"
 _MIN_POSES = 2
 _MAX_GAP = 30  # frames; DeepStream's poses are cut where a person is missing for longer
@@ -53,20 +53,21 @@ def read_entries(
     *,
     source: str,
     class_names: Sequence[str] | None = None,
+    need_labels: bool = True,
     progress: Progress = silent,
 ) -> Clips:
     """Clips of everything in a list of files, with warnings for what had to be left out or guessed.
 
     A labelled piece of a file becomes one clip of one person; a file without a label is cut into windows, of everybody
     in it. Without ``class_names`` the labels' own names are the classes, in alphabetical order.
+    Where no labels are needed, folders that are named after something else than the classes are no labels.
     """
-    labels = [entry.label for entry in entries if entry.label is not None]
-    names = tuple(class_names) if class_names is not None else tuple(sorted(set(labels)))
-    for entry in entries:
-        if entry.label is not None and entry.label not in names:
-            near = difflib.get_close_matches(entry.label, names, 1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names)[:120]}"
-            raise KinetagError(f"{source}: '{entry.name}' has the label '{entry.label}', which no class has; {hint}")
+    labels = {entry.label for entry in entries if entry.label is not None}
+    names = tuple(class_names) if class_names is not None else tuple(sorted(labels))
+    if not labels <= set(names):
+        if need_labels:
+            raise _unknown_label(entries, names, source)
+        entries = [replace(entry, label=None) for entry in entries]
     coordinates = _choose_coordinates(entries[0], wish)
     channels = channel_names(wish.channel_count, coordinates, source)
     reader = _Reader(replace(wish, coordinates=coordinates), channels, [])
@@ -90,6 +91,13 @@ def read_entries(
         groups=tuple(f"{clip.entry.file}#{clip.person}" for clip in clips),
     )
     return replace(result, warnings=(*_shortened(reader.warnings), *_too_few(result)))
+
+
+def _unknown_label(entries: Sequence[Entry], names: tuple[str, ...], source: str) -> KinetagError:
+    entry = next(entry for entry in entries if entry.label is not None and entry.label not in names)
+    near = difflib.get_close_matches(entry.label or "", names, 1)
+    hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names)[:120]}"
+    return KinetagError(f"{source}: '{entry.name}' has the label '{entry.label}', which no class has; {hint}")
 
 
 def _read_all(entries: Sequence[Entry], reader: "_Reader", progress: Progress) -> Iterator[_Clip]:
@@ -175,6 +183,8 @@ class _Reader:
         if not (sequence.confidence > 0).any():
             raise KinetagError(f"{entry.name}: its poses share no joint with layout '{wish.layout}'")
         times, points, confidence = uniform(sequence, wish.coordinates, wish.rate, entry.name)
+        if not (confidence > 0).any():
+            self.warnings.append(f"left out: {entry.name}: person {sequence.person} is never seen clearly")
         for rows in _windows(len(times), None if entry.label is not None else wish.window):
             if not (confidence[rows] > 0).any():
                 continue
@@ -293,4 +303,4 @@ def _too_few(clips: Clips) -> list[str]:
     if clips.labels is None:
         return []
     few = [f"{name} {count}" for name, count in clips.counts().items() if count < FEW]
-    return [f"fewer than {FEW} clips of {', '.join(few)}: too few to learn from"] if few else []
+    return [f"fewer than {FEW} clips of {', '.join(few)}: too few to learn from, or to judge by"] if few else []
