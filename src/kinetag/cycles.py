@@ -7,7 +7,6 @@ learns how far this signal usually swings, a second pass counts with a threshold
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 RATE = 30.0  # samples a second of the uniform grid that signals are cleaned on
 
@@ -38,6 +37,8 @@ def resample(times: np.ndarray, values: np.ndarray, grid: np.ndarray) -> np.ndar
 
 def low_pass(values: np.ndarray, period: float, rate: float = RATE) -> np.ndarray:
     """Zero-phase Gaussian low-pass along axis 0 that keeps three quarters of a sine of that ``period`` (s)."""
+    from scipy.ndimage import gaussian_filter1d  # slow to load
+
     return gaussian_filter1d(values, 0.12 * period * rate, axis=0, mode="nearest")
 
 

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from kinetag.assignment import assign
 from kinetag.exercises.truth import PersonTruth, Truth
 from kinetag.report import check_output_folder, write_outputs
 from kinetag.report.style import clock, readable
@@ -138,13 +139,8 @@ def compare(truth: Truth, timeline: Timeline) -> Comparison:
 
 def match_people(truth: Truth, timeline: Timeline) -> dict[int, Person]:
     """True person id -> found person: the assignment with the most time spent in the true person's box."""
-    from scipy.optimize import linear_sum_assignment
-
     shared = np.array([[_time_inside(true, truth.times, p) for p in timeline.people] for true in truth.people])
-    if not shared.size:
-        return {}
-    rows, columns = linear_sum_assignment(-shared)
-    return {truth.people[r].id: timeline.people[c] for r, c in zip(rows, columns, strict=True) if shared[r, c] > 0}
+    return {truth.people[r].id: timeline.people[c] for r, c in assign(-shared) if shared[r, c] > 0}
 
 
 def _time_inside(true: PersonTruth, times: np.ndarray, person: Person) -> float:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from kinetag.appearance import color_distance
+from kinetag.assignment import assign
 from kinetag.tracks import Motion, Track
 
 _OVERLAP = 0.15  # share of the smaller body's box from which two bodies are mixed up
@@ -92,7 +92,7 @@ class Encounter:
         for j, path in enumerate(people):
             for i, person in enumerate(people):
                 surprise[i, j] = self._surprise(person, path)
-        order = linear_sum_assignment(surprise)[1]  # person i goes on along path order[i]
+        order = np.array([j for _, j in assign(surprise)], int)  # person i goes on along path order[i]
         gain = np.trace(surprise) - surprise[np.arange(len(people)), order].sum()
         if gain < _CONTINUITY:
             return {}

@@ -10,9 +10,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from kinetag.appearance import color_distance
+from kinetag.assignment import assign
 from kinetag.encounters import Encounter, overlapping
 from kinetag.sequence import Pose, PoseSequence
 from kinetag.skeletons import KINETAG13
@@ -272,7 +272,7 @@ def _pairs(rows: Sequence, columns: Sequence, cost: np.ndarray, limit: float) ->
     if not len(rows) or not len(columns):
         return []
     cost = np.where(cost < limit, cost - limit, 0.0)  # leaving a pair out costs nothing, and taking it gains
-    return [(rows[i], columns[j]) for i, j in zip(*linear_sum_assignment(cost), strict=True) if cost[i, j] < 0]
+    return [(rows[i], columns[j]) for i, j in assign(cost) if cost[i, j] < 0]
 
 
 def _from_left(track: Track) -> tuple[float, float]:
