@@ -22,6 +22,7 @@ CHECKSUMS = "SHA256SUMS"  # made by: cd src/kinetag/weights && sha256sum *.onnx 
 
 _EXTRAS = {
     "train": "train a classifier",
+    "tracking": "log trainings to MLflow or Weights & Biases",
     "tune": "search for better training options",
     "cloud": "read from and write to object stores",
     "serve": "the web service",

@@ -186,7 +186,7 @@ class Source(Section):
     data_path: str = option(
         "",
         "Data",
-        "An array file (.npy), a folder or object-store prefix that holds one, an annotation pickle, a folder of "
+        "An array file (.npy), a folder that holds one, an annotation pickle, a folder of "
         "videos with one subfolder a class, or a CSV or JSON list of videos.",
     )
     label_path: str = option("", "Labels", "The label file (.pkl) of an array; other formats carry their labels.")
