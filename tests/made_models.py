@@ -7,24 +7,24 @@ import numpy as np
 
 from kinetag.skeletons import get_layout
 
-CLASSES = ("still", "wave", "hop")
+CLASSES = ("still", "wave", "bob")
 RATE = 15.0
 
 
 def made_clips(
     count: int, *, layout: str = "coco", channels: int = 3, frames: int = 60, people: int = 1, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Clips (N, C, T, V, M) in body sizes and labels (N,): standing, waving the left hand, hopping at 1.5 Hz."""
+    """Clips (N, C, T, V, M) in body sizes and labels (N,): standing, waving the left hand, bobbing at 1.5 Hz."""
     rng = np.random.default_rng(seed)
     names = get_layout(layout).joints
     joints = len(names)
-    body = np.random.default_rng(7).normal(size=(2, joints))  # (2, V) the same for all
+    body = _body(layout)
     labels = np.arange(count) % len(CLASSES)
     clips = np.zeros((count, channels, frames, joints, people), np.float32)
     wrist = [i for i, name in enumerate(names) if "left_wrist" in name or "left_elbow" in name] or [joints - 1]
     for i, label in enumerate(labels):
         turn = np.sin(2 * np.pi * (1.5 * np.arange(frames) / RATE + rng.random()))[:, None]  # (T, 1)
-        points = np.repeat(body[:, None], frames, axis=1) + 0.03 * rng.normal(size=(2, frames, joints))
+        points = np.repeat(body[:, None], frames, axis=1) + rng.uniform(0, 0.05) * rng.normal(size=(2, frames, joints))
         if label == 1:
             points[0][:, wrist] += 1.5 * turn
         elif label == 2:
@@ -33,6 +33,14 @@ def made_clips(
     if channels > 2:
         clips[:, -1, ..., 0] = 1.0
     return clips, labels
+
+
+def _body(layout: str) -> np.ndarray:
+    """Joints (2, V) of a body that looks the same in a mirror."""
+    points = np.random.default_rng(7).normal(size=(2, len(get_layout(layout))))
+    twin = get_layout(layout).mirror
+    mirrored = points[:, twin] * [[-1.0], [1.0]]
+    return np.where(np.arange(len(twin)) <= twin, points, mirrored)
 
 
 def write_arrays(folder: Path, clips: np.ndarray, labels: np.ndarray, role: str = "val") -> Path:
