@@ -162,6 +162,7 @@ def measure(name: str, task: str, fold: str, data: Path, work: Path) -> dict[str
         f"dataset.train_dataset.label_path={train_labels}",
         f"train.recipe={run.recipe}",
         f"train.num_epochs={run.epochs[task]}",
+        "train.checkpoint_interval=5",
         *run.options,
     ]
     began = sum(os.times()[:4])
@@ -278,10 +279,16 @@ def tables() -> None:
     for task, title in (("penn", "Penn Action, test split"), ("prmd", "UI-PRMD, one subject left out")):
         rows = [row(name, task, found) for name in RUNS if (found := found_so_far(name, task))]
         if rows:
-            show(f"{title}; {FRAMES[task]} frames", rows)
+            show(f"{title}; {FRAMES[task]} frames", transposed(rows))
             content[task] = rows
     if content:
         save("architectures", frames=FRAMES, **content)
+
+
+def transposed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A run a column, which a terminal has room for."""
+    keys = [key for key in rows[0] if key != "run"]
+    return [{"": key, **{each["run"]: each[key] for each in rows}} for key in keys]
 
 
 def main() -> None:
