@@ -3,8 +3,9 @@
     python bench/two_processes.py
 
 Fold-GCN, recipe kinetag, made-up clips, the same ones in every step: batches of 16 on one process, of 8 on each of two
-(gloo). Several seeds each, so that the difference can be held against the noise between seeds. Batch norm sees half a batch on each of
-two processes, as everywhere without SyncBatchNorm, so the weights differ a little; the accuracy should not.
+(gloo). Several seeds each, so that the difference can be held against the noise between seeds. Batch norm sees half a
+batch on each of two processes, as everywhere without SyncBatchNorm, so the weights differ a little; the accuracy should
+not.
 """
 
 import argparse

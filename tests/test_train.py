@@ -285,6 +285,7 @@ def test_lightning_stays_out_of_the_terminal(tmp_path, capfd, recwarn):
     assert logging.getLogger("lightning.pytorch").level == level
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["experiment_nvidia.yaml", "experiment_kinetics.yaml", "spec_template_train.yaml"])
 def test_the_references_specs_run_as_they_are(tmp_path, name):
     import os

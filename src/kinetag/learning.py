@@ -41,8 +41,6 @@ class Learner(LightningModule):
     """
 
     class_weights: Tensor | None
-    train_sums: Tensor  # loss, right answers, clips of the epoch so far
-    val_sums: Tensor
 
     def __init__(self, network: nn.Module, options: LearningOptions) -> None:
         super().__init__()
@@ -55,8 +53,9 @@ class Learner(LightningModule):
         self.plateau = Plateau(optim.patience, optim.lr_decay, optim.min_lr, schedule.rate)
         weights = torch.tensor(options.class_weights) if options.class_weights else None
         self.register_buffer("class_weights", weights, persistent=False)
-        self.register_buffer("train_sums", torch.zeros(3, dtype=torch.float32), persistent=False)
-        self.register_buffer("val_sums", torch.zeros(3, dtype=torch.float32), persistent=False)
+        # No buffers, which DDP would overwrite with the first process's: each process sums up what it saw itself.
+        self.train_sums = torch.zeros(3)  # loss, right answers, clips of the epoch so far
+        self.val_sums = torch.zeros(3)
         self._optimizer_state: dict | None = None
         self._follower: Follower | None = None
 
@@ -66,6 +65,11 @@ class Learner(LightningModule):
         return self.network if self.average is None else self.average
 
     # --- a step ------------------------------------------------------------------------------------------------------
+
+    def on_fit_start(self) -> None:
+        self.train_sums, self.val_sums = self.train_sums.to(self.device), self.val_sums.to(self.device)
+        if self.global_rank:
+            self.train_sums.zero_()  # a restored state holds what the first process saw
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         entropy = np.random.SeedSequence([self.options.seed, self.done, self.global_rank])
@@ -206,7 +210,7 @@ class Follower:
 
 
 def seed_step(seed: int, device: torch.device) -> None:
-    """Seed what a step on ``device`` draws from; torch.manual_seed seeds every kind of device, which takes milliseconds."""
+    """Seed what a step on ``device`` draws from; torch.manual_seed seeds all kinds of device and takes milliseconds."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
