@@ -177,3 +177,20 @@ def test_an_unreadable_data_set_of_the_spec_does_not_stop_an_export(tmp_path, sm
         export(
             tmp_path, small_model, "export.force=true", f"export.calibration_dataset.data_path={tmp_path / 'gone.npy'}"
         )
+
+
+def test_the_page_about_exported_models_runs(tmp_path, small_model, monkeypatch, capsys):
+    """docs/export.md: with onnxruntime alone."""
+    page = (Path(__file__).parents[1] / "docs" / "export.md").read_text()
+    code = page.split("```python\n")[1].split("```")[0]
+    export(tmp_path, small_model, f"export.onnx_file={tmp_path / 'mine.onnx'}")
+    clips, labels = made_clips(6, seed=4)
+    np.save(tmp_path / "clips.npy", clips)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/export.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 6
+    assert sum(line.split()[0] == CLASSES[label] for line, label in zip(lines, labels, strict=True)) >= 5
+    for key in metadata(tmp_path / "mine.onnx"):
+        if key not in ("temperature", "other_bias", "data", "licence", "training"):
+            assert f"`{key}`" in page
