@@ -68,8 +68,8 @@ def test_a_square_around_movement_is_neither_tiny_nor_larger_than_the_picture():
     for image in frames([(100 + 12 * i, 150) for i in range(6)], size=40):
         movement.see(image)
     (place,) = movement.places([])
-    sizes = [around(place, attempt, 640, 360).size for attempt in range(2)]
-    assert 90 <= sizes[0] < sizes[1] <= 640
+    assert place.size < around(place, 640, 360).size < 4 * place.size
+    assert around(place, 20, 20).size == 20
 
 
 def test_a_cut_is_seen_and_movement_or_noise_is_none():

@@ -15,6 +15,7 @@ from kinetag.errors import KinetagError
 from kinetag.exercises.library import Exercise, exercises_by_label, load_library
 from kinetag.pose import PoseEstimator, open_estimator
 from kinetag.pose.files import is_pose_source, read_pose_file
+from kinetag.pose_log import PoseLog, open_log
 from kinetag.reps import count_repetitions
 from kinetag.running import RunningLabel
 from kinetag.segments import decode
@@ -58,6 +59,7 @@ def analyze(
     progress: Progress | None = None,
     keep_partial: bool = False,
     snapshots: bool = False,
+    resume_in: Path | None = None,
 ) -> Timeline:
     """Tell who in ``source`` does which exercise, when, and how many times.
 
@@ -71,6 +73,8 @@ def analyze(
     ``keep_partial`` a KeyboardInterrupt ends the reading and gives the timeline of what was seen, with a warning that
     says so. ``snapshots`` keeps small pictures of everybody, which spare a report the second reading of the video.
 
+    ``resume_in`` is a folder for the poses found so far: stopped by whatever, the same call goes on from there.
+
     Raises KinetagError for a source that cannot be read. Nobody in the picture is not an error: the timeline is empty.
     """
     if not rate > 0:
@@ -81,7 +85,10 @@ def analyze(
         cut = (_cut(sequence, start, end) for sequence in read)
         sequences = [sequence for sequence in cut if len(sequence)]
         return _from_poses(Path(str(source)).name, sequences, Classifier.load(model), load_library(extra))
-    with open_source(source, start=start, end=end, rate=rate, frame_rate=frame_rate) as video:
+    options = {"start": start, "rate": rate, "pose": pose, "detector": detector, "people": max_people}
+    log = open_log(resume_in, source, **options)
+    begin = start if log is None or log.reached is None else log.reached
+    with open_source(source, start=begin, end=end, rate=rate, frame_rate=frame_rate) as video:
         analyzer = Analyzer(
             pose=pose,
             detector=detector,
@@ -91,7 +98,9 @@ def analyze(
             running_labels=False,
             snapshots=snapshots,
             every_frame=False,
+            log=log,
         )
+        complete = False
         try:
             for time in _read(video, analyzer):
                 if progress is not None:
@@ -100,6 +109,11 @@ def analyze(
             if not keep_partial:
                 raise
             video.warnings.append(f"stopped by the user at {analyzer.last_time:.1f} s; the rest was not looked at")
+        else:
+            complete = True
+        finally:
+            if log is not None:
+                log.close(complete=complete)
         return analyzer.finish(video)
 
 
@@ -126,7 +140,8 @@ class Analyzer:
 
     ``running_labels`` off saves the work of saying at once what each person does; `finish` is not affected.
     ``snapshots`` keeps small pictures of everybody for a report. ``every_frame`` off saves a third of the work: who
-    moves slowly is missing from every other answer of `feed`, and not from the timeline.
+    moves slowly is missing from every other answer of `feed`, and not from the timeline. ``log`` holds the poses of
+    frames that need not be fed again, and takes those of the others.
     """
 
     def __init__(
@@ -141,6 +156,7 @@ class Analyzer:
         running_labels: bool = True,
         snapshots: bool = False,
         every_frame: bool = True,
+        log: PoseLog | None = None,
     ) -> None:
         if isinstance(pose, str | Path):
             pose = open_estimator(pose, max_people=max_people, detector=detector, every_frame=every_frame)
@@ -150,6 +166,10 @@ class Analyzer:
         self.tracker = tracker or Tracker()
         self.running_labels, self.takes_snapshots = running_labels, snapshots
         self.reset()
+        self._log = log
+        for time, poses in log.kept() if log is not None else ():
+            self.frame_size = log.frame_size
+            self._track(poses, time)
 
     def reset(self) -> None:
         """Forget everything seen: the next frame starts a new video."""
@@ -159,6 +179,7 @@ class Analyzer:
         self.frame_count = 0
         self.frame_size = (0, 0)
         self._running: dict[int, RunningLabel] = {}
+        self._log: PoseLog | None = None
         self.snapshots = Snapshots() if self.takes_snapshots else None
 
     def feed(self, frame: Frame) -> list[LivePerson]:
@@ -179,16 +200,23 @@ class Analyzer:
                 f"frame time {frame.time:.3f} s does not come after the frame before ({self.last_time:.3f} s)"
             )
         if not self.frame_count:
-            self.first_time = frame.time
             self.frame_size = (frame.image.shape[1], frame.image.shape[0])
-        self.last_time, self.frame_count = frame.time, self.frame_count + 1
         poses = [replace(pose, appearance=clothing_colors(frame.image, pose)) for pose in poses]
-        ids = self.tracker.update(poses, frame.time)
+        ids = self._track(poses, frame.time)
+        if self._log is not None:
+            self._log.frame_size = self.frame_size
+            self._log.add(frame.time, poses)
         if self.snapshots is not None:
             for person, pose in zip(ids, poses, strict=True):
                 if person is not None:
                     self.snapshots.take(frame.image, frame.time, person, pose)
         return [self._live(person, pose, frame) for person, pose in zip(ids, poses, strict=True) if person is not None]
+
+    def _track(self, poses: list[Pose], time: float) -> list[int | None]:
+        if not self.frame_count:
+            self.first_time = time
+        self.last_time, self.frame_count = time, self.frame_count + 1
+        return self.tracker.update(poses, time)
 
     def _live(self, person: int, pose: Pose, frame: Frame) -> LivePerson:
         if not self.running_labels:

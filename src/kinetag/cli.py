@@ -73,11 +73,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def analyze(args: argparse.Namespace) -> int:
     """Analyse a source, print the timeline and write the outputs."""
+    from kinetag.pose_log import FOLDER
     from kinetag.report import check_output_folder
 
     if args.start is not None and args.end is not None and args.start >= args.end:
         raise KinetagError(f"--start {args.start:g} is not before --end {args.end:g}")
-    if args.out is not None:
+    if args.out is not None:  # outputs beside kept poses are of a run that was stopped: to go on is to replace them
+        args.overwrite = args.overwrite or (Path(args.out) / FOLDER).is_dir()
         check_output_folder(args.out, overwrite=args.overwrite)
     from kinetag import analyzer
 
@@ -98,6 +100,7 @@ def analyze(args: argparse.Namespace) -> int:
             progress=progress,
             keep_partial=True,
             snapshots=args.out is not None and args.report and not args.annotated,
+            resume_in=None if args.out is None else Path(args.out),
         )
     interrupted = any(warning.startswith("stopped by the user") for warning in timeline.warnings)
     _print_timeline(timeline, args)
@@ -105,7 +108,8 @@ def analyze(args: argparse.Namespace) -> int:
         _write(timeline, source, args)
     if interrupted:
         kept = f"what was seen is in '{args.out}'" if args.out else "the timeline above covers what was seen"
-        _complain(f"interrupted; {kept}")
+        again = "; the same command goes on from there" if args.out and (Path(args.out) / FOLDER).is_dir() else ""
+        _complain(f"interrupted; {kept}{again}")
     return INTERRUPTED if interrupted else 0
 
 

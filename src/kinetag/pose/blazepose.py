@@ -217,9 +217,12 @@ class BlazePose:
         # Three searches for those who were lost, each of them in turn, to one for anybody.
         if lost and self._searches % 4:
             person = lost[self._searches % len(lost)]
+            if moving and self._searches % 4 != 2:
+                nearest = min(moving, key=person.body.region.distance)
+                return search.around(nearest, *self._size)
             return search.surroundings(person.body.region, self._searches, time - person.time)
         if moving and self._searches % 2:
-            return search.around(moving[self._searches // 2 % len(moving)], self._searches // 2, *self._size)
+            return search.around(moving[self._searches // 2 % len(moving)], *self._size)
         return next(self._turns)
 
     def _welcome(self, found: _Found) -> None:
@@ -234,6 +237,8 @@ class BlazePose:
         under = [person for person in self._people if on_top(found.body, person.body)]
         if not under and len(self._people) < self.max_people:
             self._people.append(found)
+            if self._missing:  # most likely one of them
+                self._missing.remove(min(self._missing, key=lambda p: p.body.region.distance(found.body.region)))
         elif len(same or under) == 1:
             (person,) = same or under
             lost = person.misses > 0 and similarity(found.body, person.body) > _FOUND

@@ -47,10 +47,10 @@ def rounds(width: int, height: int) -> Iterator[Region]:
     return chain.from_iterable(zip(large, small, large, cycle(turned(width, height)), strict=False))
 
 
-def around(place: Region, attempt: int, width: int, height: int) -> Region:
-    """A square to search around something that moves: it may be all of a person or only a hand, so larger by turns."""
-    size = place.size * (1.5, 3.0)[attempt % 2]
-    return Region(place.x, place.y, min(max(size, 0.25 * min(width, height)), float(max(width, height))))
+def around(place: Region, width: int, height: int) -> Region:
+    """A square to search around something that moves: a whole person with some room, or what a hand belongs to."""
+    size = max(1.4 * place.size, 0.35 * min(width, height))
+    return Region(place.x, place.y, min(size, float(max(width, height))))
 
 
 def surroundings(region: Region, attempt: int, seconds: float) -> Region:
