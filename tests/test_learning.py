@@ -53,6 +53,11 @@ def test_averaged_weights():
     assert average.num_batches_tracked.item() == 5
 
 
+def test_sums_are_each_processs_own():
+    """DDP overwrites every buffer with the first process's before each step."""
+    assert "train_sums" not in dict(_learner().named_buffers())
+
+
 def test_only_the_network_is_optimised():
     learner = _learner(ema=0.9)
     optimizer = learner.configure_optimizers()
