@@ -30,6 +30,7 @@ _COLOR_SPREAD = 0.14  # usual `color_distance` of a person to their own memory
 _UNCLEAR = 1.0  # s more of probation beside another body: poses stretched across two people do not last
 _ON_TOP = 0.8  # share of probation that does not count while a known person shows at the same place
 _MIXED = 1.0  # s that someone may have been seen both as a newcomer and, mixed up with another, as themselves
+_ONE_BODY = 0.15  # statures between two centres up to which they are one body found twice
 _BUILD_SPREAD = 0.15  # usual difference of the logarithm of a body length
 
 
@@ -161,7 +162,7 @@ class Tracker:
             t for t in self.newcomers if t.count >= 3 and t.seen_for >= self.probation + (_UNCLEAR if t in mixed else 0)
         ]
         ready.sort(key=_from_left)
-        absent = [t for t in self.people if t.last_time < time and time - t.last_time <= self.max_absence]
+        absent = [t for t in self.people if time - t.last_time <= self.max_absence]
         known = dict(_pairs(ready, absent, _identity_cost(ready, absent, self.max_gap), 0.0))
         for newcomer in ready:
             self.newcomers.remove(newcomer)
@@ -231,7 +232,9 @@ def _identity_cost(newcomers: list[Track], absent: list[Track], max_gap: float) 
     for i, new in enumerate(newcomers):
         for j, old in enumerate(absent):
             gap = new.first_time - old.last_time
-            if gap <= -_MIXED:
+            # Seen in one frame they are two people, unless both lie on one body.
+            apart = float(np.hypot(*(new.motion.center - old.motion.center))) > _ONE_BODY * old.motion.size
+            if gap <= -_MIXED or (old.last_time == new.last_time and apart):
                 continue
             distance = color_distance(old.colors.mean, new.recent.mean)
             if math.isnan(distance):
