@@ -29,7 +29,7 @@ def all_windows(
     sequence: PoseSequence, card: ModelCard = CARD, hop: float = 0.25
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     parts = list(clip_windows(sequence, card, hop=hop, size=7))
-    return np.concatenate([times for times, _ in parts]), [clip for _, clips in parts for clip in clips]
+    return np.concatenate([part.times for part in parts]), [part.clips[i] for part in parts for i in part.which]
 
 
 def test_a_window_is_made_as_training_clips_are():
@@ -53,6 +53,13 @@ def test_windows_cover_the_sequence_and_stay_inside_it():
     assert (np.diff(times) > 0).all()
     assert {clip.shape for clip in clips} == {(3, 60, 17, 1)}
     assert all((clip[2] > 0).all() for clip in clips)  # no padding at the ends
+
+
+def test_windows_that_hold_the_same_frames_are_made_once():
+    parts = list(clip_windows(moving(0), CARD, hop=0.25, size=100))
+    assert len(parts) == 1
+    assert len(parts[0].times) == len(parts[0].which) == 45
+    assert len(parts[0].clips) < 35  # 2 s at each end hold the same
 
 
 def test_a_short_sequence_is_one_clip_padded_as_in_training():

@@ -13,6 +13,7 @@ from kinetag.sequence import PoseSequence
 from kinetag.timeline import OTHER
 
 DEFAULT_MODEL = Path(__file__).parent / "weights" / "exercise_classifier.onnx"
+_STEPS = 10  # windows in the time of one, at most, of networks that were trained on clips
 
 
 class Classifier:
@@ -95,13 +96,16 @@ class Classifier:
         from kinetag.augment import mirrored
         from kinetag.clip_batches import sampling_of
         from kinetag.clip_windows import clip_windows
+        from kinetag.models.onnx_export import INPUT
 
-        for times, clips in clip_windows(sequence, self.card, hop=hop):
-            logits = self.session.run(None, {"input": clips})[0]
+        # A long window hardly changes within a quarter of a second, and such networks are slower than the shipped one.
+        hop = max(hop, self.card.seconds / _STEPS)
+        for cut in clip_windows(sequence, self.card, hop=hop):
+            logits = self.session.run(None, {INPUT: cut.clips})[0]
             if both:
-                other = np.stack([mirrored(clip, sampling_of(self.card)) for clip in clips])
-                logits = (logits + self.session.run(None, {"input": other.astype(np.float32)})[0]) / 2
-            yield times, logits
+                other = np.stack([mirrored(clip, sampling_of(self.card)) for clip in cut.clips])
+                logits = (logits + self.session.run(None, {INPUT: other.astype(np.float32)})[0]) / 2
+            yield cut.times, logits[cut.which]
 
     def logits(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """The network's raw answer (W, K) to windows (W, T, V, C) and mask (W, T)."""

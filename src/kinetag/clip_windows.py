@@ -1,6 +1,7 @@
 """From one person's poses to windows that a network trained on clips takes, made as its training clips were."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,14 +16,20 @@ _LEAST = 0.5  # seconds of poses that a window needs
 _KNOWN = 0.5  # share of the network's joints that the poses must be able to give
 
 
-def clip_windows(
-    sequence: PoseSequence, card: ModelCard, *, hop: float, size: int = 32
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Window centres (W,) in seconds and clips (W, C, T, V, M), up to ``size`` at a time.
+@dataclass(frozen=True)
+class ClipWindows:
+    """Windows at ``times`` (W,) seconds, their centres; window i holds ``clips[which[i]]``, clips (U, C, T, V, M)."""
 
-    A window is as long as the network's usual clips, one every ``hop`` seconds. At the ends of a stretch of poses
-    windows stay inside it, because the network has seen no clips that begin with nothing; a shorter stretch is one
-    clip.
+    times: np.ndarray
+    which: np.ndarray
+    clips: np.ndarray
+
+
+def clip_windows(sequence: PoseSequence, card: ModelCard, *, hop: float, size: int = 32) -> Iterator[ClipWindows]:
+    """Windows as long as the network's usual clips, one every ``hop`` seconds, up to ``size`` at a time.
+
+    At the ends of a stretch of poses windows stay inside it and so hold the same clip, because the network has seen no
+    clips that begin with nothing; a shorter stretch is one clip.
 
     Raises KinetagError when these poses cannot give what the network takes.
     """
@@ -32,19 +39,18 @@ def clip_windows(
             "the classifier takes points in space (coordinates 'metres'), which these poses do not have: "
             "use --pose blazepose, or a classifier that was trained on coordinates 'body'"
         )
-    times, clips = [], []
     for stretch in _stretches(sequence):
-        for time, clip in _windows(stretch, card, hop):
-            if clips and (len(clips) == size or clip.shape != clips[0].shape):
-                yield np.array(times), np.stack(clips)
-                times, clips = [], []
-            times.append(time)
-            clips.append(clip)
-    if clips:
-        yield np.array(times), np.stack(clips)
+        centres, firsts, clip_at = _plan(stretch, card, hop)
+        for at in range(0, len(centres), size):
+            unique, which = np.unique(firsts[at : at + size], return_inverse=True)
+            clips = np.stack([clip_at(int(first)) for first in unique])
+            yield ClipWindows(centres[at : at + size], which, clips)
 
 
-def _windows(stretch: PoseSequence, card: ModelCard, hop: float) -> Iterator[tuple[float, np.ndarray]]:
+def _plan(
+    stretch: PoseSequence, card: ModelCard, hop: float
+) -> tuple[np.ndarray, np.ndarray, Callable[[int], np.ndarray]]:
+    """Of the windows with enough poses: centres (W,) in seconds, first frames (W,), and the clip of a first frame."""
     from kinetag.datasets.coordinates import normalise, stack
     from kinetag.datasets.poses import uniform
 
@@ -52,20 +58,18 @@ def _windows(stretch: PoseSequence, card: ModelCard, hop: float) -> Iterator[tup
     assert length is not None
     assert card.rate is not None
     grid, points, confidence = uniform(stretch.to_layout(card.layout), card.coordinates, card.rate, "the poses")
-    present = np.any(confidence > 0, axis=1)  # (T,)
-    step = max(1, round(hop * card.rate))
-    made: dict[int, np.ndarray] = {}  # at the ends neighbouring windows hold the same frames
-    for centre in range(0, len(grid), step):
-        first = min(max(centre - length // 2, 0), max(len(grid) - length, 0))
-        if present[first : first + length].sum() < _LEAST * card.rate:
-            continue
-        if first not in made:
-            rows = slice(first, first + length)
-            numbers = normalise(points[rows], confidence[rows], card.coordinates, stretch.frame_size)
-            clip = stack(numbers, confidence[rows], card.channels)  # (C, T, V, 1)
-            clip = np.pad(clip, ((0, 0), (0, 0), (0, 0), (0, card.people - 1)))
-            made = {first: network_clip(clip, card)}
-        yield float(grid[centre]), made[first]
+    centres = np.arange(0, len(grid), max(1, round(hop * card.rate)))
+    firsts = np.clip(centres - length // 2, 0, max(len(grid) - length, 0))
+    before = np.concatenate([[0], np.cumsum(np.any(confidence > 0, axis=1))])  # poses before each frame
+    enough = before[np.minimum(firsts + length, len(grid))] - before[firsts] >= _LEAST * card.rate
+
+    def clip_at(first: int) -> np.ndarray:
+        rows = slice(first, first + length)
+        numbers = normalise(points[rows], confidence[rows], card.coordinates, stretch.frame_size)
+        clip = stack(numbers, confidence[rows], card.channels)  # (C, T, V, 1)
+        return network_clip(np.pad(clip, ((0, 0), (0, 0), (0, 0), (0, card.people - 1))), card)
+
+    return grid[centres[enough]], firsts[enough], clip_at
 
 
 def _stretches(sequence: PoseSequence) -> Iterator[PoseSequence]:

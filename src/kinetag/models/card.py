@@ -53,6 +53,12 @@ class ModelCard:
         object.__setattr__(self, "labels", tuple(str(label) for label in self.labels))
         object.__setattr__(self, "channels", tuple(self.channels))
 
+    @property
+    def seconds(self) -> float:
+        """How much time a usual clip covers; 0 where that is not known."""
+        frames = self.length or self.window
+        return frames / self.rate if frames and self.rate else 0.0
+
     def why_not_live(self) -> str:
         """Why poses that kinetag makes cannot be shown to this network; '' when they can."""
         if self.kind == "windows":
