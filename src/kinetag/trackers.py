@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kinetag.errors import missing_extra
+from kinetag.errors import KinetagError
 from kinetag.spec import Spec, masked
 
 if TYPE_CHECKING:
@@ -20,30 +20,40 @@ def make_loggers(spec: Spec, folder: Path) -> "list[Logger]":
     wanted = {spec.train.logger} - {"none"}
     if spec.wandb.enable and "wandb.enable" in spec.explicit:
         wanted.add("wandb")
-    loggers = [_MAKERS[name](spec, folder) for name in sorted(wanted)]
-    for logger in loggers:
+    return [_made(name, spec, folder) for name in sorted(wanted)]
+
+
+def _made(name: str, spec: Spec, folder: Path) -> "Logger":
+    try:
+        logger = _MAKERS[name](spec, folder)
         logger.log_hyperparams(masked(spec))
-    return loggers
+    except KinetagError:
+        raise
+    except Exception as error:  # whatever a service far away, or its package, has to say
+        reason = " ".join(str(error).split())[:200]
+        raise KinetagError(f"{name} cannot be logged to: {reason}; set train.logger=none to do without") from None
+    return logger
 
 
 def _tensorboard(spec: Spec, folder: Path) -> "Logger":
-    _need("tensorboard", "train")
+    _need("tensorboard")
     from lightning.pytorch.loggers import TensorBoardLogger
 
     return TensorBoardLogger(folder, name="", version="tensorboard")
 
 
 def _mlflow(spec: Spec, folder: Path) -> "Logger":
-    _need("mlflow", "tracking")
+    _need("mlflow")
     from lightning.pytorch.loggers import MLFlowLogger
 
-    address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder / 'mlflow.db').resolve()}"
+    local = f"sqlite:///{(folder / 'mlflow.db').resolve()}"  # what MLflow 3 wants where there is no server
+    address = os.environ.get("MLFLOW_TRACKING_URI") or local
     return MLFlowLogger(experiment_name=spec.model_name or "kinetag", run_name=folder.name, tracking_uri=address)
 
 
 def _wandb(spec: Spec, folder: Path) -> "Logger":
     """Weights & Biases; without a login the run stays on this machine, to be sent with `wandb sync`."""
-    _need("wandb", "tracking")
+    _need("wandb")
     from lightning.pytorch.loggers import WandbLogger
 
     options: dict[str, Any] = {
@@ -68,9 +78,9 @@ def _wandb(spec: Spec, folder: Path) -> "Logger":
 _MAKERS = {"tensorboard": _tensorboard, "mlflow": _mlflow, "wandb": _wandb}
 
 
-def _need(package: str, extra: str) -> None:
+def _need(package: str) -> None:
     if find_spec(package) is None:
-        raise missing_extra(package, extra, f"train.logger {package}")
+        raise KinetagError(f"train.logger {package} needs a package that is not installed: pip install {package}")
 
 
 def _logged_in() -> bool:
