@@ -13,12 +13,12 @@ from kinetag.appearance import clothing_colors
 from kinetag.classifier import Classifier
 from kinetag.errors import KinetagError
 from kinetag.exercises.library import Exercise, exercises_by_label, load_library
+from kinetag.labelling import label_poses
 from kinetag.pose import PoseEstimator, open_estimator
 from kinetag.pose.files import is_pose_source, read_pose_file
 from kinetag.pose_log import PoseLog, open_log
 from kinetag.reps import count_repetitions
 from kinetag.running import RunningLabel
-from kinetag.segments import decode
 from kinetag.sequence import Frame, Pose, PoseSequence
 from kinetag.smoothing import smooth
 from kinetag.snapshots import Snapshots
@@ -253,17 +253,8 @@ def label_people(
 def label_person(sequence: PoseSequence, classifier: Classifier, library: dict[str, Exercise]) -> Person:
     """One person's raw poses -> smoothed poses, class probabilities, segments and their repetitions."""
     poses = smooth(sequence)
-    times, probabilities = classifier.predict(poses)  # (W,), (W, K)
     known = exercises_by_label(classifier.labels, library)  # a label that the library does not know is not counted
-    segments = decode(
-        times,
-        probabilities,
-        classifier.labels,
-        start=float(poses.times[0]),
-        end=float(poses.times[-1]),
-        minimum_durations={label: exercise.min_duration for label, exercise in known.items()},
-        pose_times=poses.times,
-    )
+    segments, times, probabilities = label_poses(poses, classifier, known)
     for segment in segments:
         exercise = known.get(segment.label)
         if exercise is not None and segment.label != OTHER:

@@ -10,8 +10,8 @@ import numpy as np
 
 from kinetag.classifier import Classifier
 from kinetag.exercises.library import Exercise, exercises_by_label
+from kinetag.labelling import label_poses
 from kinetag.reps import count_repetitions
-from kinetag.segments import decode
 from kinetag.sequence import Pose, PoseSequence
 from kinetag.smoothing import smooth
 
@@ -51,16 +51,7 @@ class RunningLabel:
         poses = smooth(self._sequence())
         if poses.duration < 1.0:
             return
-        times, probabilities = self.classifier.predict(poses)
-        segments = decode(
-            times,
-            probabilities,
-            self.classifier.labels,
-            start=float(poses.times[0]),
-            end=float(poses.times[-1]),
-            minimum_durations={label: exercise.min_duration for label, exercise in self._known.items()},
-            pose_times=poses.times,
-        )
+        segments, _, _ = label_poses(poses, self.classifier, self._known)
         if not segments:
             return
         segment = segments[-1]
