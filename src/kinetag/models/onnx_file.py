@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def _shown(shape: Sequence[Any]) -> str:
     return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
 
 
-def _shown_all(inputs: dict[str, Sequence[Any]]) -> str:
+def _shown_all(inputs: Mapping[str, Sequence[Any]]) -> str:
     return " and ".join(f"{key} {_shown(shape)}" for key, shape in inputs.items())
 
 
