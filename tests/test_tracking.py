@@ -337,14 +337,14 @@ def test_recording_is_small_and_exact(rng):
     for i, one in enumerate(poses):
         recording.append(i / 15, one)
     assert recording.length == 1100
-    np.testing.assert_array_equal(recording.joints[700, :, :2], poses[700].keypoints)
-    np.testing.assert_array_equal(recording.joints[1099, :, 3:], poses[1099].world)
-    hour = 3600 * 15 * recording.joints.nbytes / 1100
+    np.testing.assert_array_equal(recording.rows()[1][700, :, :2], poses[700].keypoints)
+    np.testing.assert_array_equal(recording.rows()[1][1099, :, 3:], poses[1099].world)
+    hour = 3600 * 15 * recording.rows()[1].nbytes / 1100
     assert hour < 50e6
     times, joints = recording.cut(600 / 15)
     assert (recording.length, len(times), len(joints)) == (600, 500, 500)
     recording.extend(times, joints)
-    np.testing.assert_array_equal(recording.times, np.arange(1100) / 15)
+    np.testing.assert_array_equal(recording.rows()[0], np.arange(1100) / 15)
 
 
 @pytest.fixture

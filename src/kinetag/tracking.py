@@ -285,16 +285,17 @@ def _from_left(track: Track) -> tuple[float, float]:
 
 def _lifeless(track: Track) -> bool:
     """As still as furniture and never convincing: a bag, a chair, a poster."""
-    points = track.recording.joints[:, :, :2]
+    joints = track.recording.rows()[1]
+    points = joints[:: max(1, len(joints) // 2000), :, :2]  # of a long recording a part tells as much
     movement = np.nanmedian(np.nanstd(points, axis=0)) / track.motion.size
     return track.score < 0.7 and movement < 0.01
 
 
 def _sequence(track: Track, person: int, frame_size: tuple[int, int]) -> PoseSequence:
-    joints = track.recording.joints  # (T, V, 6)
+    times, joints = track.recording.rows()  # (T,), (T, V, 6)
     world = None if np.isnan(joints[:, :, 3:]).all() else joints[:, :, 3:]
     return PoseSequence(
-        times=track.recording.times,
+        times=times,
         keypoints=joints[:, :, :2],
         confidence=joints[:, :, 2],
         layout=track.recording.layout,

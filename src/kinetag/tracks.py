@@ -112,60 +112,63 @@ class Motion:
 
 
 class Recording:
-    """Poses over time as float32 arrays in chunks: about 800 bytes a pose of 33 joints, 45 MB an hour at 15 Hz."""
+    """Poses over time as float32 arrays: about 800 bytes a pose of 33 joints, 45 MB an hour at 15 Hz, held once."""
 
-    _CHUNK = 512
+    _ROOM = 512  # poses that are gathered before they become a block
 
     def __init__(self, layout: str) -> None:
         self.layout = layout
-        self.length = 0
-        self._chunks: list[tuple[np.ndarray, np.ndarray]] = []  # times (n,), joints (n, V, 6): x, y, confidence, world
+        self._blocks: list[tuple[np.ndarray, np.ndarray]] = []  # times (n,), joints (n, V, 6): x, y, confidence, world
+        self._times = np.empty(self._ROOM)
+        self._joints = np.empty((self._ROOM, len(get_layout(layout)), 6), np.float32)
+        self._count = 0  # poses in the two arrays above, after those in the blocks
+
+    @property
+    def length(self) -> int:
+        return sum(len(times) for times, _ in self._blocks) + self._count
 
     def append(self, time: float, pose: Pose) -> None:
-        row = np.full((len(get_layout(self.layout)), 6), np.nan, np.float32)
+        row = self._joints[self._count]
         row[:, :2], row[:, 2] = pose.keypoints, pose.confidence
-        if pose.world is not None:
-            row[:, 3:] = pose.world
-        self._append(np.array([time]), row[None])
+        row[:, 3:] = np.nan if pose.world is None else pose.world
+        self._times[self._count] = time
+        self._count += 1
+        if self._count == self._ROOM:
+            self._close_block()
 
     def extend(self, times: np.ndarray, joints: np.ndarray) -> None:
         """Add rows as `cut` gives them; those that are not later than the last one are left out."""
-        later = times > self.times[-1] if self.length else slice(None)
-        self._append(times[later], joints[later])
+        later = times > self.last_time
+        self._close_block()
+        if later.any():
+            self._blocks.append((times[later], joints[later]))
 
     def cut(self, start: float) -> tuple[np.ndarray, np.ndarray]:
         """Take the rows from ``start`` on out: times (n,), joints (n, V, 6)."""
-        times, joints = self.times, self.joints
+        times, joints = self.rows()
         keep = int(np.searchsorted(times, start))
-        self.length, self._chunks = 0, []
-        self._append(times[:keep], joints[:keep])
+        self._blocks = [(times[:keep], joints[:keep])] if keep else []
         return times[keep:], joints[keep:]
 
-    @property
-    def times(self) -> np.ndarray:
-        return np.concatenate([chunk[0] for chunk in self._used()] or [np.zeros(0)])
-
-    @property
-    def joints(self) -> np.ndarray:
-        empty = np.zeros((0, len(get_layout(self.layout)), 6), np.float32)
-        return np.concatenate([chunk[1] for chunk in self._used()] or [empty])
+    def rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Everything: times (n,), joints (n, V, 6). Not to be written to."""
+        self._close_block()
+        if len(self._blocks) != 1:
+            nothing = (np.zeros(0), np.zeros((0, *self._joints.shape[1:]), np.float32))
+            times, joints = zip(*(self._blocks or [nothing]), strict=True)
+            self._blocks = [(np.concatenate(times), np.concatenate(joints))]
+        return self._blocks[0]
 
     @property
     def last_time(self) -> float:
-        place = self.length - 1
-        return float(self._chunks[place // self._CHUNK][0][place % self._CHUNK]) if self.length else -math.inf
+        if self._count:
+            return float(self._times[self._count - 1])
+        return float(self._blocks[-1][0][-1]) if self._blocks and len(self._blocks[-1][0]) else -math.inf
 
-    def _append(self, times: np.ndarray, joints: np.ndarray) -> None:
-        for time, row in zip(times, joints, strict=True):
-            place = self.length % self._CHUNK
-            if place == 0:
-                self._chunks.append((np.empty(self._CHUNK), np.empty((self._CHUNK, *row.shape), np.float32)))
-            self._chunks[-1][0][place], self._chunks[-1][1][place] = time, row
-            self.length += 1
-
-    def _used(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        used = [min(self._CHUNK, self.length - i * self._CHUNK) for i in range(len(self._chunks))]
-        return [(times[:n], joints[:n]) for (times, joints), n in zip(self._chunks, used, strict=True)]
+    def _close_block(self) -> None:
+        if self._count:
+            self._blocks.append((self._times[: self._count].copy(), self._joints[: self._count].copy()))
+            self._count = 0
 
 
 # Bones whose lengths tell one build from another: two across the trunk, then left and right of five more.
