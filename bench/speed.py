@@ -2,8 +2,8 @@
 
     python bench/speed.py [CLIP ...]
 
-Without clips it renders two 720p, 30 fps scenes: one person and three people. Each is analysed in a process of its own;
-the ratio is seconds of video a second of work, start-up included.
+Without clips it renders 720p, 30 fps scenes: one person and three people, 20 s and a minute long. Each is analysed in a
+process of its own; the ratio is seconds of video a second of work, start-up included.
 """
 
 import argparse
@@ -18,16 +18,31 @@ from pathlib import Path
 import av
 from common import save, show
 
+from kinetag.exercises.acting import Activity
 from kinetag.exercises.scenes import make_scene
 
 
 def render_clips(folder: Path) -> list[Path]:
-    """The scene of three people, and the same with the first of them alone."""
+    """A scene of three people, and the same with the first of them alone: 20 s, and a minute of three times as much."""
     trio = make_scene("trio", width=1280, height=720, frame_rate=30.0)
-    clips = {"one person": replace(trio, actors=trio.actors[:1]), "three people": trio}
+    minute = replace(trio, actors=[replace(a, activities=[_longer(x, 3) for x in a.activities]) for a in trio.actors])
+    minute = replace(minute, duration=3 * trio.duration)
+    clips = {
+        "one person, 20 s": replace(trio, actors=trio.actors[:1]),
+        "three people, 20 s": trio,
+        "one person, 60 s": replace(minute, actors=minute.actors[:1]),
+        "three people, 60 s": minute,
+    }
     for name, scene in clips.items():
         scene.write(folder / f"{name}.mp4")
     return [folder / f"{name}.mp4" for name in clips]
+
+
+def _longer(activity: Activity, times: int) -> Activity:
+    repetitions, duration = activity.repetitions, activity.duration
+    assert repetitions is not None
+    assert duration is not None
+    return replace(activity, repetitions=times * repetitions, duration=times * duration)
 
 
 def measure(clip: Path, runs: int) -> dict:
