@@ -32,13 +32,22 @@ def signal(joints: np.ndarray, name: str) -> np.ndarray:
         up = sum(joints[:, JOINT[f"{s}_shoulder"]] - joints[:, JOINT[f"{s}_hip"]] for s in SIDES)
         value = np.degrees(np.arccos(up[:, 1] / np.linalg.norm(up, axis=-1)))
         return np.stack([value, value])
-    if name == "hip_height":
+    if name == "twist":
+        across = (joints[:, JOINT[f"left_{j}"]] - joints[:, JOINT[f"right_{j}"]] for j in ("shoulder", "hip"))
+        u, v = (line / np.linalg.norm(line, axis=-1, keepdims=True) for line in across)
+        value = np.degrees(np.arccos(np.clip((u * v).sum(-1), -1, 1)))
+        return np.stack([value, value])
+    if name == "across":
+        pairs = zip(SIDES, reversed(SIDES), strict=True)
+        return np.stack([included(joints, f"{o}_shoulder", f"{s}_shoulder", f"{s}_wrist") for s, o in pairs])
+    if name.endswith("_height"):
         shoulders = (joints[:, JOINT["left_shoulder"]] + joints[:, JOINT["right_shoulder"]]) / 2
         torso = np.linalg.norm(shoulders - joints[:, JOINT["pelvis"]], axis=-1).mean()
         ground = min(joints[:, JOINT[f"{s}_ankle"], 1].min() for s in SIDES)
-        return np.stack([(joints[:, JOINT[f"{s}_hip"], 1] - ground) / torso for s in SIDES])
+        joint = name.removesuffix("_height")
+        return np.stack([(joints[:, JOINT[f"{s}_{joint}"], 1] - ground) / torso for s in SIDES])
     ends = {"elbow": ("shoulder", "wrist"), "shoulder": ("elbow", "hip"), "hip": ("shoulder", "knee"),
-            "knee": ("hip", "ankle")}[name]  # fmt: skip
+            "knee": ("hip", "ankle"), "ankle": ("knee", "foot_index")}[name]  # fmt: skip
     return np.stack([included(joints, f"{s}_{ends[0]}", f"{s}_{name}", f"{s}_{ends[1]}") for s in SIDES])
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_poses import TORSO, bend_elbow, body, seen, squat
 
-from kinetag.angles import ANGLES, HEIGHTS, joint_angles, signal_confidence, signals, world_is_sane
+from kinetag.angles import ANGLES, HEIGHTS, TURNS, joint_angles, signal_confidence, signals, world_is_sane
 from kinetag.body import torso_length
 from kinetag.sequence import PoseSequence
 
@@ -75,6 +75,22 @@ def test_included_angles_do_not_depend_on_place_size_and_turn(seed: int, turn: f
         np.testing.assert_allclose(before[name], after[name], atol=0.1)
 
 
+def test_turns() -> None:
+    joints = body(3)
+    turn = np.radians([0.0, 30, -60])
+    middle = np.array([0, 1.4, 0])
+    for side, x in (("left", 1.0), ("right", -1.0)):
+        across = np.stack([np.cos(turn), 0 * turn, np.sin(turn)], axis=-1)
+        joints[f"{side}_shoulder"] = middle + 0.18 * x * across
+    joints["left_wrist"] = joints["left_shoulder"] - 0.2 * across  # before the chest
+    joints["right_wrist"] = joints["right_shoulder"] - 0.2 * across  # stretched out
+    out = signals(seen(joints, TIMES))
+    np.testing.assert_allclose(out["twist"], [0, 30, 60], atol=0.1)
+    np.testing.assert_allclose(out["left_across"], 0, atol=0.1)
+    np.testing.assert_allclose(out["right_across"], 180, atol=0.1)
+    assert np.isnan(signals(seen(joints, TIMES, world=False))["twist"]).all()
+
+
 def test_unseen_joints_give_nan() -> None:
     sequence = seen(body(3), TIMES)
     sequence.confidence[1, sequence.skeleton.index("left_elbow")] = 0
@@ -88,7 +104,7 @@ def test_heights_in_torso_lengths() -> None:
     joints = body(3)
     squat(joints, np.array([0.0, 60, 120]))
     out = signals(seen(joints, TIMES, azimuth=0))
-    assert set(out) == {*ANGLES, *HEIGHTS}
+    assert set(out) == {*ANGLES, *TURNS, *HEIGHTS}
     unit = torso_length(seen(joints, TIMES, azimuth=0))[0] / 200  # metres that count as one torso
     assert unit == pytest.approx(TORSO, rel=0.15)
     np.testing.assert_allclose(out["left_ankle_height"], 0, atol=1e-3)

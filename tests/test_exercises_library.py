@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kinetag.angles import ANGLES, HEIGHTS
+from kinetag.angles import ANGLES, HEIGHTS, TURNS
 from kinetag.errors import KinetagError
 from kinetag.exercises.library import FOLDER, Exercise, load_arm_styles, load_library, read_exercises
 
@@ -44,7 +44,7 @@ def test_every_shipped_exercise_is_complete(exercise: Exercise):
     assert len(exercise.description) > 30
     assert exercise.family != "other"
     assert exercise.min_duration <= 5
-    names = {name.removeprefix("left_") for name in (*ANGLES, *HEIGHTS)}
+    names = {name.removeprefix("left_") for name in (*ANGLES, *TURNS, *HEIGHTS)}
     if exercise.counting:
         assert exercise.counting.signal in names
     for name in (*exercise.norms, *(fault.angle for fault in exercise.faults.values())):

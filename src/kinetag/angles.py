@@ -30,6 +30,11 @@ _TRIPLES = {
     for side in _SIDES
 }
 ANGLES = (*_TRIPLES, "trunk")
+_ACROSS = {
+    f"{side}_across": (f"{other}_shoulder", f"{side}_shoulder", f"{side}_wrist")
+    for side, other in zip(_SIDES, reversed(_SIDES), strict=True)
+}
+TURNS = (*_ACROSS, "twist")
 HEIGHTS = tuple(f"{side}_{joint}_height" for joint in ("shoulder", "wrist", "hip", "knee", "ankle") for side in _SIDES)
 
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
@@ -55,20 +60,23 @@ def joint_angles(sequence: PoseSequence, space: Space = "auto") -> dict[str, np.
 
 
 def signals(sequence: PoseSequence, space: Space = "auto") -> dict[str, np.ndarray]:
-    """Everything a repetition can be counted by, (T,) each: the joint angles, and heights.
+    """Everything a repetition can be counted by, (T,) each: the joint angles, turns, and heights.
 
+    Turns are in degrees: left_ and right_across, at the shoulder between the other shoulder and the wrist (small with
+    the hand before the other side of the body, 180 with the arm stretched out sideways); and twist, between the lines
+    across the shoulders and across the hips, to whichever side. A picture does not show a twist: in 2D it is NaN.
     Heights are in torso lengths, up positive: left_ and right_ with shoulder_height, wrist_height, hip_height,
     knee_height, ankle_height. They are read from the picture (world points have no floor) and lie above the ground:
     the height that the lowest ankle has at its lowest (5th percentile of the sequence; the lowest joint where no ankle
     was seen). A camera that moves shifts them, so differences over a few seconds mean more than their values.
     """
-    return {**joint_angles(sequence, space), **_heights(sequence)}
+    return {**joint_angles(sequence, space), **_turns(_points(sequence, space)), **_heights(sequence)}
 
 
 def signal_confidence(sequence: PoseSequence) -> dict[str, np.ndarray]:
     """For each of `signals` the least confidence of the joints it is made from, (T,); of the trunk the surer side."""
     confidence = sequence.to_layout(_LAYOUT.name).confidence
-    parts = {**_TRIPLES, **{name: (name.removesuffix("_height"),) for name in HEIGHTS}}
+    parts = {**_TRIPLES, **_ACROSS, "twist": _TRUNK, **{name: (name.removesuffix("_height"),) for name in HEIGHTS}}
     out = {name: confidence[:, _LAYOUT.indices(joints)].min(axis=1) for name, joints in parts.items()}
     sides = [confidence[:, _LAYOUT.indices((f"{side}_shoulder", f"{side}_hip"))].min(axis=1) for side in _SIDES]
     return {**out, "trunk": np.maximum(*sides)}
@@ -132,6 +140,14 @@ def _trunk(points: np.ndarray) -> np.ndarray:
     up = (left + right) / 2
     up = np.where(np.isfinite(up), up, np.where(np.isfinite(left), left, right))  # one side tells it nearly as well
     return _included(up, np.broadcast_to(np.eye(up.shape[-1])[1] * -1.0, up.shape))
+
+
+def _turns(points: np.ndarray) -> dict[str, np.ndarray]:
+    at = {joint: points[:, _LAYOUT.index(joint)] for triple in _ACROSS.values() for joint in (*triple, *_TRUNK)}
+    out = {name: _included(at[a] - at[b], at[c] - at[b]) for name, (a, b, c) in _ACROSS.items()}
+    flat = points.shape[-1] == 2
+    twist = _included(at["left_shoulder"] - at["right_shoulder"], at["left_hip"] - at["right_hip"])
+    return {**out, "twist": np.full(len(points), np.nan) if flat else twist}
 
 
 def _heights(sequence: PoseSequence) -> dict[str, np.ndarray]:

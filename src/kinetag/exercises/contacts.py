@@ -16,7 +16,10 @@ from kinetag.exercises.recipes import INDEX
 _SIDES = (("left", 1.0), ("right", -1.0))
 _REACH = 0.9995  # of a limb's length: how straight it may get
 _DEFAULT_FEET = {"feet": "fixed", "seat": "fixed", "hands": "free", "back": "fixed", "ground": "free",
-                 "hands_and_feet": "fixed", "hands_and_knees": "free"}  # fmt: skip
+                 "hands_and_feet": "fixed", "hands_and_knees": "free", "both_ends": "free"}  # fmt: skip
+_UPPER = [i for i, name in enumerate(BODY) if name in ("chest", "neck", "head", "nose") or name.endswith("_ear")
+          or name.endswith(("_shoulder", "_elbow", "_wrist", "_hand"))]  # fmt: skip
+_LOWER = [i for i in range(len(BODY)) if i not in _UPPER]
 _FLOOR = {name: CLEARANCE[JOINT[f"left_{name}"]] for name in ("foot_index", "knee", "wrist", "elbow", "ankle")}
 
 
@@ -65,7 +68,7 @@ def _bear(parameters: np.ndarray, body: Proportions, kind: tuple[str, str, bool]
         elif on == "back":
             joints[..., 1] += (at.back + CLEARANCE[JOINT["pelvis"]] * body.height)[:, None, None]
         else:
-            joints = _lifted(joints, body, always=True)
+            joints = _lifted(_levelled(joints, body) if on == "both_ends" else joints, body, always=True)
     if feet != "free":
         _plant_feet(joints, parameters, body, at.feet, pinned=feet == "fixed", free_to_sink=on == "feet")
     return _lifted(joints, body, always=False)
@@ -75,6 +78,26 @@ def _lifted(joints: np.ndarray, body: Proportions, *, always: bool) -> np.ndarra
     """Raised until no joint is nearer to the floor than its flesh allows; with ``always`` also lowered to touch it."""
     gap = (joints[..., 1] - CLEARANCE * body.height[:, None, None]).min(axis=-1)  # (B, T)
     joints[..., 1] -= (gap if always else np.minimum(gap, 0))[..., None]
+    return joints
+
+
+def _levelled(joints: np.ndarray, body: Proportions) -> np.ndarray:
+    """Tipped as one, along the way from the legs to the trunk, until the lowest joint of each is equally low.
+
+    Newton's method on the difference of their heights: tipping by a small angle changes it by how far they are apart.
+    """
+    along = joints[:, :, _UPPER].mean(axis=2) - joints[:, :, _LOWER].mean(axis=2)
+    along = _unit(along * np.array([1, 0, 1], np.float32))[:, :, None]  # (B, T, 1, 3) level, towards the head
+    far, high = (joints * along).sum(axis=-1), joints[..., 1]  # (B, T, J) each
+    aside = joints * np.array([1, 0, 1], np.float32) - far[..., None] * along
+    for _ in range(8):
+        gap = high - CLEARANCE * body.height[:, None, None]
+        upper, lower = (np.array(part)[gap[..., part].argmin(axis=-1)][..., None] for part in (_UPPER, _LOWER))
+        rise, apart = (np.take_along_axis(a, upper, -1) - np.take_along_axis(a, lower, -1) for a in (gap, far))
+        tip = -np.arctan2(rise, np.maximum(apart, 0.2)).clip(-0.5, 0.5)  # (B, T, 1)
+        far, high = np.cos(tip) * far - np.sin(tip) * high, np.sin(tip) * far + np.cos(tip) * high
+    joints = aside + far[..., None] * along
+    joints[..., 1] = high
     return joints
 
 
@@ -211,8 +234,10 @@ def _come_down(joints: np.ndarray, body: Proportions, goals: dict[str, np.ndarra
 
 
 def _straight_reach(parameters: np.ndarray, body: Proportions) -> np.ndarray:
-    """Distance from shoulder to wrist with the elbows bent as they are, mean of both arms, (B, T)."""
-    bend = np.deg2rad(parameters[..., [INDEX["left_elbow"], INDEX["right_elbow"]]].mean(axis=-1))
+    """Distance from shoulder to wrist with the elbows bent as they are, mean of the arms that bear, (B, T)."""
+    bears = np.concatenate(list(_hands_that_bear(parameters).values()), -1) + 1e-4  # (B, T, 2)
+    bend = np.deg2rad(parameters[..., [INDEX["left_elbow"], INDEX["right_elbow"]]])
+    bend = (bend * bears).sum(axis=-1) / bears.sum(axis=-1)
     a, b = body.lengths["upper_arm"][:, None], body.lengths["forearm"][:, None]
     return np.sqrt(a * a + b * b + 2 * a * b * np.cos(np.clip(bend, 0.06, 2.6)))
 
@@ -240,19 +265,29 @@ def _on_hands(joints: np.ndarray, parameters: np.ndarray, body: Proportions, at:
     feet = (joints[..., 1].min(axis=-1) - 0.03).min(axis=1)  # (B,)
     raised = np.maximum(-feet, 0) * (at.hands > 0.9 * body.height / 1.71)  # a bar is as high as it must be
     joints[..., 1] += raised[:, None, None]
-    _place_hands(joints, body, width, hands[..., 1] + raised[:, None], hands[..., 2], flat=False)
+    bears = _hands_that_bear(parameters)
+    _place_hands(joints, body, width, hands[..., 1] + raised[:, None], hands[..., 2], bears=bears, flat=False)
     return joints
 
 
+def _hands_that_bear(parameters: np.ndarray) -> dict[str, np.ndarray]:
+    """How much each hand bears, (B, T, 1) in [0, 1]."""
+    return {side: np.clip(parameters[..., INDEX[f"{side}_hand_contact"]], 0, 1)[..., None] ** 3 for side, _ in _SIDES}
+
+
 def _place_hands(
-    joints: np.ndarray, body: Proportions, width: np.ndarray, height: np.ndarray, ahead: np.ndarray, *, flat: bool
-) -> None:
-    """Bend the arms so that the wrists are at (±width, height, ahead), (B, T) each; in place."""
+    joints: np.ndarray, body: Proportions, width: np.ndarray, height: np.ndarray, ahead: np.ndarray, *,
+    bears: dict[str, np.ndarray], flat: bool,
+) -> None:  # fmt: skip
+    """Bend the arms so that the wrists that bear are at (±width, height, ahead), (B, T) each; in place."""
     for side, sign in _SIDES:
         goal = np.stack(np.broadcast_arrays(sign * width, height, ahead), -1).astype(np.float32)
+        goal = goal + (1 - bears[side]) * (joints[..., JOINT[f"{side}_wrist"], :] - goal)
         bend_limb(joints, body, (f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist"), goal)
         wrist, elbow = joints[..., JOINT[f"{side}_wrist"], :], joints[..., JOINT[f"{side}_elbow"], :]
-        along = np.array([0, -0.1, 0.995], np.float32) if flat else _unit(wrist - elbow)
+        along = _unit(wrist - elbow)
+        if flat:
+            along = _unit(along + bears[side] * (np.array([0, -0.1, 0.995], np.float32) - along))
         joints[..., JOINT[f"{side}_hand"], :] = wrist + body["hand"] * along
 
 
@@ -263,7 +298,7 @@ def _on_all_fours(parameters: np.ndarray, body: Proportions, at: Surfaces, *, kn
     hands: a triangle with three known sides (law of cosines).
     """
     joints = forward(parameters, body)
-    pivot = _middle(joints, "knee") if knees else _bearing_ankle(joints, parameters)
+    pivot = _bearing_knees(joints, parameters) if knees else _bearing_ankle(joints, parameters)
     arm = joints[..., 1, 0] * 0 + body.lengths["upper_arm"][:, None] if elbows else _straight_reach(parameters, body)
     reach, width = _sagittal_reach(joints, arm, at)
     spoke = _middle(joints, "shoulder") - pivot
@@ -281,14 +316,23 @@ def _on_all_fours(parameters: np.ndarray, body: Proportions, at: Surfaces, *, kn
     tipped = parameters.copy()
     tipped[..., INDEX["trunk"]] += np.rad2deg(angle - wanted)
     joints = forward(tipped, body)
-    pivot = _middle(joints, "knee") if knees else _bearing_ankle(joints, parameters)
+    pivot = _bearing_knees(joints, parameters) if knees else _bearing_ankle(joints, parameters)
     joints -= pivot[:, :, None]
     joints[..., 1] += base[..., None]
     if elbows:
         _place_elbows(joints, body, width, hand[:, None], ahead)
     else:
-        _place_hands(joints, body, width, hand[:, None], ahead, flat=True)
+        _place_hands(joints, body, width, hand[:, None], ahead, bears=_hands_that_bear(parameters), flat=True)
     return joints
+
+
+def _bearing_knees(joints: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+    """Between the knees that bear, seen from the side; the hips stay in the middle of the hands."""
+    contact = np.stack([_contact(parameters, side) ** 4 for side, _ in _SIDES], -1) + 1e-4  # (B, T, 2)
+    knees = joints[..., [JOINT["left_knee"], JOINT["right_knee"]], :]
+    pivot = (contact[..., None] * knees).sum(axis=2) / contact.sum(axis=-1)[..., None]
+    pivot[..., 0] = 0
+    return pivot
 
 
 def _bearing_ankle(joints: np.ndarray, parameters: np.ndarray) -> np.ndarray:

@@ -66,6 +66,9 @@ class Limbs(_Model):
     rotation: Range | None = Field(default=None, description="Shoulder rotation, outwards positive.")
     elbow: Range | None = Field(default=None, description="Elbow flexion; 0 is straight.")
     shrug: Range | None = Field(default=None, description="Shoulder blade raised.")
+    hand_contact: Range | None = Field(
+        default=None, description="On hands and feet or knees: 1: this hand bears, 0: it is in the air."
+    )
 
     @model_validator(mode="after")
     def _one_of_each(self) -> "Limbs":
@@ -115,13 +118,14 @@ class ArmStyle(_Model):
 class Support(_Model):
     """What the body rests on, and so what stays where it is.
 
+    On the 'ground' it touches with whatever is lowest; on 'both_ends' it tips until head or arms and legs both touch.
     ``feet`` is 'fixed' when both feet (or one, by ``contact``) stay in place, 'stepping' when the foot that bears stays
     and the body travels over it, 'in_place' when they step but the body stays, 'free' when they touch nothing.
     Heights are in metres; ``hand_width`` is the distance of each hand from the middle in half shoulder widths;
     ``hand_ahead`` how far the hands are towards the head from below the shoulders, in arm lengths.
     """
 
-    by: Literal["feet", "hands", "hands_and_feet", "hands_and_knees", "seat", "back", "ground"] = "feet"
+    by: Literal["feet", "hands", "hands_and_feet", "hands_and_knees", "seat", "back", "ground", "both_ends"] = "feet"
     feet: Literal["fixed", "stepping", "in_place", "free"] | None = None
     surface: Range = Field(default=(0, 0), description="Height of bench or floor under a back that lies on it, metres.")
     hand_height: Range = Field(default=(0, 0), description="Height of what the hands are on, metres.")
@@ -147,8 +151,8 @@ class Counting(_Model):
     'either' may move, or they 'alternate'; a repetition takes ``min_period`` to ``max_period`` seconds.
     """
 
-    signal: Literal["elbow", "shoulder", "hip", "knee", "ankle", "trunk", "hip_height", "wrist_height",
-                    "shoulder_height", "knee_height", "ankle_height"]  # fmt: skip
+    signal: Literal["elbow", "shoulder", "hip", "knee", "ankle", "across", "trunk", "twist", "hip_height",
+                    "wrist_height", "shoulder_height", "knee_height", "ankle_height"]  # fmt: skip
     rest: float
     peak: float
     sides: Literal["both", "either", "alternate"] = "both"

@@ -17,7 +17,7 @@ from kinetag.skeletons import mirror_name
 _SIDES = ("left", "right")
 _BODY = ("trunk", "spine", "twist", "side_bend", "neck", "look", "turn", "roll", "lift", "shift")
 _LEG = ("thigh", "thigh_in_space", "abduction", "hip_rotation", "knee", "knee_by_shin", "heel", "contact")
-_ARM = ("shoulder", "arm_in_space", "plane", "rotation", "elbow", "shrug")
+_ARM = ("shoulder", "arm_in_space", "plane", "rotation", "elbow", "shrug", "hand_contact")
 
 PARAMETERS = (*_BODY, *(f"{side}_{name}" for name in (*_LEG, *_ARM) for side in ("left", "right")))
 INDEX = {name: i for i, name in enumerate(PARAMETERS)}
@@ -32,7 +32,7 @@ MIRROR_SIGN = np.array([-1.0 if name in _TURNS else 1.0 for name in PARAMETERS],
 _REST = {
     "thigh": (0, 6), "thigh_in_space": (1, 1), "abduction": (2, 8), "hip_rotation": (0, 12), "knee": (1, 11),
     "contact": (1, 1), "shoulder": (2, 12), "plane": (30, 80), "rotation": (-25, 15), "elbow": (4, 20),
-    "neck": (-5, 12), "trunk": (-3, 5),
+    "neck": (-5, 12), "trunk": (-3, 5), "hand_contact": (1, 1),
 }  # fmt: skip
 _ALIASES = {
     "thigh": ("thigh", "thigh_in_space", 1), "hip": ("thigh", "thigh_in_space", 0),
@@ -177,7 +177,12 @@ def _without_twins(given: dict, over: Mapping[str, object]) -> dict:
 
 
 def _is_sided(poses: dict[str, Pose], order: list[str]) -> bool:
-    return any(poses[name].left.given or poses[name].right.given for name in order)
+    """Whether a pose says something of one side: of its limbs, or of a trunk that only turns or bends that way."""
+    for pose in (poses[name] for name in order):
+        turns = (low * high > 0 for name, (low, high) in pose.given.items() if name in _TURNS)
+        if pose.left.given or pose.right.given or any(turns):
+            return True
+    return False
 
 
 def _row(base: Pose, style: ArmStyle | None, pose: Pose, *, first: bool) -> tuple[np.ndarray, ...]:
