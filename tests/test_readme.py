@@ -31,7 +31,7 @@ def blocks(page: str) -> list[list[str]]:
 
 
 TRAINING = next(block for block in blocks(README) if block[0].startswith("kinetag spec "))
-COMMANDS = [command for block in blocks(README) if block is not TRAINING for command in block]
+COMMANDS = [command for block in blocks(README) if block != TRAINING for command in block]
 CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
