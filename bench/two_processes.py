@@ -29,7 +29,7 @@ def write_clips(folder: Path, prefix: str, clips: int, seed: int) -> None:
     labels = np.arange(clips) % WAVES
     data = rng.normal(0, 0.05, (clips, 3, FRAMES, 17, 1)).astype(np.float32)
     data += np.linspace(0.1, 1, 17, dtype=np.float32)[:, None]
-    size = rng.uniform(0.1, 0.5, (clips, 1))
+    size = rng.uniform(0.3, 0.8, (clips, 1))
     wave = size * np.sin(np.arange(FRAMES) * rng.uniform(0.2, 0.6, (clips, 1)) + rng.uniform(0, 6, (clips, 1)))
     for clip, label, moves in zip(data, labels, wave, strict=True):
         clip[1, :, 9 + label, 0] += moves
@@ -64,7 +64,7 @@ def run(folder: Path, processes: int, seed: int, epochs: int) -> dict[str, float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=480)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     rows = []
