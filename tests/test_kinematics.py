@@ -1,3 +1,5 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,8 @@ from kinetag.exercises.contacts import bear, bend_limb
 from kinetag.exercises.kinematics import BODY_MIRROR, JOINT, forward, random_proportions
 from kinetag.exercises.library import Support
 from kinetag.exercises.recipes import INDEX, LEFT, MIRROR, MIRROR_SIGN, PARAMETERS, RIGHT, pose_row
+
+SUPPORTS = get_args(Support.model_fields["by"].annotation)
 
 
 def pose(**angles: float) -> np.ndarray:
@@ -29,8 +33,8 @@ def random_poses(seed: int, count: int = 4, frames: int = 3) -> np.ndarray:
     for i, name in enumerate(PARAMETERS):
         if name.endswith(("in_space", "by_shin", "contact")):
             rows[..., i] = rng.integers(0, 2, rows.shape[:2])
-        elif name in ("lift", "shift") or name.endswith(("elbow", "knee")):
-            rows[..., i] = np.abs(rows[..., i]) * (0.1 if name in ("lift", "shift") else 1)
+        elif name in ("lift", "shift") or name.endswith(("elbow", "knee", "step")):
+            rows[..., i] = np.abs(rows[..., i]) * (1 if name.endswith(("elbow", "knee")) else 0.1)
     return rows
 
 
@@ -100,13 +104,57 @@ def test_mirror_is_its_own_inverse():
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10_000), kind=st.sampled_from(["feet", "seat", "ground", "back", "hands_and_feet", "hands"]))
+@given(seed=st.integers(0, 10_000), kind=st.sampled_from(SUPPORTS))
 def test_contacts_keep_lengths_and_the_floor(seed, kind):
     shape, rng = body(4), np.random.default_rng(seed)
     joints = bear(random_poses(seed), shape, [Support(by=kind)] * 4, rng)
     assert np.isfinite(joints).all()
     assert np.ptp(lengths(joints), axis=1).max() < 1e-3
     assert joints[..., 1].min() > 0
+
+
+def still(support: Support, *poses: np.ndarray) -> np.ndarray:
+    """Joints (T, 25, 3) of one body that takes these poses one after the other."""
+    return bear(np.concatenate(poses, axis=1), body(), [support], np.random.default_rng(0))[0]
+
+
+def test_a_foot_stands_on_its_step():
+    floor, step = (pose(left_step=height, left_contact=1) for height in (0, 20))
+    up = pose(left_step=20, left_contact=1, right_contact=0, right_knee=40)
+    joints = still(Support(by="feet", feet="stepping"), floor, step, up)
+    height, toes = body().height[0], joints[:, JOINT["left_foot_index"], 1]
+    np.testing.assert_allclose(toes[1:] - toes[0], 0.2 * height, atol=0.01)
+    assert joints[1, JOINT["pelvis"], 1] < joints[0, JOINT["pelvis"], 1] + 0.12 * height
+    np.testing.assert_allclose(joints[2, JOINT["pelvis"], 1] - joints[0, JOINT["pelvis"], 1], 0.2 * height, atol=0.02)
+
+
+def test_shoulders_stay_while_the_hips_rise():
+    down, up = pose(trunk=-90, thigh=130, knee=100), pose(trunk=-118, thigh=108, knee=105)
+    joints = still(Support(by="shoulders", surface=(0.4, 0.4)), down, up)
+    np.testing.assert_allclose(joints[1, JOINT["neck"]], joints[0, JOINT["neck"]], atol=1e-4)
+    assert joints[1, JOINT["pelvis"], 1] > joints[0, JOINT["pelvis"], 1] + 0.1
+    np.testing.assert_allclose(joints[1, JOINT["left_ankle"]], joints[0, JOINT["left_ankle"]], atol=0.02)
+
+
+def test_hands_that_bear_tip_the_body_and_carry_it():
+    stand = pose(hand_contact=0)
+    plank = pose(trunk=60, thigh=-60, shoulder=60, plane=0, contact=0.5)
+    ahead = pose(trunk=60, thigh=-60, shoulder=80, plane=0, contact=0.5)
+    joints = still(Support(by="both_ends", feet="stepping"), stand, plank, ahead)
+    assert joints[0, JOINT["left_shoulder"], 1] > 0.75 * body().height[0]
+    hands, toes = joints[1:, JOINT["left_hand"]], joints[1:, JOINT["left_foot_index"], 1]
+    assert max(hands[:, 1].max(), toes.max()) < 0.06
+    np.testing.assert_allclose(hands[1, [0, 2]], hands[0, [0, 2]], atol=0.03)
+
+
+def test_hands_on_a_wall_point_up():
+    wall = Support(by="hands_and_feet", hand_height=(1.05, 1.05), hand_ahead=(0.97, 0.97))
+    joints = still(wall, *(pose(trunk=20, thigh=0, thigh_in_space=0, elbow=bend) for bend in (5, 90)))
+    fingers = joints[:, JOINT["left_hand"]] - joints[:, JOINT["left_wrist"]]
+    assert (fingers[:, 1] > 0.9 * np.linalg.norm(fingers, axis=-1)).all()
+    shoulder = joints[:, JOINT["left_shoulder"], 2]
+    assert shoulder[1] > shoulder[0] + 0.1
+    assert (shoulder < joints[:, JOINT["left_wrist"], 2]).all()
 
 
 def test_two_bone_limb_reaches_its_goal():

@@ -16,6 +16,7 @@ from kinetag.exercises.recipes import INDEX
 _SIDES = (("left", 1.0), ("right", -1.0))
 _REACH = 0.9995  # of a limb's length: how straight it may get
 _DEFAULT_FEET = {"feet": "fixed", "seat": "fixed", "hands": "free", "back": "fixed", "ground": "free",
+                 "shoulders": "fixed",
                  "hands_and_feet": "fixed", "hands_and_knees": "free", "both_ends": "free"}  # fmt: skip
 _UPPER = [i for i, name in enumerate(BODY) if name in ("chest", "neck", "head", "nose") or name.endswith("_ear")
           or name.endswith(("_shoulder", "_elbow", "_wrist", "_hand"))]  # fmt: skip
@@ -67,8 +68,13 @@ def _bear(parameters: np.ndarray, body: Proportions, kind: tuple[str, str, bool]
             joints = _on_feet(joints, parameters, body, feet, seated=on == "seat")
         elif on == "back":
             joints[..., 1] += (at.back + CLEARANCE[JOINT["pelvis"]] * body.height)[:, None, None]
+        elif on == "shoulders":
+            joints = joints - joints[..., [JOINT["neck"]], :]
+            joints[..., 1] += (at.back + CLEARANCE[JOINT["neck"]] * body.height)[:, None, None]
         else:
-            joints = _lifted(_levelled(joints, body) if on == "both_ends" else joints, body, always=True)
+            joints = _lifted(_levelled(joints, body, parameters) if on == "both_ends" else joints, body, always=True)
+            joints[..., 1] += (parameters[..., INDEX["lift"]] * body.height[:, None] / 100)[..., None]
+            joints = _carried_along(joints, parameters) if feet == "stepping" else joints
     if feet != "free":
         _plant_feet(joints, parameters, body, at.feet, pinned=feet == "fixed", free_to_sink=on == "feet")
     return _lifted(joints, body, always=False)
@@ -81,24 +87,44 @@ def _lifted(joints: np.ndarray, body: Proportions, *, always: bool) -> np.ndarra
     return joints
 
 
-def _levelled(joints: np.ndarray, body: Proportions) -> np.ndarray:
+def _levelled(joints: np.ndarray, body: Proportions, parameters: np.ndarray) -> np.ndarray:
     """Tipped as one, along the way from the legs to the trunk, until the lowest joint of each is equally low.
 
     Newton's method on the difference of their heights: tipping by a small angle changes it by how far they are apart.
+    While the hands leave the floor, the body is tipped less and less.
     """
     along = joints[:, :, _UPPER].mean(axis=2) - joints[:, :, _LOWER].mean(axis=2)
     along = _unit(along * np.array([1, 0, 1], np.float32))[:, :, None]  # (B, T, 1, 3) level, towards the head
     far, high = (joints * along).sum(axis=-1), joints[..., 1]  # (B, T, J) each
     aside = joints * np.array([1, 0, 1], np.float32) - far[..., None] * along
+    angle = np.zeros_like(far[..., :1])  # (B, T, 1)
     for _ in range(8):
-        gap = high - CLEARANCE * body.height[:, None, None]
+        tipped_far, tipped_high = _tipped(far, high, angle)
+        gap = tipped_high - CLEARANCE * body.height[:, None, None]
         upper, lower = (np.array(part)[gap[..., part].argmin(axis=-1)][..., None] for part in (_UPPER, _LOWER))
-        rise, apart = (np.take_along_axis(a, upper, -1) - np.take_along_axis(a, lower, -1) for a in (gap, far))
-        tip = -np.arctan2(rise, np.maximum(apart, 0.2)).clip(-0.5, 0.5)  # (B, T, 1)
-        far, high = np.cos(tip) * far - np.sin(tip) * high, np.sin(tip) * far + np.cos(tip) * high
+        rise, apart = (np.take_along_axis(a, upper, -1) - np.take_along_axis(a, lower, -1) for a in (gap, tipped_far))
+        angle = angle - np.arctan2(rise, np.maximum(apart, 0.2)).clip(-0.5, 0.5)
+    bears = np.concatenate(list(_hands_that_bear(parameters).values()), axis=-1).max(axis=-1, keepdims=True)
+    far, high = _tipped(far, high, angle * bears)
     joints = aside + far[..., None] * along
     joints[..., 1] = high
     return joints
+
+
+def _tipped(far: np.ndarray, high: np.ndarray, angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places along and above the floor, turned about the origin by ``angle`` radians."""
+    return np.cos(angle) * far - np.sin(angle) * high, np.sin(angle) * far + np.cos(angle) * high
+
+
+def _carried_along(joints: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+    """Moved over the floor so that feet and hands that bear stay where they are."""
+    names = [f"{side}_{part}" for part in ("foot_index", "hand") for side, _ in _SIDES]
+    hands = np.concatenate(list(_hands_that_bear(parameters).values()), axis=-1)  # (B, T, 2)
+    bears = np.concatenate([np.stack([_contact(parameters, side) ** 4 for side, _ in _SIDES], -1), hands], -1) + 1e-4
+    places = joints[..., [JOINT[name] for name in names], :]
+    steps = np.diff(places, axis=1, prepend=places[:, :1]) * np.array([1, 0, 1], np.float32)  # (B, T, 4, 3)
+    way = np.cumsum((bears[..., None] * steps).sum(axis=2) / bears.sum(axis=-1)[..., None], axis=1)
+    return joints - way[:, :, None]
 
 
 # ---- on the feet
@@ -205,10 +231,11 @@ def _plant_feet(
 
 
 def _toe_height(parameters: np.ndarray, body: Proportions, side: str) -> np.ndarray:
-    """Height of the toes of a foot on the floor, (B, T): above it when the foot is on its heel."""
+    """Height of the toes of a foot that stands, (B, T): of the floor or step, and above it when it is on its heel."""
     on_heel = np.maximum(-np.sin(np.deg2rad(parameters[..., INDEX[f"{side}_heel"]])), 0)
     length = (body.lengths["foot"] + body.lengths["heel"])[:, None]
-    return on_heel * length + _FLOOR["foot_index"] * body.height[:, None]
+    step = parameters[..., INDEX[f"{side}_step"]] / 100
+    return on_heel * length + (_FLOOR["foot_index"] + step) * body.height[:, None]
 
 
 def _above(joints: np.ndarray, body: Proportions, side: str) -> np.ndarray:
@@ -287,8 +314,14 @@ def _place_hands(
         wrist, elbow = joints[..., JOINT[f"{side}_wrist"], :], joints[..., JOINT[f"{side}_elbow"], :]
         along = _unit(wrist - elbow)
         if flat:
-            along = _unit(along + bears[side] * (np.array([0, -0.1, 0.995], np.float32) - along))
+            fingers = np.where(_is_wall(height, body), np.float32([0, 1, 0]), np.float32([0, -0.1, 0.995]))
+            along = _unit(along + bears[side] * (fingers - along))
         joints[..., JOINT[f"{side}_hand"], :] = wrist + body["hand"] * along
+
+
+def _is_wall(height: np.ndarray, body: Proportions) -> np.ndarray:
+    """Whether hands at ``height`` (B, 1) lean on something upright, (B, 1, 1): then it is higher than any bench."""
+    return (height > 0.55 * body.height[:, None])[..., None]
 
 
 def _on_all_fours(parameters: np.ndarray, body: Proportions, at: Surfaces, *, knees: bool, elbows: bool) -> np.ndarray:

@@ -58,6 +58,9 @@ class Limbs(_Model):
     shin: Range | None = Field(default=None, description="Shin from the vertical, knee before the ankle positive.")
     heel: Range | None = Field(default=None, description="Foot that bears: lift of the heel. In the air: toes pointed.")
     contact: Range | None = Field(default=None, description="1: this foot bears, 0: it is in the air.")
+    step: Range | None = Field(
+        default=None, description="Height of what this foot stands on, in hundredths of the body's height."
+    )
     shoulder: Range | None = Field(
         default=None, description="Arm from along the trunk; 90 at right angles, 180 overhead."
     )
@@ -118,14 +121,16 @@ class ArmStyle(_Model):
 class Support(_Model):
     """What the body rests on, and so what stays where it is.
 
-    On the 'ground' it touches with whatever is lowest; on 'both_ends' it tips until head or arms and legs both touch.
+    On the 'ground' it touches with whatever is lowest; on 'both_ends' it tips until head or arms and legs both touch
+    (as far as ``hand_contact`` says that the hands bear); on 'shoulders' the shoulders stay at the height ``surface``.
     ``feet`` is 'fixed' when both feet (or one, by ``contact``) stay in place, 'stepping' when the foot that bears stays
     and the body travels over it, 'in_place' when they step but the body stays, 'free' when they touch nothing.
     Heights are in metres; ``hand_width`` is the distance of each hand from the middle in half shoulder widths;
     ``hand_ahead`` how far the hands are towards the head from below the shoulders, in arm lengths.
     """
 
-    by: Literal["feet", "hands", "hands_and_feet", "hands_and_knees", "seat", "back", "ground", "both_ends"] = "feet"
+    by: Literal["feet", "hands", "hands_and_feet", "hands_and_knees", "seat", "back", "shoulders", "ground",
+                "both_ends"] = "feet"  # fmt: skip
     feet: Literal["fixed", "stepping", "in_place", "free"] | None = None
     surface: Range = Field(default=(0, 0), description="Height of bench or floor under a back that lies on it, metres.")
     hand_height: Range = Field(default=(0, 0), description="Height of what the hands are on, metres.")

@@ -198,7 +198,7 @@ _TILTS = np.array([name in ("twist", "side_bend", "turn", "roll") for name in PA
 # Switches, contact and lift are what the file says; the blades of the shoulders hardly wobble.
 _NOISY = np.array(
     [
-        0.0 if name.endswith(("_in_space", "_by_shin", "contact", "lift"))
+        0.0 if name.endswith(("_in_space", "_by_shin", "contact", "lift", "step"))
         else 0.2 if name in ("shift", "turn", "roll") or name.endswith("shrug")
         else 0.5 if name.endswith(("heel", "trunk", "spine", "side_bend"))
         else 1.0

@@ -16,7 +16,7 @@ from kinetag.skeletons import mirror_name
 
 _SIDES = ("left", "right")
 _BODY = ("trunk", "spine", "twist", "side_bend", "neck", "look", "turn", "roll", "lift", "shift")
-_LEG = ("thigh", "thigh_in_space", "abduction", "hip_rotation", "knee", "knee_by_shin", "heel", "contact")
+_LEG = ("thigh", "thigh_in_space", "abduction", "hip_rotation", "knee", "knee_by_shin", "heel", "contact", "step")
 _ARM = ("shoulder", "arm_in_space", "plane", "rotation", "elbow", "shrug", "hand_contact")
 
 PARAMETERS = (*_BODY, *(f"{side}_{name}" for name in (*_LEG, *_ARM) for side in ("left", "right")))
