@@ -28,7 +28,7 @@ from common import RESULTS, data_folder, save, show
 from kinetag import metrics
 from kinetag.actions.evaluate import evaluate
 from kinetag.actions.train import train
-from kinetag.augment import PARTS
+from kinetag.datasets.augment import PARTS
 from kinetag.datasets.clips import Clips
 from kinetag.datasets.pyskl import read_annotations
 from kinetag.spec import load_spec

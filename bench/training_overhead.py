@@ -21,8 +21,8 @@ from common import save, show
 from torch.nn.functional import cross_entropy
 
 from kinetag.actions.train import _spec_of, _work
-from kinetag.augment import RECIPES, Sampling, sample_clip
-from kinetag.fitting import fit
+from kinetag.datasets.augment import RECIPES, Sampling, sample_clip
+from kinetag.learning.fitting import fit
 from kinetag.models import build_model
 from kinetag.spec import Spec, load_spec
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from kinetag.augment import (
+from kinetag.datasets.augment import (
     OCCLUSIONS,
     PARTS,
     RECIPES,

@@ -9,9 +9,9 @@ pytest.importorskip("lightning")
 import torch
 from torch import nn
 
-from kinetag.learning import Follower, Learner, LearningOptions, balanced_weights
-from kinetag.schedules import Schedule
-from kinetag.spec_options import Optim
+from kinetag.learning.learner import Follower, Learner, LearningOptions, balanced_weights
+from kinetag.learning.schedules import Schedule
+from kinetag.spec.options import Optim
 
 
 def _learner(**options) -> Learner:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from kinetag.datasets.clips import Clips  # noqa: E402
-from kinetag.loaders import Batches, Plan, stack, training_loader, validation_loader  # noqa: E402
+from kinetag.learning.loaders import Batches, Plan, stack, training_loader, validation_loader  # noqa: E402
 
 
 def _clips(count: int) -> Clips:

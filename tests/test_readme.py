@@ -12,7 +12,7 @@ import pytest
 from kinetag.cli import main
 from kinetag.exercises.scenes import make_scene
 from kinetag.spec import ACTIONS
-from kinetag.spec_template import template
+from kinetag.spec.template import template
 from kinetag.video import open_source
 
 Predicted = make_dataclass("Predicted", [])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from kinetag.schedules import Plateau, Schedule  # noqa: E402
+from kinetag.learning.schedules import Plateau, Schedule  # noqa: E402
 
 
 def _optimizer(rate=0.1):

@@ -10,7 +10,7 @@ from tao_reference import reference_folder
 
 from kinetag.errors import KinetagError
 from kinetag.spec import ACTIONS, SHORTHANDS, Spec, load_spec, save_spec, to_yaml
-from kinetag.spec_schema import walk
+from kinetag.spec.schema import walk
 
 NAMES = {"squat": 0, "lunge": 1, "plank": 2}
 

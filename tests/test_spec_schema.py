@@ -7,7 +7,7 @@ from tao_reference import FACTS, facts_of, options, reference_folder
 
 from kinetag.cli import main
 from kinetag.spec import ACTIONS, Spec, load_spec
-from kinetag.spec_schema import action_schema, manifest, sections_of, write_schemas
+from kinetag.spec.schema import action_schema, manifest, sections_of, write_schemas
 
 TAO_ACTIONS = ("train", "evaluate", "inference", "export")
 
@@ -109,8 +109,8 @@ def test_what_a_search_varies_is_what_tao_varies():
 
 def test_nothing_counts_as_tao_that_is_ours():
     """Every key that is not marked as ours is one of TAO's."""
-    from kinetag.spec_options import marks
-    from kinetag.spec_schema import walk
+    from kinetag.spec.options import marks
+    from kinetag.spec.schema import walk
 
     known = (
         set(FACTS["options"]) | {f"dataset_convert.{name}" for name in FACTS["dataset_convert"]} | {"dataset_convert"}

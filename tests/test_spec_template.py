@@ -5,12 +5,12 @@ import pytest
 import yaml
 from tao_reference import FACTS, reference_folder
 
-from kinetag.augment import RECIPES
 from kinetag.cli import main
+from kinetag.datasets.augment import RECIPES
 from kinetag.errors import KinetagError
 from kinetag.spec import ACTIONS, load_spec
-from kinetag.spec_schema import action_schema
-from kinetag.spec_template import page, template
+from kinetag.spec.schema import action_schema
+from kinetag.spec.template import page, template
 
 PAGE = Path(__file__).parent.parent / "docs" / "spec.md"
 NEEDED = {
@@ -30,7 +30,7 @@ def leaves(tree, prefix=""):
 
 
 def test_the_published_page_is_the_generated_one():
-    assert PAGE.read_text("utf-8") == page(), "run: python -m kinetag.spec_template > docs/spec.md"
+    assert PAGE.read_text("utf-8") == page(), "run: python -m kinetag.spec.template > docs/spec.md"
 
 
 @pytest.mark.parametrize("action", ACTIONS)

@@ -11,10 +11,10 @@ pytest.importorskip("lightning")
 import torch
 from made_training import training_spec, write_arrays
 
-from kinetag import keeping
 from kinetag.actions.train import train
 from kinetag.checkpoint import build_from_checkpoint, load_checkpoint, load_training
 from kinetag.errors import KinetagError
+from kinetag.learning import keeping
 from kinetag.spec import load_spec
 
 

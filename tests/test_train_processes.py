@@ -17,7 +17,7 @@ from made_training import training_spec, write_spec
 from kinetag.actions.train import train
 from kinetag.checkpoint import load_checkpoint
 from kinetag.errors import KinetagError
-from kinetag.processes import run_processes
+from kinetag.learning.processes import run_processes
 
 pytestmark = pytest.mark.slow
 TWO = ("train.accelerator=cpu", "train.num_gpus=2")

@@ -93,9 +93,9 @@ class Classifier:
 
     def _clips(self, sequence: PoseSequence, hop: float, both: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Times (W,) and logits (W, K) of clips as the network was trained on."""
-        from kinetag.augment import mirrored
-        from kinetag.clip_batches import sampling_of
         from kinetag.clip_windows import clip_windows
+        from kinetag.datasets.augment import mirrored
+        from kinetag.datasets.batches import sampling_of
         from kinetag.models.onnx_export import INPUT
 
         # A long window hardly changes within a quarter of a second, and such networks are slower than the shipped one.

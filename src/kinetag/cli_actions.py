@@ -51,7 +51,7 @@ def run_action(args: argparse.Namespace) -> int:
 
 def spec(args: argparse.Namespace) -> int:
     """Print a commented spec to start from."""
-    from kinetag.spec_template import template
+    from kinetag.spec.template import template
 
     print(template(args.action, tao=args.tao), end="")
     return 0
@@ -61,7 +61,7 @@ def schema(args: argparse.Namespace) -> int:
     """Print the JSON Schema of an action's spec, or write them all into a folder."""
     import json
 
-    from kinetag.spec_schema import action_schema, write_schemas
+    from kinetag.spec.schema import action_schema, write_schemas
 
     if args.out is not None:
         actions = [args.action] if args.action else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinetag.clip_batches import network_clip
+from kinetag.datasets.batches import network_clip
 from kinetag.errors import KinetagError
 from kinetag.models.card import ModelCard
 from kinetag.sequence import PoseSequence

@@ -87,7 +87,7 @@ class PoseLog:
         path = self._path(self._parts)
         draft = path.with_suffix(".draft")
         with draft.open("wb") as file:
-            np.savez(file, **_to_arrays(self._waiting, self.key, self.frame_size))
+            np.savez(file, allow_pickle=False, **_to_arrays(self._waiting, self.key, self.frame_size))
         os.replace(draft, path)
         self._parts, self._waiting, self._written = self._parts + 1, [], clock.monotonic()
 

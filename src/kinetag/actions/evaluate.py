@@ -9,7 +9,7 @@ import numpy as np
 
 from kinetag import metrics
 from kinetag.actions.confusion import confusion_picture, confusion_text, png
-from kinetag.clip_batches import Change, batches, counted, load_for, sampling_of
+from kinetag.datasets.batches import Change, batches, counted, load_for, sampling_of
 from kinetag.encryption import write_file
 from kinetag.predictor import Predictor, open_predictor
 from kinetag.progress import Progress, silent
@@ -88,8 +88,8 @@ def batch_size(spec: "Spec", action: str) -> int:
 
 
 def _occluded(predictor: Predictor, clips: "Clips", size: int, seed: int, progress: Progress) -> dict[str, float]:
-    """Accuracy under each protocol of `kinetag.augment.occlude`, the same joints and frames hidden in every run."""
-    from kinetag.augment import OCCLUSIONS, occlude
+    """Accuracy under each protocol of `augment.occlude`, the same joints and frames hidden in every run."""
+    from kinetag.datasets.augment import OCCLUSIONS, occlude
 
     assert clips.labels is not None
     options, found = sampling_of(predictor.card), {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kinetag import metrics
-from kinetag.clip_batches import batches, load_for, usual_length
+from kinetag.datasets.batches import batches, load_for, usual_length
 from kinetag.encryption import write_file
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.models import onnx_export

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kinetag.actions.evaluate import batch_size, run
-from kinetag.clip_batches import load_for
+from kinetag.datasets.batches import load_for
 from kinetag.encryption import write_file
 from kinetag.predictor import open_predictor
 from kinetag.progress import Progress, silent

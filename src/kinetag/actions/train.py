@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kinetag.augment import RECIPES
+from kinetag.datasets.augment import RECIPES
 from kinetag.errors import KinetagError, missing_extra
-from kinetag.processes import launched_outside, run_processes
+from kinetag.learning.processes import launched_outside, run_processes
 from kinetag.progress import Progress, silent
 from kinetag.spec import Spec, save_spec
 from kinetag.status import Status
@@ -78,7 +78,7 @@ def train_process(work: dict[str, Any], emit: Callable[[dict[str, Any]], None]) 
 def _fitting():
     """The part that needs torch and Lightning."""
     try:
-        from kinetag import fitting
+        from kinetag.learning import fitting
     except ImportError as error:
         if (error.name or "").partition(".")[0] == "kinetag":
             raise
@@ -88,7 +88,7 @@ def _fitting():
 
 def _processes(spec: Spec, emit: Callable[[dict[str, Any]], None]) -> int:
     """How many processes this machine runs, as asked for and as it can."""
-    from kinetag.devices import choose_devices
+    from kinetag.learning.devices import choose_devices
 
     devices = choose_devices(spec)
     if devices.note:

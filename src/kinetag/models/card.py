@@ -21,7 +21,7 @@ class ModelCard:
     classifier. 'clips': input (N, C, T, V, M), a network that was trained from a spec; then ``coordinates`` says how
     its numbers were made (see `kinetag.datasets.clips.Clips`), ``length`` how many frames at ``rate`` a usual clip
     has (None: unknown), ``recipe`` how these become the ``window`` frames of the network (None: the clip's own
-    length; see `kinetag.augment.sample_clip`), and ``people`` how many persons a clip holds.
+    length; see `kinetag.datasets.augment.sample_clip`), and ``people`` how many persons a clip holds.
 
     ``window`` and ``length`` are frames, ``rate`` frames a second (None: unknown). Probabilities are
     softmax((logits + other_bias for 'other') / temperature).

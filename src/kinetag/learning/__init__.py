@@ -1,0 +1,1 @@
+"""How `kinetag train` learns. Importing a module loads torch and Lightning; importing this package does not."""
