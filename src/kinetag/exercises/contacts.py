@@ -60,6 +60,8 @@ def _bear(parameters: np.ndarray, body: Proportions, kind: tuple[str, str, bool]
     on, feet, elbows = kind
     if on in ("hands_and_feet", "hands_and_knees"):
         joints = _on_all_fours(parameters, body, at, knees=on == "hands_and_knees", elbows=elbows)
+        if on == "hands_and_knees":
+            _feet_clear(joints, body)
     else:
         joints = forward(parameters, body)
         if on == "hands":
@@ -88,12 +90,12 @@ def _lifted(joints: np.ndarray, body: Proportions, *, always: bool) -> np.ndarra
 
 
 def _levelled(joints: np.ndarray, body: Proportions, parameters: np.ndarray) -> np.ndarray:
-    """Tipped as one, along the way from the legs to the trunk, until the lowest joint of each is equally low.
+    """Tipped as one, along the way from the hips to the head, until the lowest joint of each is equally low.
 
     Newton's method on the difference of their heights: tipping by a small angle changes it by how far they are apart.
     While the hands leave the floor, the body is tipped less and less.
     """
-    along = joints[:, :, _UPPER].mean(axis=2) - joints[:, :, _LOWER].mean(axis=2)
+    along = joints[:, :, JOINT["neck"]] - joints[:, :, JOINT["pelvis"]]
     along = _unit(along * np.array([1, 0, 1], np.float32))[:, :, None]  # (B, T, 1, 3) level, towards the head
     far, high = (joints * along).sum(axis=-1), joints[..., 1]  # (B, T, J) each
     aside = joints * np.array([1, 0, 1], np.float32) - far[..., None] * along
@@ -366,6 +368,19 @@ def _bearing_knees(joints: np.ndarray, parameters: np.ndarray) -> np.ndarray:
     pivot = (contact[..., None] * knees).sum(axis=2) / contact.sum(axis=-1)[..., None]
     pivot[..., 0] = 0
     return pivot
+
+
+def _feet_clear(joints: np.ndarray, body: Proportions) -> None:
+    """Turn shins about the knees so that feet clear the floor, rather than raise the whole body; in place."""
+    for side, _ in _SIDES:
+        foot = [JOINT[f"{side}_{name}"] for name in ("ankle", "heel", "foot_index")]
+        sunk = (CLEARANCE[foot] * body.height[:, None, None] - joints[..., foot, 1]).max(axis=-1, keepdims=True)
+        knee, ankle = joints[..., JOINT[f"{side}_knee"], :], joints[..., foot[0], :].copy()
+        shin = (ankle - knee) / body["shin"]
+        height = np.clip(shin[..., 1:2] + np.maximum(sunk, 0) / body["shin"], -1, 0.9)
+        level = _unit(shin * np.array([1, 0, 1], np.float32)) * np.sqrt(1 - height * height)
+        turned = knee + body["shin"] * (level + height * np.array([0, 1, 0], np.float32))
+        joints[..., foot, :] += np.where(sunk > 0, turned - ankle, 0)[..., None, :]
 
 
 def _bearing_ankle(joints: np.ndarray, parameters: np.ndarray) -> np.ndarray:
