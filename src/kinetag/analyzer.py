@@ -28,6 +28,7 @@ from kinetag.video import VideoSource, open_source
 
 RATE = 15.0  # poses a second and person: a jump rope turns at most about 3 times a second
 _RUN = 8  # frames handed to the estimator at a time, so that it can use several cores
+_RUN_BYTES = 16 << 20  # of a run; two of them are in memory, so large frames come fewer at a time
 
 Progress = Callable[[float, float | None], None]
 
@@ -121,7 +122,7 @@ def _read(video: VideoSource, analyzer: "Analyzer") -> Iterator[float]:
     """Feed all frames, and say what time is reached. People are tracked while the next frames' poses are made."""
     with ThreadPoolExecutor(1, thread_name_prefix="poses") as worker:
         waiting: tuple[list[Frame], Future[list[list[Pose]]]] | None = None
-        for frames in chain(_runs(video, _RUN), [[]]):
+        for frames in chain(_runs(video), [[]]):
             coming = (frames, worker.submit(analyzer.estimator.estimate, frames)) if frames else None
             if waiting is not None:
                 analyzer.follow_many(waiting[0], waiting[1].result())
@@ -279,8 +280,9 @@ def _cut(sequence: PoseSequence, start: float | None, end: float | None) -> Pose
     return sequence.between(float("-inf") if start is None else start, float("inf") if end is None else end)
 
 
-def _runs(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
-    """Consecutive frames in lists of ``size``; the last may be shorter."""
+def _runs(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    """Consecutive frames in lists of equal length; the last may be shorter."""
     iterator = iter(frames)
-    while run := list(islice(iterator, size)):
-        yield run
+    for first in iterator:
+        size = max(2, min(_RUN, _RUN_BYTES // max(1, first.image.nbytes)))
+        yield [first, *islice(iterator, size - 1)]

@@ -27,7 +27,7 @@ __all__ = ["IMAGE_SUFFIXES", "VideoSource", "VideoWriter", "open_source"]
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2"})
 STREAM_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "rtp", "srt")
 TIMEOUT = 10.0  # seconds without a word from a camera or stream until it counts as gone
-_AHEAD_BYTES = 48 << 20  # decoded pictures that may wait for the consumer
+_AHEAD_BYTES = 16 << 20  # decoded pictures that may wait for the consumer
 _DEFAULT_RATE = 30.0
 
 Produce = Callable[["VideoSource", Reading], Iterator[Frame]]
