@@ -32,11 +32,15 @@ def signal(joints: np.ndarray, name: str) -> np.ndarray:
         up = sum(joints[:, JOINT[f"{s}_shoulder"]] - joints[:, JOINT[f"{s}_hip"]] for s in SIDES)
         value = np.degrees(np.arccos(up[:, 1] / np.linalg.norm(up, axis=-1)))
         return np.stack([value, value])
-    if name == "twist":
-        across = (joints[:, JOINT[f"left_{j}"]] - joints[:, JOINT[f"right_{j}"]] for j in ("shoulder", "hip"))
-        u, v = (line / np.linalg.norm(line, axis=-1, keepdims=True) for line in across)
-        value = np.degrees(np.arccos(np.clip((u * v).sum(-1), -1, 1)))
-        return np.stack([value, value])
+    if name in ("twist", "lean"):
+        lines = [joints[:, JOINT[f"left_{j}"]] - joints[:, JOINT[f"right_{j}"]] for j in ("shoulder", "hip")]
+        lines += [sum(joints[:, JOINT[f"{s}_shoulder"]] - joints[:, JOINT[f"{s}_hip"]] for s in SIDES)]
+        shoulders, hips, up = (line / np.linalg.norm(line, axis=-1, keepdims=True) for line in lines)
+        if name == "lean":
+            value = np.degrees(np.arcsin((up * hips).sum(-1)))
+        else:
+            value = np.degrees(np.arctan2((np.cross(hips, shoulders) * up).sum(-1), (hips * shoulders).sum(-1)))
+        return np.stack([value, -value]).clip(0)
     if name == "across":
         pairs = zip(SIDES, reversed(SIDES), strict=True)
         return np.stack([included(joints, f"{o}_shoulder", f"{s}_shoulder", f"{s}_wrist") for s, o in pairs])

@@ -85,10 +85,22 @@ def test_turns() -> None:
     joints["left_wrist"] = joints["left_shoulder"] - 0.2 * across  # before the chest
     joints["right_wrist"] = joints["right_shoulder"] - 0.2 * across  # stretched out
     out = signals(seen(joints, TIMES))
-    np.testing.assert_allclose(out["twist"], [0, 30, 60], atol=0.1)
+    np.testing.assert_allclose(out["right_twist"], [0, 30, 0], atol=0.1)  # the left shoulder comes forward
+    np.testing.assert_allclose(out["left_twist"], [0, 0, 60], atol=0.1)
     np.testing.assert_allclose(out["left_across"], 0, atol=0.1)
     np.testing.assert_allclose(out["right_across"], 180, atol=0.1)
-    assert np.isnan(signals(seen(joints, TIMES, world=False))["twist"]).all()
+    assert np.isnan(signals(seen(joints, TIMES, world=False))["left_twist"]).all()
+
+
+@pytest.mark.parametrize("world", [True, False])
+@pytest.mark.parametrize("azimuth", [0, 180])
+def test_lean(world: bool, azimuth: float) -> None:
+    joints = body(3)
+    for joint in ("left_shoulder", "right_shoulder"):
+        joints[joint] = joints[joint] + np.array([[0.0, 0, 0], [0.5, 0, 0], [-0.5, 0, 0]])  # hips are 0.5 m below
+    out = signals(seen(joints, TIMES, azimuth=azimuth, world=world))
+    np.testing.assert_allclose(out["left_lean"], [0, 45, 0], atol=0.1)
+    np.testing.assert_allclose(out["right_lean"], [0, 0, 45], atol=0.1)
 
 
 def test_unseen_joints_give_nan() -> None:

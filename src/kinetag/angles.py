@@ -34,7 +34,7 @@ _ACROSS = {
     f"{side}_across": (f"{other}_shoulder", f"{side}_shoulder", f"{side}_wrist")
     for side, other in zip(_SIDES, reversed(_SIDES), strict=True)
 }
-TURNS = (*_ACROSS, "twist")
+TURNS = (*_ACROSS, *(f"{side}_{turn}" for turn in ("twist", "lean") for side in _SIDES))
 HEIGHTS = tuple(f"{side}_{joint}_height" for joint in ("shoulder", "wrist", "hip", "knee", "ankle") for side in _SIDES)
 
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
@@ -62,9 +62,11 @@ def joint_angles(sequence: PoseSequence, space: Space = "auto") -> dict[str, np.
 def signals(sequence: PoseSequence, space: Space = "auto") -> dict[str, np.ndarray]:
     """Everything a repetition can be counted by, (T,) each: the joint angles, turns, and heights.
 
-    Turns are in degrees: left_ and right_across, at the shoulder between the other shoulder and the wrist (small with
-    the hand before the other side of the body, 180 with the arm stretched out sideways); and twist, between the lines
-    across the shoulders and across the hips, to whichever side. A picture does not show a twist: in 2D it is NaN.
+    Turns are in degrees. left_ and right_across: at the shoulder between the other shoulder and the wrist (small with
+    the hand before the other side of the body, 180 with the arm stretched out sideways). left_ and right_twist: how far
+    the line across the shoulders is turned to that side against the hips, 0 to the other side; a picture does not show
+    it, in 2D it is NaN. left_ and right_lean: how far the trunk is bent to that side from square to the hips (in 2D
+    from the upright), 0 when bent to the other side.
     Heights are in torso lengths, up positive: left_ and right_ with shoulder_height, wrist_height, hip_height,
     knee_height, ankle_height. They are read from the picture (world points have no floor) and lie above the ground:
     the height that the lowest ankle has at its lowest (5th percentile of the sequence; the lowest joint where no ankle
@@ -76,7 +78,12 @@ def signals(sequence: PoseSequence, space: Space = "auto") -> dict[str, np.ndarr
 def signal_confidence(sequence: PoseSequence) -> dict[str, np.ndarray]:
     """For each of `signals` the least confidence of the joints it is made from, (T,); of the trunk the surer side."""
     confidence = sequence.to_layout(_LAYOUT.name).confidence
-    parts = {**_TRIPLES, **_ACROSS, "twist": _TRUNK, **{name: (name.removesuffix("_height"),) for name in HEIGHTS}}
+    parts = {
+        **_TRIPLES,
+        **_ACROSS,
+        **{name: _TRUNK for name in TURNS if name not in _ACROSS},
+        **{name: (name.removesuffix("_height"),) for name in HEIGHTS},
+    }
     out = {name: confidence[:, _LAYOUT.indices(joints)].min(axis=1) for name, joints in parts.items()}
     sides = [confidence[:, _LAYOUT.indices((f"{side}_shoulder", f"{side}_hip"))].min(axis=1) for side in _SIDES]
     return {**out, "trunk": np.maximum(*sides)}
@@ -145,9 +152,17 @@ def _trunk(points: np.ndarray) -> np.ndarray:
 def _turns(points: np.ndarray) -> dict[str, np.ndarray]:
     at = {joint: points[:, _LAYOUT.index(joint)] for triple in _ACROSS.values() for joint in (*triple, *_TRUNK)}
     out = {name: _included(at[a] - at[b], at[c] - at[b]) for name, (a, b, c) in _ACROSS.items()}
-    flat = points.shape[-1] == 2
-    twist = _included(at["left_shoulder"] - at["right_shoulder"], at["left_hip"] - at["right_hip"])
-    return {**out, "twist": np.full(len(points), np.nan) if flat else twist}
+    shoulders, hips = (at[f"left_{joint}"] - at[f"right_{joint}"] for joint in ("shoulder", "hip"))
+    up = (at["left_shoulder"] + at["right_shoulder"] - at["left_hip"] - at["right_hip"]) / 2
+    if points.shape[-1] == 3:  # x to the right, y down, z away: right-handed
+        twist = _included(shoulders, hips) * np.sign((np.cross(hips, shoulders) * up).sum(axis=-1))
+        lean = 90 - _included(up, hips)
+    else:  # hips seen from an angle are foreshortened; they only tell which side is which
+        twist = np.full(len(points), np.nan)
+        lean = np.degrees(np.arctan2(up[:, 0], -up[:, 1])) * np.sign(hips[:, 0])
+    for name, to_left in (("twist", twist), ("lean", lean)):
+        out |= {f"left_{name}": np.maximum(to_left, 0), f"right_{name}": np.maximum(-to_left, 0)}
+    return out
 
 
 def _heights(sequence: PoseSequence) -> dict[str, np.ndarray]:

@@ -156,7 +156,7 @@ class Counting(_Model):
     'either' may move, or they 'alternate'; a repetition takes ``min_period`` to ``max_period`` seconds.
     """
 
-    signal: Literal["elbow", "shoulder", "hip", "knee", "ankle", "across", "trunk", "twist", "hip_height",
+    signal: Literal["elbow", "shoulder", "hip", "knee", "ankle", "across", "trunk", "twist", "lean", "hip_height",
                     "wrist_height", "shoulder_height", "knee_height", "ankle_height"]  # fmt: skip
     rest: float
     peak: float

@@ -114,7 +114,7 @@ def perform(
     if exact:
         duration = max(own[-1][2] for own in schedule.repetitions) + 0.5
     times = np.arange(max(2, round(duration * rate) + exact)) / rate
-    parameters = _play(poses, schedule, times, rng, calm=exact)
+    parameters = _play(poses, _rest(poses, recipes), schedule, times, rng, calm=exact)
     parameters = _style(parameters, recipes, times, rng, calm=exact)
     joints = bear(parameters, body, [r.support for r in recipes], rng)
     flip = rng.random(len(recipes)) < 0.5
@@ -136,8 +136,18 @@ def _narrowed(poses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return poses + share.astype(np.float32) * (poses.mean(axis=1, keepdims=True) - poses)
 
 
+def _rest(poses: np.ndarray, recipes: Sequence[Recipe]) -> np.ndarray:
+    """What partial repetitions stay nearer to, (B, 1, P): the first pose, or the middle between the left and the right
+    where one side follows the other without a rest."""
+    rest = poses[:, :1].copy()
+    for i, recipe in enumerate(recipes):
+        if (recipe.cycle[:, 0] == recipe.cycle[0, 0]).all():
+            rest[i] = poses[i, : len(recipe.cycle)].mean(axis=0)
+    return rest
+
+
 def _play(
-    poses: np.ndarray, schedule: Schedule, times: np.ndarray, rng: np.random.Generator, *, calm: bool
+    poses: np.ndarray, rest: np.ndarray, schedule: Schedule, times: np.ndarray, rng: np.random.Generator, *, calm: bool
 ) -> np.ndarray:
     """Parameters (B, T, P) at ``times``: monotone cubic curves through the knots of the schedule.
 
@@ -151,8 +161,7 @@ def _play(
     at = np.where(np.isfinite(at), at, times[-1] + 100.0 + np.arange(used))
     pose = np.where(np.arange(used) <= last[:, None], schedule.pose[:, :used], 0)
     rows = np.arange(count)[:, None]
-    first = poses[:, :1]
-    values = first + depth * (poses[rows, pose] - first)  # (B, N, P)
+    values = rest + depth * (poses[rows, pose] - rest)  # (B, N, P)
     # Nobody reaches a pose twice in just the same way.
     jitter = rng.standard_normal((count, used // 2 + 1, values.shape[-1]), np.float32) * (0.4 if calm else 1.5) * _NOISY
     values = values + np.repeat(jitter, 2, axis=1)[:, :used]
