@@ -107,7 +107,7 @@ def _levelled(joints: np.ndarray, body: Proportions, parameters: np.ndarray) -> 
         rise, apart = (np.take_along_axis(a, upper, -1) - np.take_along_axis(a, lower, -1) for a in (gap, tipped_far))
         angle = angle - np.arctan2(rise, np.maximum(apart, 0.2)).clip(-0.5, 0.5)
     bears = np.concatenate(list(_hands_that_bear(parameters).values()), axis=-1).max(axis=-1, keepdims=True)
-    far, high = _tipped(far, high, angle * bears)
+    far, high = _tipped(far, high, angle.clip(-0.7, 0.7) * bears)
     joints = aside + far[..., None] * along
     joints[..., 1] = high
     return joints
