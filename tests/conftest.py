@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# Tests run side by side: threads of one that wait for each other would only stand in the way of the other's.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 from kinetag.exercises.scenes import make_scene
