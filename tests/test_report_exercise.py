@@ -25,7 +25,7 @@ def test_an_unknown_name_gets_the_nearest(capsys):
 def test_every_exercise_has_a_figure_that_fits_a_terminal(name):
     drawn = figures(LIBRARY[name])
     rows = drawn.split("\n")
-    assert 4 <= len(rows) <= 16
+    assert 3 <= len(rows) <= 16
     assert max(map(len, rows)) <= 100
     assert set(drawn) <= {" ", "\n", *map(chr, range(0x2801, 0x2900))}
     assert sum(character > "\u2800" for character in drawn) > 20
