@@ -136,6 +136,14 @@ def test_arms_in_turn_at_once_or_one_only(exercise: Exercise, noise: float) -> N
     assert count(curls(nothing, first, times, noise=noise), exercise) == 3
 
 
+@pytest.mark.parametrize("number", [2, 3, 5, 8])
+def test_rest_before_and_after_taking_turns_is_no_repetition(number: int) -> None:
+    times = np.arange(0, 4 + number, 1 / 15)
+    both = humps(times, number, start=2, period=1)
+    left = (times - 2) % 2 < 1
+    assert count(curls(np.where(left, both, 0), np.where(left, 0, both), times, noise=0.003), ALTERNATE_CURL) == number
+
+
 def test_nothing_is_made_up_in_holes() -> None:
     sequence = squats(7)  # bottoms at 2, 4, 6, ... s
     knees = sequence.skeleton.indices(("left_knee", "right_knee"))
@@ -195,3 +203,11 @@ def test_empty_and_tiny_sequences() -> None:
     sequence.confidence[:] = 0
     sequence.keypoints[:] = np.nan
     assert count(sequence) == 0
+
+
+def test_a_long_set_is_counted_like_a_short_one():
+    """Pieces of a long segment: no repetition is lost or counted twice at a seam."""
+    sequence = squats(400, period=2.5)
+    found = count_repetitions(sequence, SQUAT, 0.0, float(sequence.times[-1]))
+    assert len(found) == 400
+    np.testing.assert_allclose(np.diff([repetition.time for repetition in found]), 2.5, atol=0.2)

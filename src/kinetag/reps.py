@@ -50,6 +50,7 @@ class _Track:
     quality: float
     seen: np.ndarray  # (G,) whether the signal was measured near by
     true_size: bool  # an angle in depth: neither foreshortened nor dependent on the camera
+    norm: float = 1.0  # the library's excursion in this signal
 
 
 def count_repetitions(sequence: PoseSequence, exercise: "Exercise", start: float, end: float) -> list[Repetition]:
@@ -241,8 +242,12 @@ def _opposed(
     left, right = _completed(_progress(values[names[0]], counting), _progress(values[names[1]], counting))
     sure = np.minimum(confidences[names[0]], confidences[names[1]])
     tracks = [_track(cut.times, sign * (left - right), sure, grid, counting, space) for sign in (1, -1)]
-    # The difference swings twice as far.
-    return [replace(track, quality=track.quality * min(track.swing / 2, 1.0)) for track in tracks if track is not None]
+    # The difference swings twice as far; rest, which is half-way, is no turning point.
+    return [
+        replace(track, quality=track.quality * min(track.swing / 2, 1.0), norm=2.0)
+        for track in tracks
+        if track is not None
+    ]
 
 
 def _group_quality(tracks: list[_Track]) -> float:
@@ -268,7 +273,7 @@ def _count(tracks: list[_Track], grid: np.ndarray, counting: "Counting") -> list
             threshold=track.threshold,
             min_period=shortest,
             max_period=longest,
-            norm=1.0,
+            norm=track.norm,
             hold_counts=counting.sides != "both",
         )
         if track.seen[np.searchsorted(grid, cycle.peak)]

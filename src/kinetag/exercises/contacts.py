@@ -14,6 +14,7 @@ from kinetag.exercises.library import Support
 from kinetag.exercises.recipes import INDEX
 
 _SIDES = (("left", 1.0), ("right", -1.0))
+_UP, _AHEAD = np.array([[0, 1, 0], [0, -0.1, 0.995]], np.float32)  # of fingers on a wall, on the floor
 _REACH = 0.9995  # of a limb's length: how straight it may get
 _DEFAULT_FEET = {"feet": "fixed", "seat": "fixed", "hands": "free", "back": "fixed", "ground": "free",
                  "shoulders": "fixed",
@@ -316,7 +317,7 @@ def _place_hands(
         wrist, elbow = joints[..., JOINT[f"{side}_wrist"], :], joints[..., JOINT[f"{side}_elbow"], :]
         along = _unit(wrist - elbow)
         if flat:
-            fingers = np.where(_is_wall(height, body), np.float32([0, 1, 0]), np.float32([0, -0.1, 0.995]))
+            fingers = np.where(_is_wall(height, body), _UP, _AHEAD)
             along = _unit(along + bears[side] * (fingers - along))
         joints[..., JOINT[f"{side}_hand"], :] = wrist + body["hand"] * along
 
