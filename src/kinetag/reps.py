@@ -8,6 +8,7 @@ of sight), the strongest periodic component of all joints stands in for it.
 """
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from kinetag.exercises.library import Counting, Exercise
 
 _MARGIN = 1.0  # seconds looked at before and after the segment, so that repetitions at its edges are whole
+Ranges = dict[str, tuple[float, float]]  # smallest and largest value of each angle, degrees
+
+_PIECE = 300.0  # seconds counted at a time, so that memory does not grow with a segment's length
+_CONTEXT = 15.0  # seconds looked at before and after such a piece
 _HOLE = 1.0  # seconds without a pose, or without the signal, over which nothing is interpolated
 _LEAST = 0.18  # of the norm's excursion: less movement than this is no repetition
 _PARTIAL = 0.25  # of the norm's excursion: less is partial even if the whole set is like that
@@ -64,10 +69,19 @@ def count_repetitions(sequence: PoseSequence, exercise: "Exercise", start: float
     counting = exercise.counting
     if counting is None:
         return []
-    cut = sequence.between(start - _MARGIN, end + _MARGIN)
-    cycles = [cycle for run in _runs(cut) for cycle in _cycles(run, counting)]
-    inside = [cycle for cycle in cycles if start <= cycle.peak <= end]
-    return _repetitions(cut, counting, inside, start, end)
+    inside: list[Cycle] = []
+    ranges: list[Ranges] = []
+    marks = [*np.arange(start, end - _PIECE / 2, _PIECE), end] if end - start > 1.5 * _PIECE else [start, end]
+    for first, last in pairwise(marks):
+        before, after = (_MARGIN if mark in (start, end) else _CONTEXT for mark in (first, last))
+        piece = sequence.between(first - before, last + after)
+        cycles = [cycle for run in _runs(piece) for cycle in _cycles(run, counting)]
+        # One at the seam is found in both pieces.
+        earliest = max(first, inside[-1].peak + counting.min_period / 2) if inside else first
+        kept = [cycle for cycle in cycles if earliest <= cycle.peak <= last]
+        inside += kept
+        ranges += _ranges(piece, kept)
+    return _repetitions(counting, inside, ranges, start, end)
 
 
 def _runs(cut: PoseSequence) -> list[PoseSequence]:
@@ -354,13 +368,9 @@ def _periodicity(values: np.ndarray, counting: "Counting") -> float:
 
 
 def _repetitions(
-    cut: PoseSequence, counting: "Counting", cycles: list[Cycle], start: float, end: float
+    counting: "Counting", cycles: list[Cycle], ranges: list[Ranges], start: float, end: float
 ) -> list[Repetition]:
-    """Cycles as repetitions, with each one's range of motion."""
-    if not cycles:
-        return []
-    angles, times = joint_angles(cut), cut.times
-    ranges = [_ranges(angles, (times >= cycle.start) & (times <= cycle.end)) for cycle in cycles]
+    """Cycles as repetitions, each with the range of motion of the joints that matter."""
     names = [name for name in (*_REPORTED, "trunk") if _is_main(name, counting, ranges)]
     return [
         Repetition(
@@ -374,17 +384,18 @@ def _repetitions(
     ]
 
 
-def _ranges(angles: dict[str, np.ndarray], inside: np.ndarray) -> dict[str, tuple[float, float]]:
-    """Smallest and largest value of each angle where ``inside``; angles not seen there are left out."""
-    spans = {}
-    for name, values in angles.items():
-        seen = values[inside & np.isfinite(values)]
-        if len(seen):
-            spans[name] = (float(seen.min()), float(seen.max()))
-    return spans
+def _ranges(piece: PoseSequence, cycles: list[Cycle]) -> list[Ranges]:
+    """Smallest and largest value of each joint angle in each cycle; angles not seen there are left out."""
+    angles, times = joint_angles(piece) if cycles else {}, piece.times
+    ranges = []
+    for cycle in cycles:
+        inside = (times >= cycle.start) & (times <= cycle.end)
+        seen = {name: values[inside & np.isfinite(values)] for name, values in angles.items()}
+        ranges.append({name: (float(v.min()), float(v.max())) for name, v in seen.items() if len(v)})
+    return ranges
 
 
-def _is_main(name: str, counting: "Counting", ranges: list[dict[str, tuple[float, float]]]) -> bool:
+def _is_main(name: str, counting: "Counting", ranges: list[Ranges]) -> bool:
     """Whether an angle is worth reporting: the counting joint's, and those that usually move."""
     if name.removeprefix("left_").removeprefix("right_") == counting.signal:
         return True
