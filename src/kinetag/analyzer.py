@@ -28,7 +28,7 @@ from kinetag.video import VideoSource, open_source
 
 RATE = 15.0  # poses a second and person: a jump rope turns at most about 3 times a second
 _RUN = 8  # frames handed to the estimator at a time, so that it can use several cores
-_RUN_BYTES = 16 << 20  # of a run; two of them are in memory, so large frames come fewer at a time
+_RUN_BYTES = 24 << 20  # of a run; two of them are in memory, so large frames come fewer at a time
 
 Progress = Callable[[float, float | None], None]
 

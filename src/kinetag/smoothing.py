@@ -24,7 +24,7 @@ FILL_GAP = 0.3  # seconds of absence that `smooth` bridges
 
 _FILLED = 0.5  # factor on the confidence of a joint that was filled in
 # Poses smoothed at a time, and how many more on both sides: the filter forgets in far less than 10 s.
-_PIECE, _MARGIN = 3000, 200
+_PIECE, _MARGIN = 1500, 200
 _SPIKE = 0.5  # torso lengths: a joint that leaves and comes back within one frame by more than this was mistaken
 _TRUST = 0.5  # confidence from which on a measurement is fully believed
 _LEAST_TRUST = 0.3
