@@ -9,6 +9,7 @@ FOLDER/videos holds clips named <exercise>_<number>.mp4 with one exercise each, 
 import argparse
 import csv
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from common import data_folder, save, show
@@ -43,6 +44,10 @@ def marked_repetitions(path: Path) -> int | None:
     return sum(now and not before for before, now in zip([False, *labels], labels, strict=False))
 
 
+def repetitions(people: Sequence[Person], label: str) -> int:
+    return sum(s.repetition_count for person in people for s in person.segments if s.label == label)
+
+
 def exercise_rows(folder: Path) -> list[dict]:
     rows = []
     for path in sorted(folder.glob("*.mp4")):
@@ -59,7 +64,8 @@ def exercise_rows(folder: Path) -> list[dict]:
                 "label": segment.label if segment else "-",
                 "right": bool(segment and segment.label == truth),
                 "confidence": round(segment.confidence, 2) if segment else 0.0,
-                "counted": sum(s.repetition_count for s in person.segments if s.label == truth) if person else 0,
+                "counted": repetitions(timeline.people, truth),  # of everybody: so are the marks
+                "the main person's": repetitions([person] if person else [], truth),
                 "marked": marked_repetitions(path.with_suffix(".reps.csv")),
                 "trusted marks": path.stem in MARKED,
                 "people": len(timeline.people),

@@ -150,13 +150,14 @@ def demo(args: argparse.Namespace) -> int:
 
 def exercises(args: argparse.Namespace) -> int:
     """List the exercise library, or show one exercise."""
+    from kinetag.classifier import Classifier
     from kinetag.exercises.library import load_library
     from kinetag.report.exercise import exercise_table, show_exercise
 
     library = load_library([Path(path) for path in args.exercises])
     console = _console(args)
     if args.name is None:
-        console.print(exercise_table(library))
+        console.print(exercise_table(library, Classifier.load().labels))
     else:
         console.print(show_exercise(library, args.name, args.out))
     return 0

@@ -1,6 +1,7 @@
 """`kinetag exercises`: the library as a table, and one exercise with its picture."""
 
 import difflib
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,20 +32,26 @@ _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # Unicode brai
 _HEAD = 0.1  # m
 
 
-def exercise_table(library: "dict[str, Exercise]") -> RenderableType:
-    """Name, family and what is counted, one line an exercise."""
+def exercise_table(library: "dict[str, Exercise]", recognised: Collection[str] = ()) -> RenderableType:
+    """Name, family and what is counted, one line an exercise; ``recognised`` are the classifier's labels."""
     rows = []
     for name, exercise in sorted(library.items()):
         counts = readable(exercise.counting.signal) if exercise.counting else "time held" if exercise.static else ""
-        rows.append((name, readable(exercise.family), counts, " ".join(exercise.description.split())))
+        known = "yes" if name in recognised else ""
+        rows.append((name, readable(exercise.family), known, counts, " ".join(exercise.description.split())))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for i, heading in enumerate(("Name", "Family", "Counts")):
+    for i, heading in enumerate(("Name", "Family", "Recognised", "Counts")):
         widest = max([len(heading), *(len(row[i]) for row in rows)])
         table.add_column(heading, no_wrap=True, min_width=widest, style="bold" if i == 0 else "")
     table.add_column("What it is")
     for row in rows:
         table.add_row(*map(Text, row))
-    note = Text("one of them: kinetag exercises NAME    your own: --exercises FILE.yaml", "dim")
+    note = Text(
+        f"{sum(row[2] == 'yes' for row in rows)} of {len(rows)} are recognised by the classifier that comes with kinetag; "
+        "the others\ncan be drawn, and recognised and counted with a model of your own.\n"
+        "one of them: kinetag exercises NAME    your own: --exercises FILE.yaml",
+        "dim",
+    )
     return Group(table, note)
 
 
