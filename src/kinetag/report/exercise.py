@@ -46,9 +46,10 @@ def exercise_table(library: "dict[str, Exercise]", recognised: Collection[str] =
     table.add_column("What it is")
     for row in rows:
         table.add_row(*map(Text, row))
+    known = sum(row[2] == "yes" for row in rows)
     note = Text(
-        f"{sum(row[2] == 'yes' for row in rows)} of {len(rows)} are recognised by the classifier that comes with kinetag; "
-        "the others\ncan be drawn, and recognised and counted with a model of your own.\n"
+        f"{known} of {len(rows)} are recognised by the classifier that comes with kinetag; the others\n"
+        "can be drawn, and recognised and counted with a model of your own.\n"
         "one of them: kinetag exercises NAME    your own: --exercises FILE.yaml",
         "dim",
     )
