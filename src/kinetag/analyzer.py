@@ -168,9 +168,10 @@ class Analyzer:
         self.running_labels, self.takes_snapshots = running_labels, snapshots
         self.reset()
         self._log = log
-        for time, poses in log.kept() if log is not None else ():
-            self.frame_size = log.frame_size
-            self._track(poses, time)
+        if log is not None:
+            for time, poses in log.kept():
+                self.frame_size = log.frame_size
+                self._track(poses, time)
 
     def reset(self) -> None:
         """Forget everything seen: the next frame starts a new video."""
