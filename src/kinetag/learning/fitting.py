@@ -37,6 +37,8 @@ from kinetag.learning.schedules import Schedule
 from kinetag.models import build_model
 from kinetag.spec import Spec, masked
 
+_CLASSES_SHOWN = 40  # in one line
+
 
 @dataclass(frozen=True)
 class Data:
@@ -88,7 +90,10 @@ def read_data(spec: Spec, note: Callable[[str], None], progress: Callable[[str, 
         training, validation = split(training, data.validation_split, spec.train.seed)
     else:
         note("no dataset.val_dataset and no dataset.validation_split: nothing watches val_acc, the last epoch is kept")
-    empty = [name for name, count in training.counts().items() if not count]
+    counts = training.counts()
+    shown = ", ".join(f"{name} {count}" for name, count in list(counts.items())[:_CLASSES_SHOWN])
+    note(f"training clips: {shown}{', ...' if len(counts) > _CLASSES_SHOWN else ''}")
+    empty = [name for name, count in counts.items() if not count]
     if empty:
         note(f"no training clips of {', '.join(empty[:8])}{', ...' if len(empty) > 8 else ''}")
     for message in dict.fromkeys((*training.warnings, *(validation.warnings if validation else ()))):

@@ -16,6 +16,7 @@ from kinetag.spec import Spec, masked
 _FREE = (
     "model.pretrained_model_path",
     "dataset.num_workers",
+    "dataset.num_classes",  # the classes themselves are compared
     "dataset.cache_dir",
     "train.num_gpus",
     "train.gpu_ids",
