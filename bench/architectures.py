@@ -253,18 +253,15 @@ def row(name: str, task: str, found: list[dict[str, Any]]) -> dict[str, Any]:
         """The lowest share of the accuracy that is left under any of these, means over the folds."""
         return min(float(np.mean([r["occlusion"][p] / r["accuracy"] for r in found])) for p in protocols)
 
-    gym = {
-        "gym (of 8)": mean("gym_accuracy"),
-        "gym (of 15)": mean("gym_accuracy_of_15"),
-        "gym F1": mean("gym_macro_f1"),
-    }
+    gym = {"gym (of 8)": "gym_accuracy", "gym (of 15)": "gym_accuracy_of_15", "gym F1": "gym_macro_f1"}
+    own = {title: mean(key) for title, key in gym.items()} if task == "penn" else {}
     return {
         "run": name,
         "folds": len(found),
         "epochs": found[0]["epochs"],
         "accuracy": mean("accuracy"),
         "macro F1": mean("macro_f1"),
-        **(gym if task == "penn" else {"lowest subject": min(r["accuracy"] for r in found)}),
+        **(own or {"lowest subject": min(r["accuracy"] for r in found)}),
         **{f"kept: {part}": kept(f"part {part}") for part in PARTS},
         "kept: half of the time": kept("time 50"),
         "kept: 30 % of joints": kept("random 30"),
