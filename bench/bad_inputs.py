@@ -22,6 +22,7 @@ import hostile  # type: ignore[import-not-found]  # noqa: E402  (tests/hostile.p
 from common import save, show  # noqa: E402
 
 from kinetag.errors import KinetagError  # noqa: E402
+from kinetag.pose_log import FOLDER
 
 # As another user than the administrator, whom no permission stops; imports come before, for they read files too.
 _RUN = """
@@ -112,7 +113,9 @@ def interrupt() -> dict:
         time.sleep(8)
         running.send_signal(signal.SIGINT)
         text, _ = running.communicate(timeout=120)
-        left = [p for p in folder.rglob("*") if p.suffix == ".tmp" or p.name.startswith(".")]
+        # Only the poses to go on from may be left, and those whole.
+        left = [p for p in folder.rglob("*") if p.suffix in (".tmp", ".draft") or p.name.startswith(".")]
+        left = [p for p in left if p.name != FOLDER]
         good = running.returncode == 130 and "interrupted" in text and not left and "Traceback" not in text
         line = tidy(text, folder)
     return row("interrupt in the middle", running.returncode, line, good, time.monotonic() - began)

@@ -146,3 +146,18 @@ def test_the_same_command_goes_on_and_replaces_what_the_stopped_one_wrote(clip, 
     assert main(command) == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")) == []
     assert main(command) == 2  # now it is complete, and nothing is replaced unasked
+
+
+def test_a_folder_that_cannot_be_written_does_not_stop_the_analysis(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    log = PoseLog(tmp_path, "k")
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", full)
+        log.add(*FRAMES[0])
+        log.write()
+    assert not list(tmp_path.rglob("*.draft"))
+    log.add(*FRAMES[1])
+    log.close(complete=False)  # there is room again: nothing was lost
+    assert PoseLog(tmp_path, "k").reached == FRAMES[1][0]

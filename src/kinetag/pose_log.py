@@ -13,6 +13,7 @@ import shutil
 import time as clock
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -80,16 +81,22 @@ class PoseLog:
             self.write()
 
     def write(self) -> None:
-        """Write what is waiting as one more part, whole or not at all."""
+        """Write what is waiting as one more part, whole or not at all. On a full disk it waits for the next time."""
         if not self._waiting:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._written = clock.monotonic()
         path = self._path(self._parts)
         draft = path.with_suffix(".draft")
-        with draft.open("wb") as file:
-            np.savez(file, allow_pickle=False, **_to_arrays(self._waiting, self.key, self.frame_size))
-        os.replace(draft, path)
-        self._parts, self._waiting, self._written = self._parts + 1, [], clock.monotonic()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with draft.open("wb") as file:
+                np.savez(file, allow_pickle=False, **_to_arrays(self._waiting, self.key, self.frame_size))
+            os.replace(draft, path)
+        except OSError:  # to go on later is a help; that it cannot be is no reason to stop
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+            return
+        self._parts, self._waiting = self._parts + 1, []
 
     def close(self, *, complete: bool) -> None:
         """Write what is waiting, or, when the analysis is complete, leave nothing behind."""
