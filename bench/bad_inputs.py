@@ -22,7 +22,7 @@ import hostile  # type: ignore[import-not-found]  # noqa: E402  (tests/hostile.p
 from common import save, show  # noqa: E402
 
 from kinetag.errors import KinetagError  # noqa: E402
-from kinetag.pose_log import FOLDER
+from kinetag.pose_log import FOLDER  # noqa: E402
 
 # As another user than the administrator, whom no permission stops; imports come before, for they read files too.
 _RUN = """
