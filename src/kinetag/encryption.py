@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kinetag.errors import KinetagError, missing_extra
+from kinetag.whole_file import whole_file
 
 MAGIC = b"KINETAG\x1a"
 _VERSION = 1
@@ -119,21 +120,17 @@ def read_file(path: str | Path, secret: Secret | None = None) -> bytes:
 def write_file(path: str | Path, data: bytes, secret: Secret | None = None) -> None:
     """Write a file whole or not at all, encrypted if there is a secret; it survives a kill and a power cut."""
     path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(draft, "wb") as file:
+        with whole_file(path) as draft, open(draft, "wb") as file:
             if secret:
                 encrypt_stream(io.BytesIO(data), file, secret)
             else:
                 file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(draft, path)
     except OSError as error:
         raise KinetagError(f"cannot write {path}: {error.strerror}") from None
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _open_header(header: bytes, secret: Secret | None, name: str) -> tuple[Key, bytes]:

@@ -8,17 +8,16 @@ unpickling anything; whatever does not fit is thrown away and made again.
 import hashlib
 import json
 import math
-import os
 import shutil
 import time as clock
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from kinetag.sequence import Pose
+from kinetag.whole_file import whole_file
 
 FOLDER = ".kinetag-resume"
 _EVERY = 30.0  # seconds of work between two parts
@@ -85,16 +84,11 @@ class PoseLog:
         if not self._waiting:
             return
         self._written = clock.monotonic()
-        path = self._path(self._parts)
-        draft = path.with_suffix(".draft")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with draft.open("wb") as file:
+            with whole_file(self._path(self._parts)) as draft, draft.open("wb") as file:
                 np.savez(file, allow_pickle=False, **_to_arrays(self._waiting, self.key, self.frame_size))
-            os.replace(draft, path)
         except OSError:  # to go on later is a help; that it cannot be is no reason to stop
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
             return
         self._parts, self._waiting = self._parts + 1, []
 

@@ -9,7 +9,6 @@ start it again with the same --out. Needs the extra 'train'.
 import argparse
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ from kinetag.features import mirror
 from kinetag.models import build_window_model
 from kinetag.models.onnx_file import ModelCard, export_onnx
 from kinetag.timeline import OTHER
+from kinetag.whole_file import whole_file
 
 try:
     import torch
@@ -101,9 +101,8 @@ class Trainer:
         for number, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{k}": v for k, v in state.items()}
         metadata = {"kinetag": json.dumps(header | {"done": self.done, "options": asdict(self.options)})}
-        draft = path.with_suffix(".draft")
-        save_file({k: v.contiguous() for k, v in tensors.items()}, str(draft), metadata)
-        os.replace(draft, path)
+        with whole_file(path) as draft:
+            save_file({k: v.contiguous() for k, v in tensors.items()}, str(draft), metadata)
 
     def begin_from(self, path: Path, classes: Sequence[str]) -> None:
         """Take over the averaged network of another run, which must know the same classes."""

@@ -6,7 +6,6 @@ list, pose files) it writes train_data.npy and train_label.pkl, and val_* with a
 """
 
 import json
-import os
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from kinetag.errors import KinetagError
 from kinetag.progress import Progress, silent
 from kinetag.spec import Spec
 from kinetag.status import Status
+from kinetag.whole_file import whole_file
 
 _AXES = {"3dbp": ("x", "y", "z"), "25dbp": ("x", "y", "z"), "2dbp": ("x", "y")}
 _COORDINATES = {"3dbp": "pelvis3d", "25dbp": "frame", "2dbp": "frame"}
@@ -263,12 +263,8 @@ def _write_side(path: Path, about: dict[str, Any]) -> None:
 @contextmanager
 def _replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file that appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as stream:
+        with whole_file(path) as draft, open(draft, "wb") as stream:
             yield stream
-        os.replace(temporary, path)
     except OSError as error:
         raise KinetagError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ import numpy as np
 from kinetag.errors import KinetagError
 from kinetag.pose import open_estimator
 from kinetag.sequence import Frame, PoseSequence
+from kinetag.whole_file import whole_file
 
 if TYPE_CHECKING:
     from kinetag.analyzer import Analyzer
@@ -113,13 +114,8 @@ def write_cached(sequences: list[PoseSequence], file: Path) -> None:
             if value is not None:
                 arrays[f"{field}_{i}"] = value
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as stream:
-            np.savez_compressed(stream, allow_pickle=False, **arrays)
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(file) as draft, open(draft, "wb") as stream:
+        np.savez_compressed(stream, allow_pickle=False, **arrays)
 
 
 def read_cached(file: Path) -> list[PoseSequence] | None:

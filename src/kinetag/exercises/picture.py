@@ -1,6 +1,5 @@
 """Pictures of an exercise: its key moments side by side, and a loop of one repetition."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -15,6 +14,7 @@ from kinetag.exercises.kinematics import JOINT
 from kinetag.exercises.raster import Camera
 from kinetag.exercises.scene import Scene
 from kinetag.exercises.scenes import make_scene, until_done
+from kinetag.whole_file import whole_file
 
 if TYPE_CHECKING:
     from kinetag.timeline import Repetition
@@ -105,20 +105,15 @@ def _write_gif(path: Path, frames: Sequence[np.ndarray], frame_rate: float) -> N
     import av
 
     palette, table = _palette(frames)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     height, width = frames[0].shape[:2]
-    try:
-        with av.open(str(temporary), "w", format="gif", options={"loop": "0"}) as container:
-            stream = container.add_stream("gif", rate=Fraction(frame_rate).limit_denominator(1000))
-            stream.width, stream.height, stream.pix_fmt = width, height, "pal8"
-            for image in frames:
-                index = table[tuple((image >> 2).transpose(2, 0, 1))]
-                pair: Any = (index, palette)  # what PyAV takes for paletted frames, though its types do not say so
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(pair, format="pal8")))
-            container.mux(stream.encode())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as draft, av.open(str(draft), "w", format="gif", options={"loop": "0"}) as container:
+        stream = container.add_stream("gif", rate=Fraction(frame_rate).limit_denominator(1000))
+        stream.width, stream.height, stream.pix_fmt = width, height, "pal8"
+        for image in frames:
+            index = table[tuple((image >> 2).transpose(2, 0, 1))]
+            pair: Any = (index, palette)  # what PyAV takes for paletted frames, though its types do not say so
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pair, format="pal8")))
+        container.mux(stream.encode())
 
 
 def _palette(frames: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,6 @@
 """What is exactly known about a rendered scene, to measure everything else against."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from kinetag.errors import KinetagError
 from kinetag.sequence import PoseSequence
 from kinetag.skeletons import KINETAG13
 from kinetag.timeline import Person, Repetition, Segment, Timeline
+from kinetag.whole_file import whole_file
 
 IN_VIEW = 0.15  # a person of whom less can be seen is not in view
 
@@ -90,10 +90,8 @@ class Truth:
 
     def save(self, path: str | Path) -> None:
         """Write the JSON; the file appears only when it is whole."""
-        path = Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(self.to_json())
-        os.replace(temporary, path)
+        with whole_file(Path(path)) as draft:
+            draft.write_text(self.to_json())
 
 
 def read_truth(path: str | Path) -> Truth:

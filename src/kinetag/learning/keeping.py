@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import Logger
 from kinetag.checkpoint import CheckpointHeader, save_checkpoint
 from kinetag.encryption import Key, Secret
 from kinetag.learning.learner import Learner
+from kinetag.whole_file import whole_file
 
 LATEST, BEST = "pc_model_latest.pth", "pc_model_best.pth"
 SAVE_EVERY = 60.0  # s between savings of the latest, beside those that the spec asks for
@@ -191,10 +192,9 @@ def _learner(module: LightningModule) -> Learner:
 
 def _link(source: Path, target: Path) -> None:
     """Make ``target`` the same file as ``source`` in one stroke; a copy where the file system knows no hard links."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
-    draft.unlink(missing_ok=True)
-    try:
-        os.link(source, draft)
-    except OSError:
-        draft.write_bytes(source.read_bytes())
-    os.replace(draft, target)
+    with whole_file(target) as draft:
+        draft.unlink(missing_ok=True)
+        try:
+            os.link(source, draft)
+        except OSError:
+            draft.write_bytes(source.read_bytes())

@@ -8,6 +8,7 @@ from typing import Any
 
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.models.card import METADATA_KEY, ModelCard
+from kinetag.whole_file import whole_file
 
 CPU = ("CPUExecutionProvider",)
 
@@ -108,9 +109,8 @@ def write_card(path: Path, card: ModelCard) -> None:
     del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, {METADATA_KEY: card.to_json()})
     onnx.checker.check_model(proto)
-    draft = path.with_suffix(".draft")
-    onnx.save(proto, str(draft))
-    os.replace(draft, path)
+    with whole_file(path) as draft:
+        onnx.save(proto, str(draft))
 
 
 def _joints(card: ModelCard) -> int:

@@ -8,7 +8,6 @@ the format, not the name.
 import csv
 import errno
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from kinetag.pose import foreign, table
 from kinetag.pose.found import Found
 from kinetag.pose.mediapipe import is_mediapipe, mediapipe, mediapipe_table
 from kinetag.sequence import Pose, PoseSequence
+from kinetag.whole_file import whole_file
 
 _SUFFIXES = (".json", ".csv", ".parquet")
 _MAX_BYTES = 256 << 20  # of text, which takes ten to twenty times that once it is read
@@ -70,24 +70,21 @@ def read_pose_file(
 def write_poses(sequences: Sequence[PoseSequence], path: str | Path) -> None:
     """Write people's poses as .csv, .json or .parquet (needs pyarrow); `read_pose_file` gives back the same numbers."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
         raise KinetagError(f"cannot write poses as '{path.name}': its name must end in {', '.join(_SUFFIXES)}")
     try:
-        if suffix == ".parquet":
-            with open(temporary, "wb") as stream:
-                table.write_parquet(sequences, stream)
-        else:
-            with open(temporary, "w", encoding="utf-8", newline="") as stream:
-                (table.write_csv if suffix == ".csv" else table.write_json)(sequences, stream)
-        os.replace(temporary, path)
+        with whole_file(path) as draft:
+            if suffix == ".parquet":
+                with open(draft, "wb") as stream:
+                    table.write_parquet(sequences, stream)
+            else:
+                with open(draft, "w", encoding="utf-8", newline="") as stream:
+                    (table.write_csv if suffix == ".csv" else table.write_json)(sequences, stream)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         reason = "the disk is full" if full else (error.strerror or str(error)).lower()
         raise KinetagError(f"cannot write {path}: {reason}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _has_pictures(folder: Path) -> bool:

@@ -32,6 +32,7 @@ from kinetag.spec.options import (
     option,
     section,
 )
+from kinetag.whole_file import whole_file
 
 __all__ = ["ACTIONS", "SHORTHANDS", "Source", "Spec", "load_spec", "save_spec", "to_yaml"]
 
@@ -153,9 +154,8 @@ def save_spec(spec: Spec, path: str | Path) -> Path:
     """Write the whole spec as YAML, secrets masked, in one stroke."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(to_yaml(spec), "utf-8")
-    os.replace(partial, path)
+    with whole_file(path) as draft:
+        draft.write_text(to_yaml(spec), "utf-8")
     return path
 
 

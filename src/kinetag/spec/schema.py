@@ -8,7 +8,6 @@ effect only while these hold) and ``popular``; an object has the lists ``automl_
 """
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -18,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from kinetag.spec import ACTIONS, MISSING, Section, Spec
 from kinetag.spec.options import literal_choices, marks
+from kinetag.whole_file import whole_file
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCHEMA_VERSION = 1
@@ -186,7 +186,6 @@ def _plain(value: Any) -> Any:
 
 
 def _write(path: Path, content: dict[str, Any]) -> Path:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
-    os.replace(partial, path)
+    with whole_file(path) as draft:
+        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
     return path

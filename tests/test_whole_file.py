@@ -1,0 +1,30 @@
+"""A file is there as it should be, or as it was."""
+
+import pytest
+
+from kinetag.whole_file import whole_file
+
+
+def test_it_appears_when_it_is_whole(tmp_path):
+    path = tmp_path / "a.json"
+    with whole_file(path) as draft:
+        draft.write_text("new")
+        assert not path.exists()
+        assert draft.parent == tmp_path
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def write_half(path):
+    with whole_file(path) as draft:
+        draft.write_text("half")
+        raise OSError("the disk is full")
+
+
+def test_what_was_there_stays_when_writing_fails(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    with pytest.raises(OSError, match="full"):
+        write_half(path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
