@@ -126,6 +126,18 @@ def test_a_stopped_analysis_goes_on_to_the_same_answer(clip, tmp_path):
     assert np.diff(new.poses.times).max() < 0.3
 
 
+def test_another_end_begins_anew(clip, tmp_path):
+    def stop(time, duration):
+        if time > 3:
+            raise KeyboardInterrupt
+
+    analyze(clip, resume_in=tmp_path, progress=stop, keep_partial=True)
+    looked = []
+    analyze(clip, end=1.5, resume_in=tmp_path, progress=lambda time, _: looked.append(time))
+    assert looked[0] < 1
+    assert looked[-1] <= 1.5
+
+
 def test_the_same_command_goes_on_and_replaces_what_the_stopped_one_wrote(clip, tmp_path, monkeypatch, capsys):
     from kinetag import analyzer
 

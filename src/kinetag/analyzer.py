@@ -86,7 +86,7 @@ def analyze(
         cut = (_cut(sequence, start, end) for sequence in read)
         sequences = [sequence for sequence in cut if len(sequence)]
         return _from_poses(Path(str(source)).name, sequences, Classifier.load(model), load_library(extra))
-    options = {"start": start, "rate": rate, "pose": pose, "detector": detector, "people": max_people}
+    options = {"start": start, "end": end, "rate": rate, "pose": pose, "detector": detector, "people": max_people}
     log = open_log(resume_in, source, **options)
     begin = start if log is None or log.reached is None else log.reached
     with open_source(source, start=begin, end=end, rate=rate, frame_rate=frame_rate) as video:
@@ -103,7 +103,7 @@ def analyze(
         )
         complete = False
         try:
-            for time in _read(video, analyzer):
+            for time in feed_all(video, analyzer):
                 if progress is not None:
                     progress(time, video.duration)
         except KeyboardInterrupt:
@@ -118,8 +118,11 @@ def analyze(
         return analyzer.finish(video)
 
 
-def _read(video: VideoSource, analyzer: "Analyzer") -> Iterator[float]:
-    """Feed all frames, and say what time is reached. People are tracked while the next frames' poses are made."""
+def feed_all(video: VideoSource, analyzer: "Analyzer") -> Iterator[float]:
+    """Feed all frames of a source, and say what time is reached.
+
+    People are tracked while the next frames' poses are made.
+    """
     with ThreadPoolExecutor(1, thread_name_prefix="poses") as worker:
         waiting: tuple[list[Frame], Future[list[list[Pose]]]] | None = None
         for frames in chain(_runs(video), [[]]):

@@ -9,17 +9,15 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinetag.errors import KinetagError
-from kinetag.pose import open_estimator
-from kinetag.sequence import Frame, PoseSequence
+from kinetag.sequence import PoseSequence
 from kinetag.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
 Seconds = Callable[[float, float | None], None]  # the time reached, and the duration where it is known
 
 _VERSION = 1  # of the poses: raise it when extraction changes so much that old entries mislead
-_RUN = 8  # frames at a time
 _WHOLE = 64 << 20  # bytes up to which a file's name in the cache depends on every byte
 _FIELDS = ("times", "keypoints", "confidence", "world")
 
@@ -47,19 +44,17 @@ class Extractor:
 
     def __call__(self, path: Path, *, rate: float, progress: Seconds | None = None) -> list[PoseSequence]:
         """Everybody's poses, as `kinetag.analyze` sees and numbers them; ``progress`` hears the time and duration."""
-        from kinetag.analyzer import Analyzer
+        from kinetag.analyzer import Analyzer, feed_all
         from kinetag.video import open_source
 
         if self._analyzer is None:
             # every_frame as in `analyze`, so that a trained network meets the poses that it was trained on
-            estimator = open_estimator("blazepose", every_frame=False)
-            self._analyzer = Analyzer(pose=estimator, running_labels=False)
+            self._analyzer = Analyzer(running_labels=False, every_frame=False)
         self._analyzer.reset()
         with open_source(path, rate=rate) as video:
-            for run in _runs(video):
-                self._analyzer.feed_many(run)
+            for time in feed_all(video, self._analyzer):
                 if progress is not None:
-                    progress(run[-1].time, video.duration)
+                    progress(time, video.duration)
         return self._analyzer.tracker.sequences(self._analyzer.frame_size)
 
 
@@ -79,12 +74,6 @@ def video_poses(
     with suppress(OSError):
         write_cached(sequences, file)
     return sequences
-
-
-def _runs(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
-    iterator = iter(frames)
-    while run := list(islice(iterator, _RUN)):
-        yield run
 
 
 def content_key(path: Path, **settings: object) -> str:
