@@ -8,6 +8,7 @@ import numpy as np
 
 from kinetag.errors import KinetagError
 from kinetag.features import CHANNELS, HOP, LAYOUT, mirror, window_batches
+from kinetag.metrics import softmax
 from kinetag.models.card import ModelCard
 from kinetag.sequence import PoseSequence
 from kinetag.timeline import OTHER
@@ -116,6 +117,4 @@ class Classifier:
         logits = logits.astype(np.float64)
         if OTHER in self.labels:
             logits[:, self.labels.index(OTHER)] += self.card.other_bias
-        logits = logits / self.card.temperature
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+        return softmax(logits / self.card.temperature).astype(np.float32)

@@ -45,17 +45,7 @@ def evaluate(spec: "Spec", *, progress: Progress = silent) -> Evaluation:
     """
     folder = spec.results_folder("evaluate")
     with Status(folder, "evaluate", secret=spec.secret()) as status:
-        predictor = open_predictor(spec, "evaluate")
-        source = spec.evaluate.test_dataset
-        clips, notes = load_for(
-            predictor.card,
-            spec,
-            source,
-            section="evaluate.test_dataset",
-            role="val",
-            need_labels=True,
-            progress=progress,
-        )
+        predictor, clips, notes = model_and_clips(spec, "evaluate", role="val", need_labels=True, progress=progress)
         size = batch_size(spec, "evaluate")
         probabilities = run(predictor, clips, size, progress=progress)
         occlusion = _occluded(predictor, clips, size, spec.train.seed, progress) if spec.evaluate.occlusion else {}
@@ -65,6 +55,23 @@ def evaluate(spec: "Spec", *, progress: Progress = silent) -> Evaluation:
             "Evaluation metrics generated.", kpi=_kpi(found), categorical={"class_accuracy": _by_class(found)}
         )
     return found
+
+
+def model_and_clips(
+    spec: "Spec", action: str, *, role: str, need_labels: bool, progress: Progress
+) -> tuple[Predictor, "Clips", list[str]]:
+    """What ``action`` names: the model, the clips of its ``test_dataset``, and what is doubtful about them."""
+    predictor = open_predictor(spec, action)
+    clips, notes = load_for(
+        predictor.card,
+        spec,
+        getattr(spec, action).test_dataset,
+        section=f"{action}.test_dataset",
+        role=role,
+        need_labels=need_labels,
+        progress=progress,
+    )
+    return predictor, clips, notes
 
 
 def run(

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kinetag.actions.evaluate import batch_size, run
-from kinetag.datasets.batches import load_for
+from kinetag.actions.evaluate import batch_size, model_and_clips, run
 from kinetag.encryption import write_file
-from kinetag.predictor import open_predictor
 from kinetag.progress import Progress, silent
 from kinetag.status import Status
 
@@ -41,17 +39,7 @@ def inference(spec: "Spec", *, progress: Progress = silent) -> Predictions:
     """
     folder = spec.results_folder("inference")
     with Status(folder, "inference", secret=spec.secret()) as status:
-        predictor = open_predictor(spec, "inference")
-        source = spec.inference.test_dataset
-        clips, notes = load_for(
-            predictor.card,
-            spec,
-            source,
-            section="inference.test_dataset",
-            role="test",
-            need_labels=False,
-            progress=progress,
-        )
+        predictor, clips, notes = model_and_clips(spec, "inference", role="test", need_labels=False, progress=progress)
         probabilities = run(predictor, clips, batch_size(spec, "inference"), progress=progress)
         kind = spec.inference.output_format
         path = Path(spec.inference.output_file or folder / f"predictions.{kind}")

@@ -205,12 +205,11 @@ class BlazePose:
     def _next_square(self, time: float) -> Region | None:
         """Where to search now, if it is time to: near lost people, where something moves, then anywhere."""
         lost = [person for person in self._people if person.misses] or self._missing
-        if time - self._last_search < 1 / (2 * self.search_rate):
-            return None
-        if not lost and len(self._people) >= self.max_people:
+        turns = (time - self._last_search) * self.search_rate  # that have gone by without a search
+        if turns < (0.5 if lost else 1) or (not lost and len(self._people) >= self.max_people):
             return None
         moving = self._movement.places(_box(person.body) for person in self._people if not person.misses)
-        if time - self._last_search < 1 / (self.search_rate * (2 if lost else 1 if moving else 0.5)):
+        if turns < 2 and not lost and not moving:
             return None
         self._last_search = time
         self._searches += 1
