@@ -10,11 +10,9 @@ from pathlib import Path
 
 from common import save, show
 
-from kinetag.analyzer import RATE, Analyzer
+from kinetag.analyzer import RATE, Analyzer, runs_of
 from kinetag.report import write_outputs
 from kinetag.video import open_source
-
-_RUN = 8  # frames at a time, as the analysis does
 
 
 def main() -> None:
@@ -29,17 +27,17 @@ def main() -> None:
         rows.append({"stage": stage, "wall s": round(now[0] - last[0], 2), "CPU s": round(now[1] - last[1], 2)})
         last = (time.perf_counter(), time.process_time())
 
-    analyzer = Analyzer(running_labels=False)
+    analyzer = Analyzer(running_labels=False, snapshots=True, every_frame=False)  # as `kinetag analyze` has it
     done("load")
     with open_source(clip, rate=RATE) as video:
         frames = list(video)
     done(f"decode, {len(frames)} frames kept")
-    runs = [frames[at : at + _RUN] for at in range(0, len(frames), _RUN)]
+    runs = list(runs_of(frames))
     found = [analyzer.estimator.estimate(run) for run in runs]
     done(f"poses, {sum(len(poses) for run in found for poses in run)}")
     for run, poses in zip(runs, found, strict=True):
         analyzer.follow_many(run, poses)
-    done("tracking and clothing colours")
+    done("tracking, clothing colours, small pictures")
     timeline = analyzer.finish(video)
     done("labels and repetitions")
     with tempfile.TemporaryDirectory() as folder:

@@ -125,7 +125,7 @@ def feed_all(video: VideoSource, analyzer: "Analyzer") -> Iterator[float]:
     """
     with ThreadPoolExecutor(1, thread_name_prefix="poses") as worker:
         waiting: tuple[list[Frame], Future[list[list[Pose]]]] | None = None
-        for frames in chain(_runs(video), [[]]):
+        for frames in chain(runs_of(video), [[]]):
             coming = (frames, worker.submit(analyzer.estimator.estimate, frames)) if frames else None
             if waiting is not None:
                 analyzer.follow_many(waiting[0], waiting[1].result())
@@ -284,7 +284,7 @@ def _cut(sequence: PoseSequence, start: float | None, end: float | None) -> Pose
     return sequence.between(float("-inf") if start is None else start, float("inf") if end is None else end)
 
 
-def _runs(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+def runs_of(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
     """Consecutive frames in lists of equal length; the last may be shorter."""
     iterator = iter(frames)
     for first in iterator:
