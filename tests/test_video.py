@@ -496,3 +496,12 @@ def test_threads_do_not_pile_up(tmp_path):
     with open_source(path) as source:
         for _ in source:
             assert len(os.listdir("/proc/self/task")) < before + 16
+
+
+def test_an_end_that_was_asked_for_is_not_a_file_that_was_cut_off(tmp_path):
+    path = video(tmp_path / "long.mp4", 150)
+    with open_source(path, start=1.0, end=2.01) as source:  # between two frames
+        times = [frame.time for frame in source]
+    assert times[-1] <= 2.01
+    assert source.warnings == []
+    assert source.duration == pytest.approx(5.0, abs=0.2)

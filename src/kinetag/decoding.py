@@ -148,9 +148,9 @@ def decode(container: Any, stream: Any, clock: Clock, reading: Reading, *, seeka
         time = clock(_raw_time(picture, stream))
         if time is None:
             continue
+        reading.reached = time
         if time > reading.end:
             break
-        reading.reached = time
         # Frames before the start were only decoded because later ones build on them.
         if time >= reading.start - 1e-6 and reading.picker(time):
             yield Frame(to_image(picture, reading), time, index)
