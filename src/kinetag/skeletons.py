@@ -214,16 +214,27 @@ NTU24 = Layout(
     ),
 )  # fmt: skip
 
-# The joints that every pose estimator gives: what the shipped classifier sees.
+# The joints that every pose estimator gives.
 KINETAG13 = Layout(
     "kinetag",
     ("nose", *_sides("shoulder", "elbow", "wrist", "hip", "knee", "ankle")),
     (("nose", "left_shoulder"), ("nose", "right_shoulder"), *_LIMB_BONES),
 )
 
+# With ears and feet, where an estimator gives them: what the shipped classifier sees.
+KINETAG19 = Layout(
+    "kinetag19",
+    (*KINETAG13.joints, *_sides("ear", "heel", "foot_index")),
+    (
+        *KINETAG13.bones,
+        *(("nose", f"{side}_ear") for side in ("left", "right")),
+        *((f"{side}_ankle", f"{side}_{part}") for side in ("left", "right") for part in ("heel", "foot_index")),
+    ),
+)
+
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
-    for layout in (BLAZEPOSE, COCO, OPENPOSE18, OPENPOSE25, NVIDIA34, HUMAN36M, NTU25, NTU24, KINETAG13)
+    for layout in (BLAZEPOSE, COCO, OPENPOSE18, OPENPOSE25, NVIDIA34, HUMAN36M, NTU25, NTU24, KINETAG13, KINETAG19)
 }
 
 # Joints that may be interpolated when a layout lacks them: the middle of the first set of joints that it has.

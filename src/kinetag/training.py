@@ -12,7 +12,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -20,9 +19,10 @@ import numpy as np
 
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.exercises.bank import Bank, Batch, build_bank, sample
-from kinetag.features import mirror
+from kinetag.features import CHANNELS, LAYOUT
 from kinetag.models import build_window_model
 from kinetag.models.onnx_file import ModelCard, export_onnx
+from kinetag.skeletons import get_layout
 from kinetag.timeline import OTHER
 from kinetag.whole_file import whole_file
 
@@ -30,7 +30,9 @@ try:
     import torch
     from safetensors import safe_open
     from safetensors.torch import save_file
-    from torch.nn.functional import cross_entropy
+    from torch import Tensor
+    from torch.nn.functional import cross_entropy, log_softmax
+    from torch.utils.data import DataLoader, Dataset
 except ImportError as error:
     raise missing_extra(error.name or "torch", "train", "training the classifier") from None
 
@@ -49,6 +51,8 @@ class TrainingOptions:
     weight_decay: float = 0.02
     label_smoothing: float = 0.05
     ema: float = 0.998
+    variant_loss: float = 0.3  # how much it counts to tell the ways of doing an exercise apart
+    frame_loss: float = 0.3  # and to label each frame
     seed: int = 0
     model: str = "multi_branch"
 
@@ -56,26 +60,28 @@ class TrainingOptions:
 class Trainer:
     """Holds a network, its moving average and its optimizer; `step` makes one update from one batch."""
 
-    def __init__(self, options: TrainingOptions, classes: int) -> None:
+    def __init__(self, options: TrainingOptions, bank: Bank, device: str = "cpu") -> None:
         torch.manual_seed(options.seed)
-        self.options = options
-        self.model = build_window_model(options.model, classes)
-        self.average = build_window_model(options.model, classes)
+        self.options, self.bank, self.device = options, bank, device
+        ways = [bank.classes.index(name) for name, _ in bank.variants]
+        self.model, self.average = (
+            build_window_model(options.model, len(bank.classes), variants=ways).to(device) for _ in range(2)
+        )
         self.average.load_state_dict(self.model.state_dict())
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
         )
+        self.labels, self.ways = (torch.from_numpy(rows).to(device) for rows in (bank.labels, bank.ways))
         self.done = 0
 
-    def step(self, batch: Batch) -> float:
+    def step(self, batch: "Tensors") -> float:
         """One update; returns the loss."""
         options = self.options
         torch.manual_seed((options.seed << 32) + self.done)  # dropout repeats itself after a resume
         for group in self.optimizer.param_groups:
             group["lr"] = options.learning_rate * schedule(self.done, options.steps)
         self.model.train()
-        logits = self.model(torch.from_numpy(batch.features), torch.from_numpy(batch.mask))
-        loss = cross_entropy(logits, torch.from_numpy(batch.targets), label_smoothing=options.label_smoothing)
+        loss = self.loss(batch)
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 2.0)
@@ -83,6 +89,21 @@ class Trainer:
         self.done += 1
         self._follow()
         return loss.item()
+
+    def loss(self, batch: "Tensors") -> Tensor:
+        """Cross-entropies of the window's class, of the way it is done, and of every second frame's class."""
+        options, seen = self.options, batch.mask[:, 0::2] | batch.mask[:, 1::2]
+        classes, variants, frames, _ = self.model(batch.features, batch.mask)
+        fade = (batch.fade[:, 0::2] + batch.fade[:, 1::2]) / 2  # (N, T / 2)
+        first, second = self.labels[batch.first], self.labels[batch.second]
+        over_time = (label[:, None].expand_as(fade) for label in (first, second))
+        each = _soft_cross_entropy(frames, *over_time, fade, 0.0)  # (N, T / 2)
+        return (
+            _soft_cross_entropy(classes, first, second, batch.share, options.label_smoothing).mean()
+            + options.variant_loss
+            * _soft_cross_entropy(variants, self.ways[batch.first], self.ways[batch.second], batch.share, 0.0).mean()
+            + options.frame_loss * (each * seen).sum() / seen.sum().clamp(min=1)
+        )
 
     def _follow(self) -> None:
         """Move the average towards the network, faster while it is young."""
@@ -142,24 +163,69 @@ def schedule(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / 60) * (0.5 * (1 + math.cos(math.pi * step / steps)) + 0.005)
 
 
-def batches(bank: Bank, options: TrainingOptions, first: int, last: int) -> Iterator[Batch]:
-    """Batches number ``first`` to ``last``, each made from (seed, number) alone, one ahead in a thread.
+@dataclass(frozen=True)
+class Tensors:
+    """A batch where the network is: see `kinetag.exercises.bank.Batch`; ``share`` (N,) of the second motion."""
+
+    features: Tensor
+    mask: Tensor
+    first: Tensor
+    second: Tensor
+    fade: Tensor
+    share: Tensor
+
+    def mirrored(self) -> "Tensors":
+        """The same windows in a mirror (see `kinetag.features.mirror`)."""
+        device = self.features.device
+        twins = torch.as_tensor(get_layout(LAYOUT).mirror, device=device)
+        sign = torch.tensor([-1.0 if channel.endswith("x") else 1.0 for channel in CHANNELS], device=device)
+        return replace(self, features=self.features[:, :, twins] * sign)
+
+
+def _soft_cross_entropy(logits: Tensor, first: Tensor, second: Tensor, share: Tensor, smoothing: float) -> Tensor:
+    """Cross-entropy (...) of logits (..., K) with a target that is ``second`` by ``share`` (...), else ``first``."""
+    logp = log_softmax(logits, -1)
+    one, other = (logp.gather(-1, label[..., None])[..., 0] for label in (first, second))
+    return -(1 - smoothing) * ((1 - share) * one + share * other) - smoothing * logp.mean(-1)
+
+
+class _Pairs(Dataset):
+    """Batches by number, each made from (seed, number) alone."""
+
+    def __init__(self, bank: Bank, options: TrainingOptions, stream: int = 1) -> None:
+        self.bank, self.options, self.stream, self.weights = bank, options, stream, bank.weights()
+
+    def __getitem__(self, number: int) -> tuple[Tensor, ...]:
+        rng = np.random.default_rng([self.options.seed, self.stream, number])
+        batch: Batch = sample(self.bank, rng, self.options.batch, weights=self.weights)
+        arrays = (batch.features, batch.mask, batch.first, batch.second, batch.fade, batch.share().astype(np.float32))
+        return tuple(torch.from_numpy(array) for array in arrays)
+
+
+def batches(
+    bank: Bank, options: TrainingOptions, first: int, last: int, *, device: str = "cpu", workers: int = 1
+) -> Iterator[Tensors]:
+    """Batches number ``first`` to ``last``, made by other processes while the network learns.
 
     Every second batch is the one before it in a mirror, which halves the work of making them.
     """
-    weights = bank.weights()
-
-    def make(pair: int) -> Batch:
-        return sample(bank, np.random.default_rng([options.seed, 1, pair]), options.batch, weights=weights)
-
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(make, first // 2)
-        for pair in range(first // 2, (last + 1) // 2):
-            batch = coming.result()
-            coming = pool.submit(make, pair + 1)
-            for number, twin in ((2 * pair, batch), (2 * pair + 1, replace(batch, features=mirror(batch.features)))):
-                if first <= number < last:
-                    yield twin
+    pairs = range(first // 2, (last + 1) // 2)
+    # Forked processes share the bank; where there is no fork, batches are made in between.
+    workers = workers if sys.platform == "linux" else 0
+    loader = DataLoader(
+        _Pairs(bank, options),
+        batch_size=None,
+        sampler=pairs,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        multiprocessing_context="fork" if workers else None,
+        pin_memory=device != "cpu",
+    )
+    for pair, made in zip(pairs, loader, strict=True):
+        batch = Tensors(*(tensor.to(device, non_blocking=True) for tensor in made))
+        for number in (2 * pair, 2 * pair + 1):
+            if first <= number < last:
+                yield batch if number % 2 == 0 else batch.mirrored()
 
 
 def train(
@@ -170,12 +236,14 @@ def train(
     *,
     begin_from: Path | None = None,
     save_every: float = 60,
+    device: str = "cpu",
+    workers: int = 1,
 ) -> Trainer:
     """Train to the end, or from the checkpoint in ``folder`` to the end, writing one every ``save_every`` seconds.
 
     ``begin_from``: checkpoint of another run on the same classes, whose averaged network is the start of this one.
     """
-    trainer = Trainer(options, len(bank.classes))
+    trainer = Trainer(options, bank, device)
     if begin_from is not None:
         trainer.begin_from(begin_from, bank.classes)
     checkpoint = folder / "checkpoint.safetensors"
@@ -184,7 +252,7 @@ def train(
         report(f"going on from step {trainer.done} of {options.steps}")
     began = saved = time.monotonic()
     start, running = trainer.done, float("nan")
-    for batch in batches(bank, options, trainer.done, options.steps):
+    for batch in batches(bank, options, trainer.done, options.steps, device=device, workers=workers):
         loss = trainer.step(batch)
         running = loss if math.isnan(running) else 0.98 * running + 0.02 * loss
         now = time.monotonic()
@@ -197,46 +265,47 @@ def train(
     return trainer
 
 
-def fit_temperature(model, bank: Bank, options: TrainingOptions, count: int = 12) -> float:
+def fit_temperature(trainer: Trainer, count: int = 12) -> float:
     """The temperature that makes probabilities true on fresh synthesis (Guo et al., ICML 2017, arXiv:1706.04599)."""
-    model.eval()
-    weights, logits, targets = bank.weights(), [], []
+    model, made = trainer.average.eval(), _Pairs(trainer.bank, trainer.options, stream=2)
+    logits, targets = [], []
     with torch.no_grad():
         for number in range(count):
-            rng = np.random.default_rng([options.seed, 2, _CALIBRATION_STEP + number])
-            batch = sample(bank, rng, options.batch, weights=weights)
-            logits.append(model(torch.from_numpy(batch.features), torch.from_numpy(batch.mask)))
-            targets.append(torch.from_numpy(batch.targets))
+            batch = Tensors(*(tensor.to(trainer.device) for tensor in made[_CALIBRATION_STEP + number]))
+            logits.append(model(batch.features, batch.mask)[0])
+            targets.append(torch.where(batch.share < 0.5, trainer.labels[batch.first], trainer.labels[batch.second]))
     scores, truth = torch.cat(logits), torch.cat(targets)
     choices = np.geomspace(0.4, 2.5, 60)
     return float(min(choices, key=lambda t: float(cross_entropy(scores / t, truth))))
 
 
-def steps_in(seconds: float, bank: Bank, options: TrainingOptions) -> int:
+def steps_in(seconds: float, bank: Bank, options: TrainingOptions, device: str, workers: int) -> int:
     """How many steps fit into ``seconds`` here, measured on a few."""
-    trainer = Trainer(options, len(bank.classes))
-    run = batches(bank, options, 0, 9)
-    for _, batch in zip(range(3), run, strict=False):
+    trainer = Trainer(options, bank, device)
+    run = batches(bank, options, 0, 40, device=device, workers=workers)
+    for _, batch in zip(range(8), run, strict=False):
         trainer.step(batch)
     began = time.monotonic()
     count = sum(1 for batch in run if trainer.step(batch) is not None)
     return max(20, int(seconds * count / (time.monotonic() - began)))
 
 
-def finish(trainer: Trainer, bank: Bank, path: Path, report: Report) -> ModelCard:
+def finish(trainer: Trainer, path: Path, report: Report) -> ModelCard:
     """Calibrate the averaged network, write it as ONNX, and check it against torch."""
     from kinetag import __version__
 
-    options = trainer.options
+    options, bank = trainer.options, trainer.bank
     card = ModelCard(
         labels=bank.classes,
-        temperature=fit_temperature(trainer.average, bank, options),
+        variants=bank.variants,
+        families=families(bank.classes),
+        temperature=fit_temperature(trainer),
         version=__version__,
         data="synthesised from kinetag's exercise library",
         licence="Apache-2.0",
         training=asdict(options),
     )
-    export_onnx(trainer.average, path, card)
+    export_onnx(trainer.average.cpu(), path, card)
     report(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB), same as torch; temperature {card.temperature:.2f}")
     return card
 
@@ -246,6 +315,13 @@ def class_names() -> tuple[str, ...]:
     from kinetag.exercises.library import load_library
 
     return (*sorted(name for name in load_library() if name != OTHER), OTHER)
+
+
+def families(classes: Sequence[str]) -> dict[str, str]:
+    """The family that each exercise belongs to."""
+    from kinetag.exercises.library import load_library
+
+    return {name: exercise.family for name, exercise in load_library().items() if name in classes}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -259,7 +335,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--from", dest="begin_from", type=Path, help="checkpoint of a run on the same classes to start at"
     )
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--without", default="", help="exercises, separated by commas, that it shall not learn")
+    parser.add_argument("--threads", type=int, default=1, help="of the network; one more process makes its batches")
+    parser.add_argument("--workers", type=int, default=1, help="processes that make batches")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     try:
@@ -272,13 +351,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, report: Report) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
-    classes = class_names()
+    left_out = {name for name in options.without.split(",") if name}
+    if unknown := left_out - set(class_names()):
+        raise KinetagError(f"--without names unknown exercises: {', '.join(sorted(unknown))}")
+    classes = tuple(name for name in class_names() if name not in left_out)
     report(f"making motions of {len(classes)} classes: {', '.join(classes)}")
     bank = build_bank(classes, np.random.default_rng([options.seed, 0]), options.per_class)
     wanted = TrainingOptions(batch=options.batch, per_class=options.per_class, seed=options.seed)
     wanted = replace(wanted, steps=_steps(options, bank, wanted))
-    trainer = train(bank, wanted, options.out, report, begin_from=options.begin_from)
-    finish(trainer, bank, options.out / "exercise_classifier.onnx", report)
+    trainer = train(
+        bank,
+        wanted,
+        options.out,
+        report,
+        begin_from=options.begin_from,
+        device=options.device,
+        workers=options.workers,
+    )
+    finish(trainer, options.out / "exercise_classifier.onnx", report)
 
 
 def _steps(options: argparse.Namespace, bank: Bank, wanted: TrainingOptions) -> int:
@@ -290,7 +380,7 @@ def _steps(options: argparse.Namespace, bank: Bank, wanted: TrainingOptions) -> 
         with safe_open(str(checkpoint), framework="pt") as file:
             return json.loads((file.metadata() or {})["kinetag"])["options"]["steps"]
     if options.seconds:
-        return steps_in(options.seconds, bank, wanted)
+        return steps_in(options.seconds, bank, wanted, options.device, options.workers)
     return wanted.steps
 
 

@@ -20,11 +20,14 @@ _TRANSITION_SHARE = 0.2  # windows in which one motion gives way to another
 
 @dataclass
 class Bank:
-    """``joints`` (M, F, V, 3) float16 metres, Y up, at BANK_RATE; ``labels`` (M,) index into ``classes``."""
+    """``joints`` (M, F, V, 3) float16 metres, Y up, at BANK_RATE; ``labels`` (M,) index into ``classes``, ``ways`` (M,)
+    into ``variants``, which are pairs of a class and a way of doing it."""
 
     joints: np.ndarray
     labels: np.ndarray
+    ways: np.ndarray
     classes: tuple[str, ...]
+    variants: tuple[tuple[str, str], ...]
 
     def weights(self) -> np.ndarray:
         """Chance of each motion to be picked: classes alike, whatever their number of motions, with more 'other'."""
@@ -37,11 +40,19 @@ class Bank:
 
 @dataclass
 class Batch:
-    """``features`` (N, T, V, C), ``mask`` (N, T), ``targets`` (N, K): the share of the window that each class fills."""
+    """``features`` (N, T, V, C), ``mask`` (N, T); ``first``, ``second`` (N,): the motions, as rows of the bank, and
+    ``fade`` (N, T): how far each frame is from the first to the second."""
 
     features: np.ndarray
     mask: np.ndarray
-    targets: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    fade: np.ndarray
+
+    def share(self) -> np.ndarray:
+        """How much of the window is the second motion, (N,): its middle decides, and only frames that were seen."""
+        weight = self.mask * (0.2 + np.hanning(WINDOW))
+        return (weight * self.fade).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-6)
 
 
 def build_bank(classes: Sequence[str], rng: np.random.Generator, per_class: int) -> Bank:
@@ -49,13 +60,15 @@ def build_bank(classes: Sequence[str], rng: np.random.Generator, per_class: int)
     from kinetag.exercises.motion import generate_batch
 
     names = get_layout(LAYOUT).joints
-    joints, labels = [], []
+    joints, labels, ways = [], [], []
+    variants: dict[tuple[str, str], int] = {}
     for label, name in enumerate(classes):
         count = per_class * (6 if name == OTHER else 1)
         made = generate_batch(name, rng, count, duration=BANK_SECONDS, rate=BANK_RATE)
-        joints.append(np.stack([select_joints(motion.joints, names) for motion in made]))
+        joints.append(np.stack([select_joints(motion.joints, names) for motion in made]).astype(np.float16))
         labels += [label] * count
-    return Bank(np.concatenate(joints).astype(np.float16), np.array(labels), tuple(classes))
+        ways += [variants.setdefault((name, motion.variant), len(variants)) for motion in made]
+    return Bank(np.concatenate(joints), np.array(labels), np.array(ways), tuple(classes), tuple(variants))
 
 
 def select_joints(joints: np.ndarray, names: Sequence[str]) -> np.ndarray:
@@ -72,15 +85,8 @@ def sample(bank: Bank, rng: np.random.Generator, size: int, *, weights: np.ndarr
     fade = _fades(size, rng)  # (N, T), 0 while the first motion lasts, 1 in the second
     joints = _join(first, second, fade)
     seen = observe(joints, rng, clean=clean)
-    features, mask = window_features(seen.keypoints, seen.confidence)
-    # The middle of the window decides, and only frames that were seen count.
-    weight = mask * (0.2 + np.hanning(WINDOW))
-    share = (weight * fade).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-6)  # (N,)
-    targets = np.zeros((size, len(bank.classes)), np.float32)
-    rows = np.arange(size)
-    np.add.at(targets, (rows, bank.labels[pick[:, 0]]), 1 - share)
-    np.add.at(targets, (rows, bank.labels[pick[:, 1]]), share)
-    return Batch(features, mask, targets)
+    features, mask = window_features(seen.keypoints, seen.confidence, world=seen.world)
+    return Batch(features, mask, pick[:, 0], pick[:, 1], fade)
 
 
 def _cut(joints: np.ndarray, pick: np.ndarray, rng: np.random.Generator) -> np.ndarray:

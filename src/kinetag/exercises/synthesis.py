@@ -1,7 +1,7 @@
 """Motions -> what a pose estimator would have seen of them: cameras, sensor noise, occlusion, dropout.
 
-Everything works on a batch: joints (N, T, 13, 3) in metres, Y up, on the classifier's time grid, become keypoints
-(N, T, 13, 2) and confidence (N, T, 13), 0 where a joint was not seen. Amplitudes are in body scales (root mean square
+Everything works on a batch: joints (N, T, V, 3) in metres, Y up, on the classifier's time grid, become keypoints
+(N, T, V, 2) and confidence (N, T, V), 0 where a joint was not seen. Amplitudes are in body scales (root mean square
 distance of the joints from the body's centre) and were chosen by looking at BlazePose's output on prone, cut off and
 side-on people.
 """
@@ -11,13 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinetag.features import LAYOUT
-from kinetag.skeletons import get_layout
+from kinetag.skeletons import KINETAG13, get_layout
 
 Rng = np.random.Generator
 
 _SKELETON = get_layout(LAYOUT)
 _MIRROR = _SKELETON.mirror
-_LEGS = _SKELETON.indices(("left_knee", "right_knee", "left_ankle", "right_ankle"))
+_MAIN = _SKELETON.indices(KINETAG13.joints)
+_EXTRA = [joint for joint in range(len(_SKELETON)) if joint not in _MAIN]  # ears and feet: not every estimator has them
+_FEET = tuple(f"{side}_{part}" for part in ("heel", "foot_index") for side in ("left", "right"))
+_LEGS = _SKELETON.indices(("left_knee", "right_knee", "left_ankle", "right_ankle", *_FEET))
 _ARMS = _SKELETON.indices(("left_elbow", "right_elbow", "left_wrist", "right_wrist"))
 _HIPS = _SKELETON.indices(("left_hip", "right_hip"))
 _TRUNK = _SKELETON.indices(("left_shoulder", "right_shoulder", "left_hip", "right_hip"))
@@ -28,45 +31,72 @@ PARTS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (0.04, ("right_elbow", "right_wrist")),
     (0.03, ("left_elbow", "left_wrist", "right_elbow", "right_wrist")),
     (0.03, ("left_wrist", "right_wrist")),
-    (0.07, ("left_knee", "right_knee", "left_ankle", "right_ankle")),
-    (0.06, ("left_ankle", "right_ankle")),
-    (0.03, ("left_knee", "left_ankle")),
-    (0.03, ("right_knee", "right_ankle")),
-    (0.03, ("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle")),
+    (0.07, ("left_knee", "right_knee", "left_ankle", "right_ankle", *_FEET)),
+    (0.06, ("left_ankle", "right_ankle", *_FEET)),
+    (0.03, ("left_knee", "left_ankle", *_FEET[0::2])),
+    (0.03, ("right_knee", "right_ankle", *_FEET[1::2])),
+    (0.03, ("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", *_FEET)),
     (0.03, ("left_shoulder", "right_shoulder", "left_hip", "right_hip")),
-    (0.03, ("nose",)),
+    (0.03, ("nose", "left_ear", "right_ear")),
+    (0.04, _FEET),
 )
 
 
 @dataclass
 class Observation:
-    """What was seen of N people: ``keypoints`` (N, T, V, 2), y down; ``confidence`` (N, T, V), 0 where unseen."""
+    """What was seen of N people: ``keypoints`` (N, T, V, 2), y down; ``confidence`` (N, T, V), 0 where unseen;
+    ``world`` (N, T, V, 3), x right, y down, z away from the camera, NaN for estimators without a notion of depth."""
 
     keypoints: np.ndarray
     confidence: np.ndarray
+    world: np.ndarray
 
 
 def observe(joints: np.ndarray, rng: Rng, *, clean: bool = False) -> Observation:
-    """Look at each motion (N, T, V, 3) with a camera and an estimator of its own.
+    """Look at each motion (N, T, V, 3) with a camera and an estimator of its own; V are 13 or 19 joints.
 
     ``clean`` leaves out the estimator's errors and all occlusion: only the camera remains.
     """
-    keypoints, depth = project(joints, rng)
-    keypoints = _unit_scale(keypoints)
+    joints, given = _all_joints(joints)
+    local, flat, depth = project(joints, rng)
+    truth = _unit_scale(flat)
     if clean:
-        return Observation(keypoints, np.ones(keypoints.shape[:3], np.float32))
-    keypoints, confidence = estimate(keypoints, depth, rng)
-    keypoints, confidence = _swap_sides(keypoints, confidence, rng)
+        confidence = np.ones(truth.shape[:3], np.float32)
+        return _given(Observation(truth, confidence, local * np.array([1, -1, -1], np.float32)), given)
+    keypoints, confidence = estimate(truth, depth, rng)
+    world = world_points(local, keypoints - truth, rng)
+    both = np.concatenate([keypoints, world], axis=-1)
+    both, confidence = _swap_sides(both, confidence, rng)
+    keypoints, world = both[..., :2], both[..., 2:]
     confidence = confidence * crop_visibility(keypoints, rng)
     # A joint that the estimator itself doubts is placed worse.
     doubt = np.maximum(0, 0.5 - confidence)[..., None] * _each(rng, len(joints), 0, 0.5, 4)
     keypoints = keypoints + doubt * _drift(rng, keypoints.shape, knots=8)
     confidence = confidence * drop(confidence.shape, rng)
-    return Observation(keypoints.astype(np.float32), _restyle(confidence, rng).astype(np.float32))
+    confidence = _restyle(confidence, rng).astype(np.float32)
+    return _given(Observation(keypoints.astype(np.float32), confidence, world.astype(np.float32)), given)
 
 
-def project(joints: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
-    """Perspective views from random places: keypoints (N, T, V, 2), y down, and depth (N, T, V) in metres."""
+def _all_joints(joints: np.ndarray) -> tuple[np.ndarray, int]:
+    """The 19 joints, ears and feet made up where only the 13 main ones are known; and how many were given."""
+    given = joints.shape[2]
+    if given == len(_SKELETON):
+        return joints, given
+    ears = np.repeat(joints[:, :, :1], 2, axis=2)
+    feet = np.tile(joints[:, :, -2:], (1, 1, 2, 1))
+    return np.concatenate([joints, ears, feet], axis=2), given
+
+
+def _given(seen: Observation, joints: int) -> Observation:
+    return Observation(seen.keypoints[:, :, :joints], seen.confidence[:, :, :joints], seen.world[:, :, :joints])
+
+
+def project(joints: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Perspective views from random places.
+
+    Returns the joints as the camera's axes have them (N, T, V, 3), metres from the middle, x right, y up, z towards
+    the camera; keypoints (N, T, V, 2), y down; and depth (N, T, V) in metres.
+    """
     count = len(joints)
     centre = joints.mean(axis=(1, 2), keepdims=True)
     azimuth = rng.uniform(0, 2 * np.pi, count)
@@ -81,11 +111,31 @@ def project(joints: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
         right * np.cos(roll)[:, None] + up * np.sin(roll)[:, None],
         up * np.cos(roll)[:, None] - right * np.sin(roll)[:, None],
     )
-    local = np.einsum("ntvc,nkc->ntvk", joints - centre, np.stack([right, up, back], 1).astype(joints.dtype))
+    axes = np.stack([right, up, back], 1).astype(joints.dtype)  # (N, 3, 3)
+    local = np.matmul((joints - centre).reshape(count, -1, 3), axes.transpose(0, 2, 1)).reshape(joints.shape)
     distance = _each(rng, count, 1.8, 9, 3)
     depth = np.maximum(distance - local[..., 2], 0.6)
     flat = local[..., :2] * (distance / depth)[..., None] * np.array([1, -1], joints.dtype)
-    return flat.astype(np.float32), depth.astype(np.float32)
+    return local.astype(np.float32), flat.astype(np.float32), depth.astype(np.float32)
+
+
+def world_points(local: np.ndarray, error: np.ndarray, rng: Rng) -> np.ndarray:
+    """What an estimator with a notion of depth says of joints in the camera's axes (N, T, V, 3), in body scales.
+
+    ``error`` (N, T, V, 2) is how far its keypoints are off: the same shows in x and y. Depth is worse: flattened or
+    stretched, tilted, and drifting. A third of the people have no depth at all (NaN).
+    """
+    count, frames, joints, _ = local.shape
+    centred = local - local.mean(axis=2, keepdims=True)
+    scale = np.sqrt((centred**2).sum(axis=-1).mean(axis=(1, 2)))[:, None, None, None]
+    world = centred / np.maximum(scale, 1e-4) * np.array([1, -1, -1], np.float32)
+    world[..., :2] += error
+    depth = world[..., 2] * _each(rng, count, 0.5, 1.15, 3)
+    depth = depth + world[..., 1] * (0.2 * rng.standard_normal((count, 1, 1), np.float32))
+    depth = depth + 0.16 * _each(rng, count, 0, 1, 3) * rng.standard_normal((count, 1, joints), np.float32)
+    depth = depth + 0.25 * _each(rng, count, 0, 1, 3) ** 2 * _drift(rng, (count, frames, joints, 1), knots=8)[..., 0]
+    world[..., 2] = np.where(rng.random((count, 1, 1)) < 0.33, np.nan, depth)
+    return world
 
 
 def estimate(points: np.ndarray, depth: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
@@ -185,6 +235,7 @@ def drop(shape: tuple[int, int, int], rng: Rng) -> np.ndarray:
     """Dropout factor (N, T, V) in {0, 1}: parts, joints, stretches, flicker, whole frames, and gaps."""
     count, frames, joints = shape
     keep = np.ones(shape, bool)
+    keep[:, :, _EXTRA] &= rng.random((count, 1, 1)) < 0.7  # the rest comes from an estimator of 13 joints
     for chance, names in PARTS:
         gone = rng.random(count) < chance
         keep[:, :, _SKELETON.indices(names)] &= ~gone[:, None, None]
@@ -225,9 +276,10 @@ def _restyle(confidence: np.ndarray, rng: Rng) -> np.ndarray:
 
 def _unit_scale(points: np.ndarray) -> np.ndarray:
     """Centre each window, and scale it so that joints lie 1 from their body's centre (root mean square)."""
-    spread = points - points.mean(axis=2, keepdims=True)
+    main = points[:, :, _MAIN]
+    spread = main - main.mean(axis=2, keepdims=True)
     scale = np.sqrt((spread**2).sum(axis=-1).mean(axis=(1, 2)))[:, None, None, None]
-    return (points - points.mean(axis=(1, 2), keepdims=True)) / np.maximum(scale, 1e-4)
+    return (points - main.mean(axis=(1, 2), keepdims=True)) / np.maximum(scale, 1e-4)
 
 
 def _each(rng: Rng, count: int, low: float, high: float, dims: int) -> np.ndarray:

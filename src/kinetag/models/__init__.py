@@ -55,9 +55,9 @@ def build_model(
     )
 
 
-def build_window_model(name: str, classes: int) -> "nn.Module":
-    """A new network of the exercise classifier, for windows of `kinetag.features`."""
-    return _class(WINDOW_MODELS[name])(classes)
+def build_window_model(name: str, classes: int, **own: Any) -> "nn.Module":
+    """A new network of the exercise classifier, for windows of `kinetag.features`; ``own`` are its further options."""
+    return _class(WINDOW_MODELS[name])(classes, **own)
 
 
 def _class(entry: tuple[str, str]) -> Any:

@@ -24,7 +24,8 @@ class ModelCard:
     length; see `kinetag.datasets.augment.sample_clip`), and ``people`` how many persons a clip holds.
 
     ``window`` and ``length`` are frames, ``rate`` frames a second (None: unknown). Probabilities are
-    softmax((logits + other_bias for 'other') / temperature).
+    softmax((logits + other_bias for 'other') / temperature). ``variants`` are the (label, way of doing it) that the
+    output of that name tells apart, and ``families`` the kind of exercise that labels belong to, where known.
     """
 
     labels: tuple[str, ...]
@@ -48,8 +49,11 @@ class ModelCard:
     strategy: str = ""
     recipe: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
+    variants: tuple[tuple[str, str], ...] = ()
+    families: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "variants", tuple((str(label), str(way)) for label, way in self.variants))
         object.__setattr__(self, "labels", tuple(str(label) for label in self.labels))
         object.__setattr__(self, "channels", tuple(self.channels))
 

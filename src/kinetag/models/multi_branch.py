@@ -2,11 +2,13 @@
 
 Papers: ST-GCN (Yan et al., AAAI 2018, arXiv:1801.07455) for graph convolution over joints; ST-GCN++ / PYSKL (Duan et
 al., 2022, arXiv:2205.09443) for the adjacency as a free parameter; EfficientGCN (Song et al., TPAMI 2022,
-arXiv:2106.15125) for fusing joint, bone and motion branches early; TCN (Bai et al., 2018, arXiv:1803.01271) for dilated
-residual convolutions over time. Differences, on purpose: the graph part is a stem only; after it the joints are
-flattened into channels, because with 13 fixed joints a weight a joint is cheap and keeps 'left wrist' distinct from
+arXiv:2106.15125) for fusing joint, bone, motion and depth branches early; TCN (Bai et al., 2018, arXiv:1803.01271) for
+dilated residual convolutions over time. Differences, on purpose: the graph part is a stem only; after it the joints are
+flattened into channels, because with 19 fixed joints a weight a joint is cheap and keeps 'left wrist' distinct from
 'some joint'; every frame carries a mask, and a masked frame has no influence on the answer.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,35 +16,55 @@ from torch import Tensor, nn
 from kinetag.features import CHANNELS, LAYOUT
 from kinetag.graph import adjacency
 
-_BRANCHES = (("x", "y"), ("bone_x", "bone_y"), ("motion_x", "motion_y"))
+# Each branch sees its coordinates and the confidence beside them.
+_BRANCHES = (
+    ("x", "y", "confidence"),
+    ("bone_x", "bone_y", "confidence"),
+    ("motion_x", "motion_y", "confidence"),
+    ("world_x", "world_y", "world_z", "world_confidence"),
+)
 
 
 class MultiBranchGCN(nn.Module):
-    """Windows (N, T, V, C) and mask (N, T) -> logits (N, classes)."""
+    """Windows (N, T, V, C) and mask (N, T) -> logits of classes (N, K), of variants (N, L), and of classes in every
+    second frame (N, T / 2, K), and an embedding (N, D).
+
+    ``variants`` (L,): the class of each way of doing one. The network tells variants apart, and a class is as likely
+    as all its variants together; none: every class has one.
+    """
 
     def __init__(
         self,
         classes: int,
         *,
-        stem: int = 12,
-        width: int = 96,
+        variants: Sequence[int] | None = None,
+        stem: int = 16,
+        width: int = 128,
         dilations: tuple[int, ...] = (1, 2, 4, 1),
-        dropout: float = 0.3,
+        dropout: float = 0.25,
     ) -> None:
         super().__init__()
         graph = torch.from_numpy(adjacency(LAYOUT))
         joints = graph.shape[-1]
-        # Each branch sees its two coordinates and the confidence beside them.
-        self.channels = [[CHANNELS.index(c) for c in (*branch, "confidence")] for branch in _BRANCHES]
-        self.branches = nn.ModuleList(GraphConv(3, stem // 2, graph) for _ in _BRANCHES)
+        self.channels = [[CHANNELS.index(channel) for channel in branch] for branch in _BRANCHES]
+        self.branches = nn.ModuleList(GraphConv(len(branch), stem // 2, graph) for branch in _BRANCHES)
         self.fuse = GraphConv(len(_BRANCHES) * (stem // 2), stem, graph)
         self.enter = TemporalConv(joints * stem, width, taps=5, stride=2)
         self.blocks = nn.ModuleList(TemporalConv(width, width, taps=3, dilation=d) for d in dilations)
         self.attention = nn.Linear(width, 1)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(3 * width, classes)
+        ways = range(classes) if variants is None else variants
+        self.register_buffer("belongs", nn.functional.one_hot(torch.tensor(list(ways)), classes).float())  # (L, K)
+        self.head = nn.Linear(3 * width, len(ways))
+        self.frame_head = nn.Linear(width, classes)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        embedding, x = self.embed(x, mask)
+        variants = self.head(self.dropout(embedding))
+        return self.classes(variants), variants, self.frame_head(x), embedding
+
+    def embed(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """What the window is, (N, 3 * width), and what each second frame is, (N, T / 2, width)."""
         mask = mask.to(x.dtype)[..., None]  # (N, T, 1)
         x = x * mask[..., None]
         x = torch.cat([branch(x[..., ids]) for branch, ids in zip(self.branches, self.channels, strict=True)], -1)
@@ -51,7 +73,12 @@ class MultiBranchGCN(nn.Module):
         x = self.enter(x) * mask
         for block in self.blocks:
             x = (x + block(x)) * mask
-        return self.head(self.dropout(self.pool(x, mask)))
+        return self.pool(x, mask), x
+
+    def classes(self, variants: Tensor) -> Tensor:
+        """Logits of classes (N, K) from those of variants (N, L): the log of the sum of what they are the logs of."""
+        highest = variants.amax(1, keepdim=True)
+        return torch.log(torch.exp(variants - highest) @ self.belongs + 1e-30) + highest
 
     def pool(self, x: Tensor, mask: Tensor) -> Tensor:
         """Mean, maximum and attention-weighted mean over the frames that count, (N, 3 * width)."""

@@ -1,4 +1,4 @@
-"""Classifiers as ONNX files: opening any, and writing the shipped one (features and mask -> logits)."""
+"""Classifiers as ONNX files: opening any, and writing the shipped one."""
 
 import os
 import tempfile
@@ -11,6 +11,7 @@ from kinetag.models.card import METADATA_KEY, ModelCard
 from kinetag.whole_file import whole_file
 
 CPU = ("CPUExecutionProvider",)
+OUTPUTS = ("logits", "variants", "frames", "embedding")  # of the shipped one; see models/multi_branch.py
 
 
 def open_session(model: bytes, name: str, *, providers: Sequence[Any] = CPU, threads: int = 1) -> Any:
@@ -68,7 +69,7 @@ def _shown_all(inputs: Mapping[str, Sequence[Any]]) -> str:
 
 
 def export_onnx(model: Any, path: Path, card: ModelCard, *, tolerance: float = 1e-3) -> None:
-    """Write a torch network (features, mask) -> logits as ONNX, and check that onnxruntime agrees with torch."""
+    """Write a torch network (features, mask) -> `OUTPUTS` as ONNX, and check that onnxruntime agrees with torch."""
     import torch
 
     model = model.eval()
@@ -84,7 +85,7 @@ def export_onnx(model: Any, path: Path, card: ModelCard, *, tolerance: float = 1
             (features, mask),
             str(draft),
             input_names=["features", "mask"],
-            output_names=["logits"],
+            output_names=list(OUTPUTS),
             dynamic_shapes=({0: windows}, {0: windows}),
             external_data=False,
             dynamo=True,
@@ -92,8 +93,9 @@ def export_onnx(model: Any, path: Path, card: ModelCard, *, tolerance: float = 1
         )
         write_card(draft, card)
         with torch.no_grad():
-            expected = model(features, mask).numpy()
-        difference = float(abs(_run(draft, features.numpy(), mask.numpy()) - expected).max())
+            expected = [output.numpy() for output in model(features, mask)]
+        found = _run(draft, features.numpy(), mask.numpy())
+        difference = max(float(abs(a - b).max()) for a, b in zip(found, expected, strict=True))
         if not difference <= tolerance:
             raise KinetagError(f"the exported {path.name} differs from torch by {difference:.2g}; it was not written")
         os.replace(draft, path)
@@ -119,5 +121,5 @@ def _joints(card: ModelCard) -> int:
     return len(get_layout(card.layout))
 
 
-def _run(path: Path, features: Any, mask: Any) -> Any:
-    return open_session(path.read_bytes(), path.name).run(None, {"features": features, "mask": mask})[0]
+def _run(path: Path, features: Any, mask: Any) -> list[Any]:
+    return open_session(path.read_bytes(), path.name).run(None, {"features": features, "mask": mask})
