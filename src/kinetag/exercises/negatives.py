@@ -73,6 +73,14 @@ def _odd_pose(rng: Rng) -> Recipe:
     return _recipe("odd_pose", [pose], support, period=(3, 6))
 
 
+# How far each may move, degrees (shift: hundredths of the body's height): less than in a torso twist, a side bend or a
+# rotation of the shoulder, which are exercises.
+_SMALL = {
+    "look": (12, 40), "neck": (12, 40), "twist": (6, 16), "side_bend": (5, 14), "plane": (20, 55), "rotation": (15, 35),
+    "turn": (12, 40), "shift": (3, 8),
+}  # fmt: skip
+
+
 def _small_movement(rng: Rng) -> Recipe:
     """Standing or sitting, something moves a little: never only an elbow, which would be a curl."""
     pose = pose_row()
@@ -82,15 +90,13 @@ def _small_movement(rng: Rng) -> Recipe:
     for side in ("left", "right"):
         _put(pose, (side,), **_random_arm(rng, rng.uniform(10, 60)))
     other = pose.copy()
-    names = rng.choice(("look", "neck", "twist", "side_bend", "plane", "rotation", "turn", "shift"), 2, replace=False)
-    for name in names.tolist():
-        if name == "shift":
-            other[INDEX[name]] += rng.uniform(3, 8)
-        elif name in INDEX:
-            other[INDEX[name]] += rng.choice([-1, 1]) * rng.uniform(12, 40)
+    for name in rng.choice(list(_SMALL), 2, replace=False).tolist():
+        change = rng.choice([-1, 1]) * rng.uniform(*_SMALL[name])
+        if name in INDEX:
+            other[INDEX[name]] += change
         else:
             side = str(rng.choice(["left", "right"]))
-            other[INDEX[f"{side}_{name}"]] += rng.choice([-1, 1]) * rng.uniform(20, 55)
+            other[INDEX[f"{side}_{name}"]] += change
             other[INDEX[f"{side}_elbow"]] += rng.uniform(-25, 25)
     support = Support(by="seat" if seated else "feet")
     return _recipe("small_movement", [pose, other], support, period=(0.5, 4))
@@ -144,7 +150,7 @@ _WAYS = (
     ("stand", "half_kneel", "kneel", "all_fours", "prop"),
     ("stand", "crouch", "long_sit", "supine"),
     ("stand", "half_kneel", "side", "supine"),
-    ("stand", "bend", "crouch", "prop"),
+    ("stand", "bend", "crouch", "long_sit"),
     ("supine", "side", "prone"),
     ("supine", "long_sit", "crouch"),
     ("long_sit", "side", "all_fours", "kneel"),
