@@ -3,12 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kinetag import features
 from kinetag.features import CHANNELS, RATE, WINDOW, mirror, resample, window_features, windows
 from kinetag.graph import adjacency
 from kinetag.sequence import PoseSequence
 from kinetag.skeletons import LAYOUTS, get_layout
 
-LAYOUT = get_layout("kinetag")
+LAYOUT, SEEN = get_layout("kinetag"), get_layout(features.LAYOUT)  # what is given here, and what windows have
 
 
 def walk(duration: float = 6.0, rate: float = 30.0, seed: int = 0) -> PoseSequence:
@@ -29,7 +30,7 @@ def moved(sequence: PoseSequence, scale: float, shift: tuple[float, float]) -> P
 
 def test_shapes_and_centres():
     cut = windows(walk(6.0))
-    assert cut.features.shape == (len(cut), WINDOW, 13, len(CHANNELS))
+    assert cut.features.shape == (len(cut), WINDOW, len(SEEN), len(CHANNELS))
     assert cut.features.dtype == np.float32
     assert cut.mask.shape == (len(cut), WINDOW)
     assert cut.times[0] == 0
@@ -91,7 +92,7 @@ def test_an_unseen_joint_has_no_coordinates_and_its_old_ones_are_not_read():
     second = windows(sequence)
     sequence.keypoints[:, wrist] = np.nan
     third = windows(sequence)
-    assert (first.features[:, :, wrist] == 0).all()
+    assert (first.features[:, :, SEEN.index("left_wrist")] == 0).all()
     assert np.array_equal(first.features, second.features)
     assert np.array_equal(first.features, third.features)
 
@@ -105,9 +106,9 @@ def test_mirror_is_what_a_mirrored_picture_gives_and_twice_is_nothing():
         "kinetag",
         (640, 480),
     )
-    features = windows(sequence).features
-    assert np.allclose(mirror(features), windows(flipped).features, atol=1e-4)
-    assert np.array_equal(mirror(mirror(features)), features)
+    found = windows(sequence).features
+    assert np.allclose(mirror(found), windows(flipped).features, atol=1e-4)
+    assert np.array_equal(mirror(mirror(found)), found)
 
 
 def test_other_layouts_give_the_same_windows():
@@ -140,9 +141,64 @@ def test_motion_is_the_change_of_position():
 
 
 def test_features_of_an_unseen_window_are_zero():
-    features, mask = window_features(np.full((1, WINDOW, 13, 2), np.nan), np.zeros((1, WINDOW, 13)))
+    shape = (1, WINDOW, len(SEEN))
+    found, mask = window_features(np.full((*shape, 2), np.nan), np.zeros(shape), world=np.full((*shape, 3), np.nan))
     assert not mask.any()
-    assert (features == 0).all()
+    assert (found == 0).all()
+
+
+# --- world points ----------------------------------------------------------------------------------------------------
+
+DEPTH = [CHANNELS.index(f"world_{axis}") for axis in ("x", "y", "z", "confidence")]
+
+
+def in_depth(azimuth: float = 0.0, size: float = 1.0) -> PoseSequence:
+    """A body of all joints that faces the camera and moves a little, with world points, turned about the vertical."""
+    rng = np.random.default_rng(2)
+    home = rng.normal(0, 0.3, (len(SEEN), 3))
+    for joint, x in (("shoulder", 0.2), ("hip", 0.1)):  # facing the camera, the left is to the right of the picture
+        home[SEEN.index(f"left_{joint}"), 0], home[SEEN.index(f"right_{joint}"), 0] = x, -x
+    times = np.arange(90) / 15
+    body = home + 0.1 * np.sin(times[:, None, None] * rng.uniform(1, 4, (len(SEEN), 3)))
+    cos, sin = np.cos(azimuth), np.sin(azimuth)
+    world = size * body @ np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]]).T
+    return PoseSequence(times, body[..., :2] * 100 + 300, np.ones(body.shape[:2]), SEEN.name, (640, 480), world=world)
+
+
+@settings(max_examples=20, deadline=None)
+@given(azimuth=st.floats(-3.1, 3.1), size=st.floats(0.5, 2))
+def test_world_points_look_the_same_from_every_side(azimuth, size):
+    assert np.allclose(windows(in_depth()).features, windows(in_depth(azimuth, size)).features, atol=1e-3)
+
+
+def test_in_world_points_the_left_is_at_positive_x():
+    found = windows(in_depth(2.0)).features[10, :, :, DEPTH[0]]
+    assert (found[:, SEEN.index("left_hip")] > found[:, SEEN.index("right_hip")]).all()
+
+
+def test_world_points_in_a_mirror():
+    sequence = in_depth(0.7)
+    assert sequence.world is not None
+    flipped = PoseSequence(
+        sequence.times,
+        (sequence.keypoints * [-1, 1] + [640, 0])[:, SEEN.mirror],
+        sequence.confidence[:, SEEN.mirror],
+        SEEN.name,
+        (640, 480),
+        world=(sequence.world * [-1, 1, 1])[:, SEEN.mirror],
+    )
+    assert np.allclose(mirror(windows(sequence).features), windows(flipped).features, atol=1e-3)
+
+
+def test_without_world_points_the_rest_is_the_same():
+    sequence = in_depth()
+    found = windows(sequence).features
+    sequence.world = None
+    flat = windows(sequence).features
+    assert (flat[..., DEPTH] == 0).all()
+    assert (found[..., DEPTH[-1]] > 0).any()
+    others = [i for i in range(len(CHANNELS)) if i not in DEPTH]
+    assert np.array_equal(flat[..., others], found[..., others])
 
 
 @pytest.mark.parametrize("name", sorted(LAYOUTS))

@@ -1,9 +1,10 @@
 import numpy as np
 
+from kinetag import features
 from kinetag.exercises.synthesis import PARTS, drop, observe, project
 from kinetag.skeletons import get_layout
 
-LAYOUT = get_layout("kinetag")
+LAYOUT, ALL = get_layout("kinetag"), get_layout(features.LAYOUT)
 
 
 def people(count: int = 40, frames: int = 48) -> np.ndarray:
@@ -42,7 +43,7 @@ def test_ranges_and_types():
 
 
 def test_cameras_stand_all_around_and_heads_are_up():
-    keypoints, depth = project(people(300), np.random.default_rng(0))
+    _, keypoints, depth = project(people(300), np.random.default_rng(0))
     left, right = LAYOUT.indices(("left_shoulder", "right_shoulder"))
     facing = (keypoints[:, :, left, 0] - keypoints[:, :, right, 0]).mean(axis=1)
     assert 0.35 < (facing > 0).mean() < 0.65
@@ -55,7 +56,7 @@ def test_projection_is_a_pinhole_camera():
     """The cross-ratio of four points on a line stays: what perspective keeps."""
     line = np.zeros((50, 1, 13, 3), np.float32)
     line[..., 0] = np.linspace(-1, 1, 13)
-    points, _ = project(line, np.random.default_rng(1))
+    _, points, _ = project(line, np.random.default_rng(1))
     a, b, c, d = (points[:, 0, i].astype(float) for i in (0, 3, 7, 12))
 
     def distance(p, q):
@@ -68,15 +69,29 @@ def test_projection_is_a_pinhole_camera():
 def test_clean_is_the_camera_alone():
     seen = observe(people(), np.random.default_rng(0), clean=True)
     assert (seen.confidence == 1).all()
+    trunk = [seen.world[:, :, LAYOUT.index(f"left_{joint}")] for joint in ("shoulder", "hip")]
+    length = np.linalg.norm(trunk[0] - trunk[1], axis=-1)
+    bones = [people()[:, :, LAYOUT.index(f"left_{joint}")] for joint in ("shoulder", "hip")]
+    assert np.allclose(length, np.linalg.norm(bones[0] - bones[1], axis=-1), atol=1e-4)  # a camera only turns
+
+
+def test_world_points_lie_over_the_picture_and_some_people_have_none():
+    seen = observe(people(200), np.random.default_rng(0))
+    none = np.isnan(seen.world).any(axis=(1, 2, 3))
+    assert 0.2 < none.mean() < 0.5
+    for axis in (0, 1):
+        world, picture = seen.world[~none, :, :, axis], seen.keypoints[~none, :, :, axis]
+        together = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(world, picture, strict=True)]
+        assert np.median(together) > 0.8
 
 
 def test_each_part_is_dropped_about_as_often_as_it_says():
-    kept = drop((4000, 48, 13), np.random.default_rng(0))
+    kept = drop((4000, 48, len(ALL)), np.random.default_rng(0))
     for chance, names in PARTS:
-        gone = ~kept[:, :, LAYOUT.indices(names)].any(axis=(1, 2))
+        gone = ~kept[:, :, ALL.indices(names)].any(axis=(1, 2))
         assert gone.mean() > 0.7 * chance
 
 
 def test_something_is_always_left():
-    kept = drop((4000, 48, 13), np.random.default_rng(0))
+    kept = drop((4000, 48, len(ALL)), np.random.default_rng(0))
     assert (kept.any(axis=(1, 2))).mean() > 0.99
