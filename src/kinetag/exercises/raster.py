@@ -19,7 +19,7 @@ class Camera:
     """A pinhole camera. World: metres, right-handed, Y up.
 
     ``focal`` is the focal length in image heights (1.1 is a phone's main camera, held upright or flat), so the same
-    camera gives the same picture at any resolution.
+    camera gives the same picture at any resolution. ``roll`` degrees turn the camera clockwise about its view axis.
     """
 
     position: tuple[float, float, float] = (0.0, 1.2, 4.5)
@@ -27,6 +27,7 @@ class Camera:
     focal: float = 1.1
     width: int = 640
     height: int = 360
+    roll: float = 0.0
 
     @cached_property
     def axes(self) -> np.ndarray:
@@ -35,7 +36,9 @@ class Camera:
         forward = forward / np.linalg.norm(forward)
         right = np.cross(forward, (0.0, 1.0, 0.0))
         right = right / np.linalg.norm(right)
-        return np.array([right, np.cross(right, forward), forward])
+        up = np.cross(right, forward)
+        cos, sin = np.cos(np.deg2rad(self.roll)), np.sin(np.deg2rad(self.roll))
+        return np.array([cos * right - sin * up, cos * up + sin * right, forward])
 
     @property
     def focal_pixels(self) -> float:
@@ -145,6 +148,7 @@ def draw(camera: Camera, solids: Solids) -> Layer | None:
     seen = ((high - low) > 0).all(1)  # NaN compares false
     if not seen.any():
         return None
+    low[~seen] = high[~seen] = 0
     left, top = low[seen].min(0).astype(int)
     right, bottom = high[seen].max(0).astype(int)
     layer = Layer(

@@ -28,9 +28,9 @@ from kinetag.pose.people import (
     Followed,
     alike,
     credible,
+    look_at,
     on_top,
     similarity,
-    stale,
     to_pose,
 )
 from kinetag.pose.regions import Region
@@ -138,7 +138,9 @@ class BlazePose:
             person.waited = not (self.every_frame or not person.may_wait(frame.time) or self._crowded(person))
             if not person.waited:
                 person.looked = frame.time
-                row.append((person, self._pool.submit(self._look, frame.image, person.expected(frame.time))))
+                row.append(
+                    (person, self._pool.submit(look_at, self._landmarks, frame.image, person.expected(frame.time)))
+                )
         return frame, row
 
     def _crowded(self, person: Followed) -> bool:
@@ -162,13 +164,6 @@ class BlazePose:
         self._missing = [person for person in self._missing if frame.time - person.time < _MISSED]
         self._people = [person for person in self._people if person not in gone]
         return self._poses(frame.time)
-
-    def _look(self, image: np.ndarray, region: Region) -> Body:
-        """The body in a region, looked at again where the body says that the region was wrong."""
-        body = self._landmarks(image, region)
-        if body.score >= PRESENT and body.region.sane and stale(region, body):
-            body = self._landmarks(image, body.region)
-        return body
 
     def _poses(self, time: float) -> list[Pose]:
         return [to_pose(person.body, *self._size) for person in self._people if person.time == time]

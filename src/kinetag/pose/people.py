@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from kinetag.pose.networks import Body
+from kinetag.pose.networks import Body, LandmarkNetwork
 from kinetag.pose.regions import Region
 from kinetag.sequence import Pose
 from kinetag.skeletons import BLAZEPOSE, KINETAG13
@@ -102,6 +102,14 @@ class Followed:
     def given_up(self, time: float) -> bool:
         """Lost for too long; a newcomer gets no second chance."""
         return self.misses > 0 and (self.runs < _PROBATION or time - self.time > _FORGET)
+
+
+def look_at(landmarks: LandmarkNetwork, image: np.ndarray, region: Region) -> Body:
+    """The body in a region, looked at again where the body says that the region was wrong."""
+    body = landmarks(image, region)
+    if body.score >= PRESENT and body.region.sane and stale(region, body):
+        body = landmarks(image, body.region)
+    return body
 
 
 def stale(used: Region, body: Body) -> bool:

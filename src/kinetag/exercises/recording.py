@@ -1,0 +1,219 @@
+"""What the embedded pose estimator really makes of the library's motions: its errors, recorded beside the truth.
+
+    python -m kinetag.exercises.recording --out FILE.npz --per-class 100 --seconds 480 --workers 16
+
+Random people do every exercise before random cameras (see `filming`), and BlazePose's landmark network follows them as
+in `kinetag.pose.blazepose`, but for the search: where they are at first, and where they are again when it lost them,
+is taken from the truth. A clip depends on the seed, its class and its number alone.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from kinetag.errors import KinetagError
+from kinetag.exercises.filming import film
+from kinetag.exercises.kinematics import JOINT
+from kinetag.exercises.recordings import Recording, read_recordings, write_recordings
+from kinetag.pose.networks import Body, LandmarkNetwork
+from kinetag.pose.people import Followed, credible, look_at
+from kinetag.pose.regions import Region
+
+SECONDS, RATE = 6.0, 12.0  # of a clip
+_PATIENCE = 4  # frames without the person after which the search finds them: a third of a second
+_AROUND = 1.12  # radius of the circle around a body, in distances from mid-hip to the farthest joint
+_ASTRAY = 0.4  # sides of the true region that a region may be off before it counts as somewhere else
+_SHARD = 60.0  # s between two shards
+_HIPS = [JOINT["left_hip"], JOINT["right_hip"]]
+_SHOULDERS = [JOINT["left_shoulder"], JOINT["right_shoulder"]]
+
+
+def record(label: str, seed: int, number: int, *, seconds: float = SECONDS, rate: float = RATE) -> Recording:
+    """Film a random person doing ``label`` and follow them: the clip with that ``number`` of that class."""
+    rng = np.random.default_rng([seed, number, *label.encode()])
+    footage = film(label, rng, seconds=seconds, rate=rate)
+    images = [footage.worn(frame.image) for frame in footage.frames()]
+    (truth,) = footage.truth().people
+    camera, joints = footage.camera, footage.performances[0].joints
+    local = (joints - camera.position) @ camera.axes.T * (1, -1, 1)
+    pixels, _ = camera.project(joints)
+    bodies, found = follow(images, [_region(points) for points in pixels], footage.times)
+    assert footage.motion is not None
+    return Recording(
+        label=label,
+        variant=footage.motion.variant,
+        seed=seed,
+        number=number,
+        azimuth=footage.azimuth,
+        elevation=footage.elevation,
+        focal=camera.focal_pixels,
+        size=(footage.width, footage.height),
+        rate=rate,
+        found=found,
+        score=np.array([body.score for body in bodies], np.float32),
+        keypoints=np.array([body.points for body in bodies], np.float32),
+        visibility=np.array([body.visibility for body in bodies], np.float32),
+        inside=np.array([body.inside for body in bodies], np.float32),
+        world=np.array([body.world for body in bodies], np.float32),
+        joints=local.astype(np.float32),
+        shown=truth.visible,
+        behind=truth.self_occluded,
+    )
+
+
+def follow(
+    images: Sequence[np.ndarray], regions: Sequence[Region], times: Sequence[float]
+) -> tuple[list[Body], np.ndarray]:
+    """The body that the network sees in each picture, and in which it is a person, bool (T,).
+
+    ``regions`` are where the person truly is: looked at first, and again after `_PATIENCE` frames without them or
+    twice as many somewhere else, as the detector would have found them by then.
+    """
+    landmarks, (height, width) = _network(), images[0].shape[:2]
+    bodies, found, person, astray = [], np.zeros(len(images), bool), None, 0
+    for t, (image, moment) in enumerate(zip(images, times, strict=True)):
+        known = person is not None and person.misses < _PATIENCE and astray < 2 * _PATIENCE
+        if person is not None and known:
+            body = look_at(landmarks, image, person.expected(moment))
+            found[t] = credible(body, width, height)
+            if found[t]:
+                person.seen(body, moment)
+            else:
+                person.misses += 1
+        else:
+            body = look_at(landmarks, image, regions[t])
+            found[t] = credible(body, width, height)
+            if found[t]:
+                body = look_at(landmarks, image, body.region)
+                found[t] = credible(body, width, height)
+            person = Followed(body, moment, 1.0, moment) if found[t] else None
+        here = found[t] and regions[t].distance(body.region) < _ASTRAY * regions[t].size
+        astray = 0 if here or not known else astray + 1
+        bodies.append(body)
+    return bodies, found
+
+
+def _region(points: np.ndarray) -> Region:
+    """Where BlazePose would look for a person whose joints (25, 2) are known, in pixels."""
+    middle, shoulders = points[_HIPS].mean(0), points[_SHOULDERS].mean(0)
+    radius = _AROUND * np.linalg.norm(points - middle, axis=1).max()
+    up = (shoulders - middle) / max(float(np.linalg.norm(shoulders - middle)), 1e-6)
+    return Region.around(np.array([middle, middle + radius * up]))
+
+
+@lru_cache(maxsize=1)
+def _network() -> LandmarkNetwork:
+    return LandmarkNetwork()
+
+
+# ---- many clips
+
+
+def classes() -> list[str]:
+    """Every class of the library, 'other' last."""
+    from kinetag.exercises.motion import shipped_library
+    from kinetag.timeline import OTHER
+
+    return [*(name for name in shipped_library() if name != OTHER), OTHER]
+
+
+def record_many(
+    path: Path, labels: Sequence[str], per_class: int, *, seed: int, workers: int, limit: float
+) -> list[Recording]:
+    """Record clips into ``path``, all classes evenly, until there are ``per_class`` or ``limit`` seconds are over.
+
+    What is there already is kept. Shards beside the file, one a minute, outlive a run that is killed.
+    """
+    start = time.monotonic()
+    shards = sorted(path.parent.glob(f"{path.stem}.shard-*.npz"))
+    done = [clip for part in [path, *shards] if part.exists() for clip in read_recordings(part)]
+    if odd := next((clip for clip in done if clip.seed != seed), None):
+        raise KinetagError(f"{path} was recorded with seed {odd.seed}, not {seed}; give that seed or another file")
+    have = {(clip.label, clip.number) for clip in done}
+    wanted = [(label, n) for n in range(per_class) for label in labels if (label, n) not in have]
+    fresh: list[Recording] = []
+    last = start
+    for clip in _pooled(wanted, seed, workers, start + limit):
+        fresh.append(clip)
+        now = time.monotonic()
+        if now - last > _SHARD:
+            shard = path.with_name(f"{path.stem}.shard-{len(shards):03d}.npz")
+            write_recordings(shard, fresh)
+            shards.append(shard)
+            done, fresh, last = done + fresh, [], now
+            _tell(len(done) - len(have), now - start)
+    everything = sorted(done + fresh, key=lambda clip: (clip.number, labels.index(clip.label)))
+    write_recordings(path, everything)
+    for shard in shards:
+        shard.unlink()
+    _tell(len(everything) - len(have), time.monotonic() - start)
+    return everything
+
+
+def _pooled(wanted: Sequence[tuple[str, int]], seed: int, workers: int, end: float) -> Iterator[Recording]:
+    """Clips as they get ready; none is begun after the moment ``end``."""
+    if workers < 2:
+        for label, number in wanted:
+            if time.monotonic() > end:
+                return
+            yield record(label, seed, number)
+        return
+    queue = iter(wanted)
+    pending: set[Future[Recording]] = set()
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_alone) as pool:
+        while True:
+            while len(pending) < workers + 2 and time.monotonic() < end and (task := next(queue, None)):
+                pending.add(pool.submit(record, task[0], seed, task[1]))
+            if not pending:
+                return
+            ready, pending = wait(pending, return_when=FIRST_COMPLETED)
+            yield from (job.result() for job in ready)
+
+
+def _alone() -> None:
+    """A worker keeps to one thread."""
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def _tell(clips: int, seconds: float) -> None:
+    frames = clips * SECONDS * RATE
+    print(
+        f"{clips} clips in {seconds:.0f} s: {clips / seconds:.2f} clips, {frames / seconds:.0f} frames a second",
+        flush=True,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m kinetag.exercises.recording", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="the file; what it holds already is not made again")
+    parser.add_argument("--per-class", type=int, default=100, help="clips of each class")
+    parser.add_argument("--classes", help="comma-separated; all of the library and 'other'")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--seconds", type=float, default=3600.0, help="begin no clip after that time")
+    args = parser.parse_args(arguments)
+    # One thread a process; the workers inherit it before they load numpy.
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    labels = args.classes.split(",") if args.classes else classes()
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        clips = record_many(
+            args.out, labels, args.per_class, seed=args.seed, workers=args.workers, limit=args.seconds
+        )  # fmt: skip
+    except KinetagError as error:
+        sys.exit(f"error: {error}")
+    print(f"{args.out}: {len(clips)} clips of {len(labels)} classes, {args.out.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

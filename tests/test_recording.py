@@ -1,0 +1,154 @@
+"""Recordings of the embedded estimator beside the truth."""
+
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kinetag.errors import KinetagError
+from kinetag.exercises.filming import film
+from kinetag.exercises.kinematics import JOINT
+from kinetag.exercises.recording import classes, follow, main, record, record_many
+from kinetag.exercises.recordings import Recording, read_recordings, write_recordings
+from kinetag.pose.regions import Region
+from kinetag.skeletons import BLAZEPOSE, KINETAG13
+
+OURS = BLAZEPOSE.indices(KINETAG13.joints)
+TRUE = [JOINT[name] for name in KINETAG13.joints]
+
+
+@pytest.fixture(scope="module")
+def clip() -> Recording:
+    return record("squat", 3, 0, seconds=1.0)
+
+
+def same(a: Recording, b: Recording) -> bool:
+    return all(np.array_equal(getattr(a, f.name), getattr(b, f.name)) for f in fields(Recording))
+
+
+def test_a_clip_depends_on_seed_class_and_number_alone(clip: Recording):
+    assert same(clip, record("squat", 3, 0, seconds=1.0))
+    assert not np.array_equal(clip.joints, record("squat", 3, 1, seconds=1.0).joints)
+
+
+def test_shapes_and_ranges(clip: Recording):
+    assert len(clip) == 12
+    assert clip.keypoints.shape == (12, 33, 2)
+    assert clip.world.shape == (12, 33, 3)
+    assert clip.joints.shape == (12, 25, 3)
+    assert clip.shown.shape == clip.behind.shape == (12, 13)
+    assert (clip.joints[..., 2] > 0).all()
+    assert 0 <= clip.azimuth < 360
+    for values in (clip.visibility, clip.inside, clip.confidence, clip.score):
+        assert values.min() >= 0
+        assert values.max() <= 1
+
+
+def test_the_truth_lies_on_blazeposes_joints():
+    """Seen from the front, whole and in the open, most joints are within 20 % of the trunk's diagonal of the truth."""
+    clips = []
+    number = 0
+    while len(clips) < 3:
+        footage = film("standing", np.random.default_rng([0, number, *b"standing"]), seconds=0.5)
+        facing = abs((footage.azimuth + 180) % 360 - 180) < 40 and abs(footage.elevation) < 20
+        if facing and not footage.occluders:
+            clips.append(record("standing", 0, number, seconds=0.5))
+        number += 1
+    for clip in clips:
+        true, seen = clip.pixels[:, TRUE], clip.keypoints[:, OURS]
+        left, right = KINETAG13.indices(("left_shoulder", "right_hip"))
+        reach = 0.2 * np.linalg.norm(true[:, left] - true[:, right], axis=-1).max()
+        close = np.linalg.norm(true - seen, axis=-1) < reach
+        assert clip.found.all()
+        assert close[clip.shown & ~clip.behind].mean() > 0.85
+        # World points share the axes of the true joints: x right, y down, z away.
+        hips = clip.joints[:, [JOINT["left_hip"], JOINT["right_hip"]]].mean(1, keepdims=True)
+        assert np.abs(clip.world[:, OURS] - (clip.joints[:, TRUE] - hips)).mean() < 0.2
+
+
+def test_azimuth_says_from_where():
+    """Azimuth 0 sees the left shoulder on the right, and 90 sees it nearer."""
+    for number in range(12):
+        footage = film("standing", np.random.default_rng(number), seconds=0.5)
+        left, right = (footage.performances[0].joints[0, JOINT[f"{s}_shoulder"]] for s in ("left", "right"))
+        pixels, depth = footage.camera.project(np.array([left, right]))
+        if np.isfinite(pixels).all():
+            turn = np.deg2rad(footage.azimuth)
+            across = (pixels[0, 0] - pixels[1, 0]) / footage.camera.focal_pixels * depth.mean()
+            assert abs(across - 0.37 * np.cos(turn)) < 0.25
+            assert abs((depth[1] - depth[0]) - 0.37 * np.sin(turn)) < 0.25
+
+
+def test_an_empty_picture_is_lost_and_looked_at_again():
+    images = [np.full((120, 160, 3), 128, np.uint8)] * 7
+    bodies, found = follow(images, [Region(80, 60, 100)] * 7, np.arange(7) / 12)
+    assert len(bodies) == 7
+    assert not found.any()
+
+
+def test_files_give_back_what_was_written(clip: Recording, tmp_path: Path):
+    other = replace(clip, label="other", number=7, keypoints=clip.keypoints - 5000, variant="long way round")
+    write_recordings(tmp_path / "a.npz", [clip, other])
+    first, second = read_recordings(tmp_path / "a.npz")
+    assert (second.label, second.variant, second.number, second.size) == ("other", "long way round", 7, clip.size)
+    np.testing.assert_allclose(first.keypoints, clip.keypoints, atol=0.0626)
+    np.testing.assert_allclose(first.world, clip.world, atol=0.00101)
+    np.testing.assert_allclose(first.joints, clip.joints, atol=0.00051)
+    np.testing.assert_allclose(second.confidence, other.confidence, atol=0.005)
+    np.testing.assert_allclose(second.keypoints.max(), -4096, atol=0.1)  # as far as the file goes
+    assert np.array_equal(second.shown, clip.shown)
+    assert np.array_equal(second.behind, clip.behind)
+    # The truth keeps a tenth of a pixel.
+    np.testing.assert_allclose(first.pixels[first.found], clip.pixels[first.found], atol=0.25)
+
+
+def test_a_foreign_file_is_refused(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", x=np.zeros(3))
+    with pytest.raises(KinetagError, match="cannot read"):
+        read_recordings(tmp_path / "a.npz")
+    (tmp_path / "b.npz").write_bytes(b"nothing")
+    with pytest.raises(KinetagError, match="cannot read"):
+        read_recordings(tmp_path / "b.npz")
+
+
+def test_a_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Recording):
+    made: list[tuple[str, int]] = []
+
+    def quick(label: str, seed: int, number: int) -> Recording:
+        made.append((label, number))
+        return replace(clip, label=label, seed=seed, number=number)
+
+    monkeypatch.setattr("kinetag.exercises.recording.record", quick)
+    path, labels = tmp_path / "r.npz", ["squat", "plank"]
+    record_many(path, labels, 1, seed=3, workers=1, limit=60)
+    # A shard that a killed run left behind.
+    write_recordings(tmp_path / "r.shard-000.npz", [replace(clip, label="plank", number=1)])
+    record_many(path, labels, 2, seed=3, workers=1, limit=60)
+    assert made == [("squat", 0), ("plank", 0), ("squat", 1)]
+    assert [(c.label, c.number) for c in read_recordings(path)] == [
+        ("squat", 0), ("plank", 0), ("squat", 1), ("plank", 1),
+    ]  # fmt: skip
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(KinetagError, match="seed 3"):
+        record_many(path, labels, 2, seed=4, workers=1, limit=60)
+
+
+def test_the_command_stops_in_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    main(["--out", str(tmp_path / "a.npz"), "--seconds", "0", "--workers", "1"])
+    assert "0 clips" in capsys.readouterr().out
+    assert read_recordings(tmp_path / "a.npz") == []
+
+
+def test_classes_are_the_library_and_other():
+    assert classes()[-1] == "other"
+    assert len(set(classes())) == len(classes()) > 50
+
+
+def test_nothing_heavy_is_imported():
+    code = "import sys, kinetag.exercises.recording as r; r.record('squat', 0, 0, seconds=0.2);"
+    code += "print([m for m in ('av', 'rich', 'torch', 'lightning', 'pyarrow') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
