@@ -90,7 +90,7 @@ def test_batches_depend_on_seed_and_number_alone(bank):
 
 
 def test_other_is_picked_more_often(bank):
-    weights = bank.weights()
+    weights, _ = bank.weights()
     assert weights.sum() == pytest.approx(1)
     assert weights[bank.labels == 2].sum() == pytest.approx(0.25)
 

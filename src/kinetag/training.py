@@ -336,6 +336,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--from", dest="begin_from", type=Path, help="checkpoint of a run on the same classes to start at"
     )
     parser.add_argument("--without", default="", help="exercises, separated by commas, that it shall not learn")
+    parser.add_argument("--recordings", type=Path, help="file that `python -m kinetag.exercises.recording` wrote")
     parser.add_argument("--threads", type=int, default=1, help="of the network; one more process makes its batches")
     parser.add_argument("--workers", type=int, default=1, help="processes that make batches")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -357,6 +358,11 @@ def _run(options: argparse.Namespace, report: Report) -> None:
     classes = tuple(name for name in class_names() if name not in left_out)
     report(f"making motions of {len(classes)} classes: {', '.join(classes)}")
     bank = build_bank(classes, np.random.default_rng([options.seed, 0]), options.per_class)
+    if options.recordings:
+        from kinetag.exercises.recordings import read_recordings
+
+        bank = bank.with_recordings(read_recordings(options.recordings))
+        report(f"and {len(bank.recorded or ())} recordings")
     wanted = TrainingOptions(batch=options.batch, per_class=options.per_class, seed=options.seed)
     wanted = replace(wanted, steps=_steps(options, bank, wanted))
     trainer = train(

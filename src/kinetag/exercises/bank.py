@@ -1,10 +1,12 @@
 """Training windows from the exercise library: a bank of motions, and windows cut from it and looked at."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from kinetag.exercises.recorded import Recorded
+from kinetag.exercises.recordings import Recording
 from kinetag.exercises.synthesis import observe
 from kinetag.features import LAYOUT, RATE, WINDOW, window_features
 from kinetag.skeletons import get_layout
@@ -16,26 +18,47 @@ BANK_SECONDS = 9.0  # two windows long, so that windows start anywhere in a repe
 # Shares of a batch; the rest is spread evenly over the exercises.
 _OTHER_SHARE = 0.25
 _TRANSITION_SHARE = 0.2  # windows in which one motion gives way to another
+_RECORDED_SHARE = 0.3  # windows of recordings, where there are any
 
 
 @dataclass
 class Bank:
-    """``joints`` (M, F, V, 3) float16 metres, Y up, at BANK_RATE; ``labels`` (M,) index into ``classes``, ``ways`` (M,)
-    into ``variants``, which are pairs of a class and a way of doing it."""
+    """``joints`` (M, F, V, 3) float16 metres, Y up, at BANK_RATE, and ``recorded``, R clips that come after them;
+    ``labels`` (M + R,) index into ``classes``, ``ways`` (M + R,) into ``variants``: a class and a way of doing it."""
 
     joints: np.ndarray
     labels: np.ndarray
     ways: np.ndarray
     classes: tuple[str, ...]
     variants: tuple[tuple[str, str], ...]
+    recorded: Recorded | None = None
 
-    def weights(self) -> np.ndarray:
-        """Chance of each motion to be picked: classes alike, whatever their number of motions, with more 'other'."""
+    def weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """Chance of each motion (M,) and of each recording (R,) to be picked: classes alike, whatever their number of
+        motions, with more 'other'."""
+        made = len(self.joints)
+        return self._weights(self.labels[:made]), self._weights(self.labels[made:])
+
+    def _weights(self, labels: np.ndarray) -> np.ndarray:
         share = np.full(len(self.classes), (1 - _OTHER_SHARE) / (len(self.classes) - 1))
         share[self.classes.index(OTHER)] = _OTHER_SHARE
-        counts = np.bincount(self.labels, minlength=len(self.classes))
-        weights = (share / np.maximum(counts, 1))[self.labels]
-        return weights / weights.sum()
+        counts = np.bincount(labels, minlength=len(self.classes))
+        weights = (share / np.maximum(counts, 1))[labels]
+        return weights / weights.sum() if len(weights) else weights
+
+    def with_recordings(self, clips: Sequence[Recording]) -> "Bank":
+        """This bank and recordings of its classes; those of others are left out."""
+        clips = [clip for clip in clips if clip.label in self.classes]
+        variants = {pair: way for way, pair in enumerate(self.variants)}
+        ways = [variants.setdefault((clip.label, clip.variant), len(variants)) for clip in clips]
+        labels = [self.classes.index(clip.label) for clip in clips]
+        return replace(
+            self,
+            labels=np.concatenate([self.labels, np.array(labels, int)]),
+            ways=np.concatenate([self.ways, np.array(ways, int)]),
+            variants=tuple(variants),
+            recorded=Recorded.of(clips),
+        )
 
 
 @dataclass
@@ -78,9 +101,33 @@ def select_joints(joints: np.ndarray, names: Sequence[str]) -> np.ndarray:
     return joints[..., [BODY.index(name) for name in names], :]
 
 
-def sample(bank: Bank, rng: np.random.Generator, size: int, *, weights: np.ndarray, clean: bool = False) -> Batch:
-    """Cut ``size`` windows at random and look at them with random cameras and estimators."""
-    pick = rng.choice(len(bank.labels), (size, 2), p=weights)
+def sample(
+    bank: Bank, rng: np.random.Generator, size: int, *, weights: tuple[np.ndarray, np.ndarray], clean: bool = False
+) -> Batch:
+    """Cut ``size`` windows at random and look at them with random cameras and estimators; ``weights`` as the bank's.
+
+    Where there are recordings, a share of the windows is cut from those. ``clean`` looks without errors, at motions
+    only.
+    """
+    recorded = 0 if bank.recorded is None or not len(bank.recorded) or clean else round(_RECORDED_SHARE * size)
+    made = _synthetic(bank, rng, size - recorded, weights[0], clean=clean)
+    if not recorded or bank.recorded is None:
+        return made
+    rows = rng.choice(len(bank.recorded), recorded, p=weights[1])
+    seen = bank.recorded.windows(rows, rng)
+    features, mask = window_features(seen.keypoints, seen.confidence, world=seen.world)
+    rows = rows + len(bank.joints)
+    other = Batch(features, mask, rows, rows, np.zeros((recorded, WINDOW), np.float32))
+    return Batch(*(np.concatenate([a, b]) for a, b in zip(_arrays(made), _arrays(other), strict=True)))
+
+
+def _arrays(batch: Batch) -> tuple[np.ndarray, ...]:
+    """The arrays of a batch, in the order of its fields."""
+    return tuple(getattr(batch, field.name) for field in fields(batch))
+
+
+def _synthetic(bank: Bank, rng: np.random.Generator, size: int, weights: np.ndarray, *, clean: bool) -> Batch:
+    pick = rng.choice(len(bank.joints), (size, 2), p=weights)
     first, second = (_cut(bank.joints, pick[:, side], rng) for side in (0, 1))
     fade = _fades(size, rng)  # (N, T), 0 while the first motion lasts, 1 in the second
     joints = _join(first, second, fade)
