@@ -1,6 +1,6 @@
 """Accuracy of every architecture and recipe on Penn Action and UI-PRMD, whole and with parts of the body hidden.
 
-    python bench/architectures.py --data FOLDER --work FOLDER          # what is not measured yet, cheapest first
+    python bench/architectures.py --data FOLDER --work FOLDER                    # what is not measured yet
     python bench/architectures.py --data FOLDER --work FOLDER --tasks penn --runs Fold-GCN ST-GCN++
     python bench/architectures.py --table                                        # only the tables, of what there is
 
@@ -8,21 +8,28 @@ FOLDER with the data holds penn_action.npz (15 actions, 13 joints marked by hand
 movements of rehabilitation, Kinect, right and wrong ones; each of ten subjects left out in turn). Each run trains with
 `kinetag train` on the same clips, seen as the same number of frames, without validation data (the last epoch counts),
 and is evaluated with `kinetag evaluate`. One JSON file a run in bench/results/architectures; those that are there are
-not measured again, and training that was interrupted goes on. Training takes hours for the ST-GCNs.
+not measured again, and training that was interrupted goes on. Several of this command may run at once: each takes what
+no other has begun. On a processor the ST-GCNs take hours, so give a graphics card to all runs or to none.
 
 Recipe 'tao' reads arrays as TAO wants them: real time, zeros after the clip's end (a longer clip is thinned until it
-fits). Recipe 'kinetag' samples the whole clip uniformly. 'bare' is the same without hidden parts, joints and frames.
+fits); its rate falls where TAO's example lets it, after a seventh and six sevenths of the epochs. Recipe 'kinetag'
+samples the whole clip uniformly. 'bare' is the same without hidden parts, joints and frames.
 """
 
 import argparse
+import fcntl
 import json
 import os
 import pickle
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from common import RESULTS, data_folder, save, show
 
 from kinetag import metrics
@@ -32,35 +39,37 @@ from kinetag.datasets.augment import PARTS
 from kinetag.datasets.clips import Clips
 from kinetag.datasets.pyskl import read_annotations
 from kinetag.spec import load_spec
+from kinetag.whole_file import whole_file
 
 GYM = ("bench_press", "clean_and_jerk", "jump_rope", "jumping_jacks", "pullup", "pushup", "situp", "squat")
 # Of a Kinect's 22 joints those of the 'kinetag' layout, in its order; the head stands in for the nose.
 PRMD_JOINTS = ("head", *(f"{side}_{part}" for part in ("upper_arm", "forearm", "hand", "upper_leg", "lower_leg", "foot")
                          for side in ("left", "right")))  # fmt: skip
 FRAMES = {"penn": 64, "prmd": 32}
+OWN = RESULTS / "architectures"
 BARE = ("train.part_dropout=0", "train.joint_dropout=0", "train.frame_dropout=0")
 
 
 @dataclass(frozen=True)
 class Run:
-    """An architecture and how it is trained; ``epochs`` by task."""
+    """An architecture, how it is trained, and on what."""
 
     model: str
     recipe: str
-    epochs: dict[str, int]
     options: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ("penn", "prmd")
 
 
-_QUICK, _SLOW = {"penn": 60, "prmd": 15}, {"penn": 20, "prmd": 4}
 RUNS = {
-    "Fold-GCN": Run("Fold-GCN", "kinetag", _QUICK),
-    "Fold-GCN bare": Run("Fold-GCN", "kinetag", _QUICK, BARE),
-    "ST-GCN++": Run("ST-GCN++", "kinetag", _SLOW),
-    "ST-GCN tao": Run("ST-GCN", "tao", _SLOW),
-    "ST-GCN kinetag": Run("ST-GCN", "kinetag", _SLOW),
-    "ST-GCN++ bare": Run("ST-GCN++", "kinetag", _SLOW, BARE),
-    "ST-GCN kinetag bare": Run("ST-GCN", "kinetag", _SLOW, BARE),
+    "ST-GCN tao": Run("ST-GCN", "tao"),
+    "ST-GCN kinetag": Run("ST-GCN", "kinetag"),
+    "ST-GCN++": Run("ST-GCN++", "kinetag"),
+    "Fold-GCN": Run("Fold-GCN", "kinetag"),
+    "ST-GCN kinetag bare": Run("ST-GCN", "kinetag", BARE, ("penn",)),
+    "ST-GCN++ bare": Run("ST-GCN++", "kinetag", BARE, ("penn",)),
+    "Fold-GCN bare": Run("Fold-GCN", "kinetag", BARE, ("penn",)),
 }
+EPOCHS = {"penn": 60, "prmd": 15}  # of every run, so that all have seen as many clips
 FOLDS = {"penn": ("official",), "prmd": tuple(f"s{subject:02d}" for subject in range(1, 11))}
 
 
@@ -141,9 +150,12 @@ def _thinned(clip: np.ndarray, frames: int) -> np.ndarray:
 # --- a run -----------------------------------------------------------------------------------------------------------
 
 
-def measure(name: str, task: str, fold: str, data: Path, work: Path) -> dict[str, Any]:
+def measure(name: str, task: str, fold: str, data: Path, work: Path, epochs: int) -> dict[str, Any]:
     """Train and evaluate one network; a dict of what was found."""
-    run, path = RUNS[name], prepared(task, data, work)
+    run = RUNS[name]
+    with locked(work / "data.lock"):
+        path = prepared(task, data, work)
+        (train_data, train_labels), (test_data, test_labels) = sources(run, task, fold, path)
     names = json.loads(path.with_suffix(".json").read_text())
     common = [
         f"results_dir={work / f'{task}_{fold}_{slug(name)}'}",
@@ -156,18 +168,18 @@ def measure(name: str, task: str, fold: str, data: Path, work: Path) -> dict[str
         "dataset.batch_size=32",
         "wandb.enable=false",
     ]
-    (train_data, train_labels), (test_data, test_labels) = sources(run, task, fold, path)
     learning = [
         f"dataset.train_dataset.data_path={train_data}",
         f"dataset.train_dataset.label_path={train_labels}",
         f"train.recipe={run.recipe}",
-        f"train.num_epochs={run.epochs[task]}",
-        "train.checkpoint_interval=5",
+        f"train.num_epochs={epochs}",
+        f"train.checkpoint_interval={epochs}",
+        *([f"train.optim.lr_steps=[{round(epochs / 7)},{round(epochs * 6 / 7)}]"] if run.recipe == "tao" else []),
         *run.options,
     ]
-    began = sum(os.times()[:4])
+    began, cpu_began = time.perf_counter(), sum(os.times()[:4])
     trained = train(load_spec(None, [*common, *learning], action="train"))
-    seconds = sum(os.times()[:4]) - began
+    seconds, cpu_seconds = time.perf_counter() - began, sum(os.times()[:4]) - cpu_began
     judging = [
         f"evaluate.test_dataset.data_path={test_data}",
         f"evaluate.test_dataset.label_path={test_labels}",
@@ -186,7 +198,9 @@ def measure(name: str, task: str, fold: str, data: Path, work: Path) -> dict[str
         "clips": found.clips,
         **(_gym(found, read(path, task, fold, "test")) if task == "penn" else {}),
         "occlusion": found.occlusion,
-        "train_cpu_seconds": round(seconds, 1),
+        "trained_on": torch.cuda.get_device_name() if torch.cuda.is_available() else "processor",
+        "train_seconds": round(seconds, 1),
+        "train_cpu_seconds": round(cpu_seconds, 1),
         "confusion": found.confusion.tolist(),
     }
 
@@ -233,15 +247,33 @@ def slug(name: str) -> str:
     return name.lower().replace("++", "pp").replace(" ", "_")
 
 
-def result_path(name: str, task: str, fold: str) -> Path:
-    return RESULTS / "architectures" / f"{task}_{fold}_{slug(name)}.json"
+def result_path(results: Path, name: str, task: str, fold: str) -> Path:
+    return results / f"{task}_{fold}_{slug(name)}.json"
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Keep other processes from what ``path`` stands for; gives False when one has it and we do not ``wait``.
+
+    The lock goes with the process, so one that was killed leaves none behind.
+    """
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)  # of itself it would stay for as long as a worker lives
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
 
 
-def found_so_far(name: str, task: str) -> list[dict[str, Any]]:
-    paths = [result_path(name, task, fold) for fold in FOLDS[task]]
+def found_so_far(results: Path, name: str, task: str) -> list[dict[str, Any]]:
+    paths = [result_path(results, name, task, fold) for fold in FOLDS[task]]
     return [json.loads(path.read_text()) for path in paths if path.exists()]
 
 
@@ -267,18 +299,18 @@ def row(name: str, task: str, found: list[dict[str, Any]]) -> dict[str, Any]:
         "kept: 30 % of joints": kept("random 30"),
         "kept: 50 % of joints": kept("random 50"),
         "kept: jitter 5 %": kept("jitter 5"),
-        "training CPU-s": mean("train_cpu_seconds"),
+        "trained on": ", ".join(sorted({str(result.get("trained_on", "processor")) for result in found})),
     }
 
 
-def tables() -> None:
+def tables(results: Path) -> None:
     content = {}
     for task, title in (("penn", "Penn Action, test split"), ("prmd", "UI-PRMD, one subject left out")):
-        rows = [row(name, task, found) for name in RUNS if (found := found_so_far(name, task))]
+        rows = [row(name, task, found) for name in RUNS if (found := found_so_far(results, name, task))]
         if rows:
             show(f"{title}; {FRAMES[task]} frames", transposed(rows))
             content[task] = rows
-    if content:
+    if content and results == OWN:
         save("architectures", frames=FRAMES, **content)
 
 
@@ -288,35 +320,49 @@ def transposed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"": key, **{each["run"]: each[key] for each in rows}} for key in keys]
 
 
+def jobs(options: argparse.Namespace) -> list[tuple[str, str, str]]:
+    """(run, task, fold), those first whose result says most: each run once, then fold by fold."""
+    chosen = [(task, fold) for task in options.tasks for fold in FOLDS[task]]
+    if options.folds:
+        chosen = [(task, fold) for task, fold in chosen if task == "penn" or fold in options.folds]
+    return [(name, task, fold) for task, fold in chosen for name in options.runs if task in RUNS[name].tasks]
+
+
+def measure_all(options: argparse.Namespace) -> None:
+    """Every job without a result that no other process is at."""
+    torch.set_num_threads(1)
+    data = data_folder(options.data)
+    for folder in (options.work, options.results):
+        folder.mkdir(parents=True, exist_ok=True)
+    for name, task, fold in jobs(options):
+        path = result_path(options.results, name, task, fold)
+        with locked(options.work / f"{path.stem}.lock", wait=False) as mine:
+            if not mine or path.exists():
+                continue
+            found = measure(name, task, fold, data, options.work, options.epochs or EPOCHS[task])
+            with whole_file(path) as draft:
+                draft.write_text(json.dumps(found, indent=1) + "\n")
+        print(f"{name}, {task} {fold}: {found['accuracy']:.4f}, {found['train_seconds']:.0f} s", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="folder with penn_action.npz and ui_prmd.npz")
     parser.add_argument("--work", type=Path, help="folder for arrays and checkpoints")
+    parser.add_argument("--results", type=Path, default=OWN, help="folder for the JSON files")
     parser.add_argument("--tasks", nargs="+", default=list(FOLDS), choices=list(FOLDS))
     parser.add_argument("--runs", nargs="+", default=list(RUNS), choices=list(RUNS))
     parser.add_argument("--folds", nargs="+", help="of UI-PRMD, such as s01 s02; all ten when not given")
+    parser.add_argument("--epochs", type=int, help="fewer than the usual, for a trial; give --results too")
     parser.add_argument("--table", action="store_true", help="measure nothing")
     options = parser.parse_args()
+    if options.epochs and options.results == OWN:
+        raise SystemExit("results of a trial do not belong in bench/results: give --results FOLDER")
     if not options.table:
-        import torch
-
-        torch.set_num_threads(1)
-        data = data_folder(options.data)
         if options.work is None:
             raise SystemExit("give --work FOLDER for arrays and checkpoints")
-        for name in options.runs:
-            for task in options.tasks:
-                for fold in FOLDS[task]:
-                    if options.folds and task == "prmd" and fold not in options.folds:
-                        continue
-                    path = result_path(name, task, fold)
-                    if path.exists():
-                        continue
-                    found = measure(name, task, fold, data, options.work)
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_text(json.dumps(found, indent=1) + "\n")
-                    print(f"{name}, {task} {fold}: {found['accuracy']:.4f}", flush=True)
-    tables()
+        measure_all(options)
+    tables(options.results)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,29 @@ class Picked(Sequence[np.ndarray]):
         return self.items[self.chosen[i]]
 
 
+class Kept(Sequence[np.ndarray]):
+    """Items of a sequence that takes work to give them, each kept for the next time while ``most`` bytes hold them.
+
+    Training asks for every clip once an epoch. Each worker process keeps its own.
+    """
+
+    def __init__(self, items: Sequence[np.ndarray], most: int = 256 << 20) -> None:
+        self.items, self.room = items, most
+        self.kept: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, i: int) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if i in self.kept:
+            return self.kept[i]
+        item = self.items[i]
+        if item.nbytes <= self.room:
+            item.flags.writeable = False  # what one reader did to it the next would see
+            self.kept[i], self.room = item, self.room - item.nbytes
+        return item
+
+
 def check_labels(labels: Sequence[int] | np.ndarray, names: Sequence[str], classes: int, source: str) -> np.ndarray:
     """Labels as int64 (N,); the first one that is no whole number in [0, classes) raises a KinetagError."""
     try:

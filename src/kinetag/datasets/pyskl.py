@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kinetag.datasets.clips import Clips, check_labels, one_line
+from kinetag.datasets.clips import Clips, Kept, check_labels, one_line
 from kinetag.datasets.coordinates import FLAT, channel_names, normalise
 from kinetag.datasets.safe_pickle import read_pickle
 from kinetag.errors import KinetagError
@@ -112,7 +112,7 @@ def read_annotations(
         class_names=tuple(class_names),
         names=names,
         labels=labels,
-        arrays=AnnotationClips(annotations, how),
+        arrays=Kept(AnnotationClips(annotations, how)),
         lengths=np.array([np.shape(note["keypoint"])[1] for note in annotations], np.int64),
         coordinates=coordinates,
         groups=tuple(names),

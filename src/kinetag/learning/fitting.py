@@ -5,6 +5,7 @@ depends on when a checkpoint was written; ours (`Learner.training_state`) is the
 """
 
 import logging
+import os
 import signal
 import warnings
 from collections.abc import Callable, Iterator
@@ -339,6 +340,7 @@ def _determinism(spec: Spec, accelerator: str) -> Iterator[None]:
     cudnn.benchmark, cudnn.deterministic = wanted.benchmark, wanted.deterministic
     filling.fill_uninitialized_memory = False
     if accelerator == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS does not repeat itself
         torch.use_deterministic_algorithms(wanted.deterministic, warn_only=True)
     try:
         yield

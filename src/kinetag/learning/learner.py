@@ -57,6 +57,7 @@ class Learner(LightningModule):
         self.train_sums = torch.zeros(3)  # loss, right answers, clips of the epoch so far
         self.val_sums = torch.zeros(3)
         self._optimizer_state: dict | None = None
+        self._precision_state: dict = {}
         self._follower: Follower | None = None
 
     @property
@@ -70,6 +71,8 @@ class Learner(LightningModule):
         self.train_sums, self.val_sums = self.train_sums.to(self.device), self.val_sums.to(self.device)
         if self.global_rank:
             self.train_sums.zero_()  # a restored state holds what the first process saw
+        if self._precision_state:  # the loss scale of 16-mixed; without it the first steps would be thrown away again
+            self.trainer.precision_plugin.load_state_dict(self._precision_state)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         entropy = np.random.SeedSequence([self.options.seed, self.done, self.global_rank])
@@ -98,6 +101,16 @@ class Learner(LightningModule):
         if self.average is not None:
             self._follower = self._follower or Follower(self.average, self.network)
             self._follower.follow(min(self.options.ema, (1 + self.done) / (10 + self.done)))
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm. Lightning's own refuses a fused optimiser in bf16-mixed, where no gradient is scaled."""
+        if gradient_clip_val:
+            nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         optim = self.options.optim
@@ -174,7 +187,7 @@ class Learner(LightningModule):
         self.done, self.metrics = state["done"], dict(state["metrics"])
         self.plateau = Plateau(**state["plateau"])
         self.train_sums.copy_(state["train_sums"])
-        self._optimizer_state = state["optimizer"]
+        self._optimizer_state, self._precision_state = state["optimizer"], state["precision"]
 
     def _optimizer(self) -> torch.optim.Optimizer:
         optimizer = self.optimizers(use_pl_optimizer=False)
@@ -197,16 +210,19 @@ class Follower:
 
     def __init__(self, average: nn.Module, network: nn.Module) -> None:
         pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
-        self.floats = [pair for pair in pairs if pair[0].is_floating_point()]
-        self.counts = [pair for pair in pairs if not pair[0].is_floating_point()]
+        self.floats = _columns([pair for pair in pairs if pair[0].is_floating_point()])
+        self.counts = _columns([pair for pair in pairs if not pair[0].is_floating_point()])
 
     @torch.no_grad()
     def follow(self, decay: float) -> None:
         """Move by 1 - ``decay`` of the way."""
-        kept, new = zip(*self.floats, strict=True)
-        torch._foreach_lerp_(kept, new, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
-        for count, newer in self.counts:
-            count.copy_(newer)
+        torch._foreach_lerp_(*self.floats, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
+        if self.counts[0]:
+            torch._foreach_copy_(*self.counts)  # pyright: ignore[reportPrivateImportUsage]
+
+
+def _columns(pairs: list[tuple[Tensor, Tensor]]) -> tuple[list[Tensor], list[Tensor]]:
+    return [kept for kept, _ in pairs], [new for _, new in pairs]
 
 
 def seed_step(seed: int, device: torch.device) -> None:

@@ -22,6 +22,9 @@ from kinetag.graph import get_graph, partitions
 _LIMIT = 6.0  # body sizes; a wilder coordinate is an outlier
 _EPSILON = 1e-3  # of the batch norms: a stream that hardly varies (every joint seen) must not be blown up when it does
 _MOTION_GAIN = 4.0  # brings the motion between two frames to the size of the other streams
+# What the features of a new network start with: what enters the residual blocks, what each adds, the head's weights. So
+# the first logits differ by well under 1, and a large learning rate does not throw it about.
+_ENTER, _ADD, _HEAD = 0.5, 0.15, 0.01
 
 
 class FoldGCN(nn.Module):
@@ -51,11 +54,13 @@ class FoldGCN(nn.Module):
         widths = self.streams.widths
         self.fuse = GraphLayer(graph, [*widths], stem, free=edge_importance)
         self.mix = GraphLayer(graph, [stem], stem, free=edge_importance)
-        self.enter = TimeLayer(joints * stem, width, taps=5, stride=2)
-        self.blocks = nn.ModuleList(TimeLayer(width, width, taps=3, dilation=d) for d in dilations)
+        self.enter = TimeLayer(joints * stem, width, taps=5, stride=2, size=_ENTER)
+        self.blocks = nn.ModuleList(TimeLayer(width, width, taps=3, dilation=d, size=_ADD) for d in dilations)
         self.attention = nn.Linear(width, 1)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(3 * width, classes)
+        nn.init.normal_(self.head.weight, std=_HEAD)
+        nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         n, _, _, _, m = x.shape
@@ -147,6 +152,7 @@ class GraphLayer(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm1d(joints * outputs, eps=_EPSILON) for _ in streams)
         for matrix, size in zip(self.maps, streams, strict=True):
             nn.init.normal_(matrix, std=(2 / (size * len(graph))) ** 0.5)
+        _start_at(self.norms, 1.0)
         if free:
             for parameter in self.graphs:
                 nn.init.normal_(parameter.data[-1], std=0.05)
@@ -175,15 +181,21 @@ class GraphLayer(nn.Module):
 
 
 class TimeLayer(nn.Module):
-    """Convolution over time in branches (all taps, the middle one, none), ReLU: (B, T, C) -> (B, T / stride, D)."""
+    """Convolution over time in branches (all taps, the middle one, none), ReLU: (B, T, C) -> (B, T / stride, D).
 
-    def __init__(self, inputs: int, outputs: int, *, taps: int, stride: int = 1, dilation: int = 1) -> None:
+    ``size`` is what the sum of the branches starts with, as a standard deviation.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, taps: int, stride: int = 1, dilation: int = 1, size: float = 1.0
+    ) -> None:
         super().__init__()
         self.stride, self.dilation, self.taps = stride, dilation, taps
         self.wide = nn.Linear(inputs * taps, outputs, bias=False)
         self.narrow = nn.Linear(inputs, outputs, bias=False)
         same = (inputs, stride) == (outputs, 1)
         self.norms = nn.ModuleList(nn.BatchNorm1d(outputs, eps=_EPSILON) for _ in range(3 if same else 2))
+        _start_at(self.norms, size)
 
     def forward(self, x: Tensor) -> Tensor:
         middle = x[:, :: self.stride]  # (B, T / stride, C)
@@ -234,6 +246,12 @@ class DenseTime(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(_taps(x, self.taps, self.stride, self.dilation) @ self.weight + self.bias)
+
+
+def _start_at(norms: nn.ModuleList, size: float) -> None:
+    """Let the sum of independent branches have this standard deviation."""
+    for norm in norms:
+        nn.init.constant_(norm.weight, size / len(norms) ** 0.5)  # type: ignore[arg-type]
 
 
 def _taps(x: Tensor, taps: int, stride: int, dilation: int) -> Tensor:
