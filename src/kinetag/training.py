@@ -357,7 +357,7 @@ def _run(options: argparse.Namespace, report: Report) -> None:
         raise KinetagError(f"--without names unknown exercises: {', '.join(sorted(unknown))}")
     classes = tuple(name for name in class_names() if name not in left_out)
     report(f"making motions of {len(classes)} classes: {', '.join(classes)}")
-    bank = build_bank(classes, np.random.default_rng([options.seed, 0]), options.per_class)
+    bank = build_bank(classes, options.seed, options.per_class, workers=options.workers)
     if options.recordings:
         from kinetag.exercises.recordings import read_recordings
 

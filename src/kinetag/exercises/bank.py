@@ -1,7 +1,9 @@
 """Training windows from the exercise library: a bank of motions, and windows cut from it and looked at."""
 
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields, replace
+from itertools import repeat
 
 import numpy as np
 
@@ -78,20 +80,38 @@ class Batch:
         return (weight * self.fade).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-6)
 
 
-def build_bank(classes: Sequence[str], rng: np.random.Generator, per_class: int) -> Bank:
-    """Make ``per_class`` motions of every class (six times as many of 'other', which is many things)."""
+def build_bank(classes: Sequence[str], seed: int, per_class: int, *, workers: int = 1) -> Bank:
+    """Make ``per_class`` motions of every class (six times as many of 'other', which is many things).
+
+    What a class gets depends on the seed and its name alone, whatever the number of ``workers``.
+    """
+    counts = [per_class * (6 if name == OTHER else 1) for name in classes]
+    if workers > 1:
+        with ProcessPoolExecutor(workers) as pool:
+            made = list(pool.map(_motions, classes, repeat(seed), counts))
+    else:
+        made = [_motions(name, seed, count) for name, count in zip(classes, counts, strict=True)]
+    variants: dict[tuple[str, str], int] = {}
+    ways = [variants.setdefault((name, way), len(variants)) for name, (_, own) in zip(classes, made, strict=True)
+            for way in own]  # fmt: skip
+    return Bank(
+        np.concatenate([joints for joints, _ in made]),
+        np.repeat(np.arange(len(classes)), counts),
+        np.array(ways),
+        tuple(classes),
+        tuple(variants),
+    )
+
+
+def _motions(name: str, seed: int, count: int) -> tuple[np.ndarray, list[str]]:
+    """Joints (count, F, V, 3) of one class and the way each is done."""
     from kinetag.exercises.motion import generate_batch
 
     names = get_layout(LAYOUT).joints
-    joints, labels, ways = [], [], []
-    variants: dict[tuple[str, str], int] = {}
-    for label, name in enumerate(classes):
-        count = per_class * (6 if name == OTHER else 1)
-        made = generate_batch(name, rng, count, duration=BANK_SECONDS, rate=BANK_RATE)
-        joints.append(np.stack([select_joints(motion.joints, names) for motion in made]).astype(np.float16))
-        labels += [label] * count
-        ways += [variants.setdefault((name, motion.variant), len(variants)) for motion in made]
-    return Bank(np.concatenate(joints), np.array(labels), np.array(ways), tuple(classes), tuple(variants))
+    rng = np.random.default_rng([seed, 0, *name.encode()])
+    made = generate_batch(name, rng, count, duration=BANK_SECONDS, rate=BANK_RATE)
+    joints = np.stack([select_joints(motion.joints, names) for motion in made]).astype(np.float16)
+    return joints, [motion.variant for motion in made]
 
 
 def select_joints(joints: np.ndarray, names: Sequence[str]) -> np.ndarray:
