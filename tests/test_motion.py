@@ -83,7 +83,7 @@ def test_periods_are_those_that_the_counter_looks_for(name):
 @pytest.mark.parametrize("name", ["squat", "deadlift", "bent_over_row", "biceps_curl", "overhead_press", "standing"])
 def test_both_feet_stay(name):
     for motion in generate_batch(name, np.random.default_rng(2), 80, duration=6):
-        if motion.variant in ("single_leg", "knee_on_bench"):
+        if motion.variant in ("single_leg", "knee_on_bench", "kneeling", "half_kneeling", "on_the_floor", "seal"):
             continue
         for side in ("left", "right"):
             assert spread(path(motion, f"{side}_foot_index")) < 0.03, motion.variant
@@ -92,15 +92,17 @@ def test_both_feet_stay(name):
 @pytest.mark.parametrize("name", ["push_up", "plank", "pull_up", "dip"])
 def test_hands_stay(name):
     for motion in generate_batch(name, np.random.default_rng(3), 80, duration=6):
-        for side in ("left", "right"):
-            assert spread(path(motion, f"{side}_wrist")) < 0.05, motion.variant
+        hands = [spread(path(motion, f"{side}_wrist")) for side in ("left", "right")]
+        assert (min if motion.variant == "one_arm" else max)(hands) < 0.05, motion.variant
 
 
 @pytest.mark.parametrize("name", ["push_up", "plank"])
 def test_feet_stay_while_the_hands_bear(name):
     for motion in generate_batch(name, np.random.default_rng(3), 80, duration=6):
         joint = "knee" if motion.variant == "on_knees" else "ankle"
-        assert spread((path(motion, f"left_{joint}") + path(motion, f"right_{joint}")) / 2) < 0.03, motion.variant
+        feet = [spread(path(motion, f"{side}_{joint}")) for side in ("left", "right")]
+        if motion.variant != "knee_to_elbow":  # one foot after the other
+            assert (min if motion.variant in ("one_foot_up", "one_leg_up") else max)(feet) < 0.04, motion.variant
 
 
 @pytest.mark.parametrize("name", ["bird_dog", "donkey_kick", "fire_hydrant"])
@@ -129,9 +131,9 @@ def test_walking_travels_over_feet_that_stay():
         low = np.stack(feet)[..., 1].min(axis=0)
         assert low.max() < 0.08, "one foot is always on the floor"
         travelled = np.linalg.norm(path(motion, "pelvis")[-1, [0, 2]] - path(motion, "pelvis")[0, [0, 2]])
-        assert motion.variant == "in_place" or travelled > 1.0
+        assert motion.variant in ("in_place", "treadmill") or travelled > 1.0
         far += travelled > 2.5
-    assert far > 15
+    assert far > 8
 
 
 def test_jumps_leave_the_floor():

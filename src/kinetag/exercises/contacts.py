@@ -385,14 +385,19 @@ def _feet_clear(joints: np.ndarray, body: Proportions) -> None:
 
 
 def _bearing_ankle(joints: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+    """Between the ankles that bear, seen from the side; the hips stay in the middle of the hands."""
     contact = np.stack([_contact(parameters, side) ** 4 for side, _ in _SIDES], -1) + 1e-4  # (B, T, 2)
     ankles = joints[..., [JOINT["left_ankle"], JOINT["right_ankle"]], :]
-    return (contact[..., None] * ankles).sum(axis=2) / contact.sum(axis=-1)[..., None]
+    pivot = (contact[..., None] * ankles).sum(axis=2) / contact.sum(axis=-1)[..., None]
+    pivot[..., 0] = 0
+    return pivot
 
 
 def _ankle_height(parameters: np.ndarray, body: Proportions, surface: np.ndarray) -> np.ndarray:
-    """Height of the ankles over the toes that they stand on, (B, T)."""
-    heel = np.deg2rad(parameters[..., [INDEX["left_heel"], INDEX["right_heel"]]].mean(axis=-1))
+    """Height of the ankles over the toes that they stand on, (B, T); a foot in the air does not matter."""
+    contact = np.stack([_contact(parameters, side) ** 4 for side, _ in _SIDES], -1) + 1e-4  # (B, T, 2)
+    heels = parameters[..., [INDEX["left_heel"], INDEX["right_heel"]]]
+    heel = np.deg2rad((contact * heels).sum(axis=-1) / contact.sum(axis=-1))
     foot, ankle = body.lengths["foot"][:, None], body.lengths["ankle"][:, None]
     return foot * np.sin(heel) + ankle * np.cos(heel) + (surface + _FLOOR["foot_index"] * body.height)[:, None]
 
