@@ -72,9 +72,7 @@ def record(label: str, seed: int, number: int, *, seconds: float = SECONDS, rate
     )
 
 
-def follow(
-    images: Sequence[np.ndarray], regions: Sequence[Region], times: Sequence[float]
-) -> tuple[list[Body], np.ndarray]:
+def follow(images: Sequence[np.ndarray], regions: Sequence[Region], times: np.ndarray) -> tuple[list[Body], np.ndarray]:
     """The body that the network sees in each picture, and in which it is a person, bool (T,).
 
     ``regions`` are where the person truly is: looked at first, and again after `_PATIENCE` frames without them or

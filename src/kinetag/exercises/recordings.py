@@ -97,7 +97,7 @@ class Recording:
 
 def write_recordings(path: Path, clips: Sequence[Recording]) -> None:
     """Write all clips; the file appears only when it is whole."""
-    arrays: dict[str, np.ndarray] = {"format": np.array(_FORMAT), "frames": np.array([len(clip) for clip in clips])}
+    arrays: dict[str, Any] = {"format": np.array(_FORMAT), "frames": np.array([len(clip) for clip in clips])}
     for name in _CLIP:
         arrays[name] = np.array([getattr(clip, name) for clip in clips])
     for name, (unit, shape) in _UNITS.items():
