@@ -6,11 +6,12 @@ The files come from `python -m kinetag.exercises.recording`. Every length is in 
 as long as it would look unforeshortened). Of each clip and joint: `bias` is how far the joint is off on average,
 `drift` what its error wanders about that (moving average of three quarters of a second), `jitter` the part that is new
 in every frame (from second differences), `outliers` the share of frames more than half a torso from the clip's median
-error. `swap`: share of frames in which left and right of a pair, well apart,
-are mixed up; those count for no other number. `confidence`: of joints that show, that are behind the own body, and
-that are out of the picture or behind a thing. `pull`: how far the far one of a pair is drawn to the near one, 1 being
-on top of it. World points are scaled to the true body over each clip, and their depth is measured as it is and after
-the best similarity in each frame. Tables give medians and 90th percentiles over clips, means of rare things. The same numbers follow for `kinetag.exercises.synthesis` on the same motions.
+error. `swap`: share of frames in which left and right of a pair, well apart, are mixed up; those count for no other
+number. `confidence`: of joints that show, that are behind the own body, and that are out of the picture or behind a
+thing. `pull`: how far the far one of a pair is drawn to the near one, 1 being on top of it. World points are scaled to
+the true body over each clip; their depth is measured as it is and after the best similarity in each frame. Tables give
+medians and 90th percentiles over clips, and the means of rare things. The same numbers follow for
+`kinetag.exercises.synthesis` on the same motions.
 """
 
 import argparse
