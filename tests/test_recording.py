@@ -42,6 +42,9 @@ def test_shapes_and_ranges(clip: Recording):
     assert clip.shown.shape == clip.behind.shape == (12, 13)
     assert (clip.joints[..., 2] > 0).all()
     assert 0 <= clip.azimuth < 360
+    heights = clip.joints @ np.array(clip.up) + clip.eye  # above the floor
+    assert heights[:, [JOINT["left_foot_index"], JOINT["right_foot_index"]]].min() == pytest.approx(0.02, abs=0.06)
+    assert heights.max() > 1
     for values in (clip.visibility, clip.inside, clip.confidence, clip.score):
         assert values.min() >= 0
         assert values.max() <= 1

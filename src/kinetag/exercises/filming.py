@@ -60,7 +60,9 @@ class Footage(Scene):
         table = 255 * np.clip(gain * (np.arange(256) / 255) ** gamma, 0, 1)
         image = cv2.LUT(image, table.astype(np.uint8))
         _, packed = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, self.quality))
-        return cv2.imdecode(packed, cv2.IMREAD_COLOR)
+        unpacked = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+        assert unpacked is not None
+        return unpacked
 
 
 def film(label: str, rng: Rng, *, seconds: float = 6.0, rate: float = 12.0) -> Footage:

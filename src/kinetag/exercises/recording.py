@@ -43,6 +43,7 @@ def record(label: str, seed: int, number: int, *, seconds: float = SECONDS, rate
     images = [footage.worn(frame.image) for frame in footage.frames()]
     (truth,) = footage.truth().people
     camera, joints = footage.camera, footage.performances[0].joints
+    up = camera.axes[:, 1] * (1, -1, 1)
     local = (joints - camera.position) @ camera.axes.T * (1, -1, 1)
     pixels, _ = camera.project(joints)
     bodies, found = follow(images, [_region(points) for points in pixels], footage.times)
@@ -57,6 +58,8 @@ def record(label: str, seed: int, number: int, *, seconds: float = SECONDS, rate
         focal=camera.focal_pixels,
         size=(footage.width, footage.height),
         rate=rate,
+        up=(float(up[0]), float(up[1]), float(up[2])),
+        eye=camera.position[1],
         found=found,
         score=np.array([body.score for body in bodies], np.float32),
         keypoints=np.array([body.points for body in bodies], np.float32),
@@ -69,9 +72,7 @@ def record(label: str, seed: int, number: int, *, seconds: float = SECONDS, rate
     )
 
 
-def follow(
-    images: Sequence[np.ndarray], regions: Sequence[Region], times: Sequence[float]
-) -> tuple[list[Body], np.ndarray]:
+def follow(images: Sequence[np.ndarray], regions: Sequence[Region], times: np.ndarray) -> tuple[list[Body], np.ndarray]:
     """The body that the network sees in each picture, and in which it is a person, bool (T,).
 
     ``regions`` are where the person truly is: looked at first, and again after `_PATIENCE` frames without them or

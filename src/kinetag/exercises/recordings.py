@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ _UNITS: dict[str, tuple[float, tuple[int, ...]]] = {
     "score": (255, ()),
 }
 _FLAGS = {"found": (), "shown": (13,), "behind": (13,)}
-_CLIP = ("label", "variant", "seed", "number", "azimuth", "elevation", "focal", "size", "rate")
+_CLIP = ("label", "variant", "seed", "number", "azimuth", "elevation", "focal", "size", "rate", "up", "eye")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Recording:
     lens, in the order of kinematics.BODY; ``shown`` (T, 13) in the picture and behind nothing, ``behind`` (T, 13)
     behind the own body, in the 'kinetag' layout. World points and joints have x right, y down, z away from the
     camera. ``azimuth`` degrees: 0 in front of the person, 90 at the left side; ``elevation`` degrees; ``focal`` pixels;
-    ``size`` (width, height) pixels; ``rate`` frames a second.
+    ``size`` (width, height) pixels; ``rate`` frames a second; ``up`` (3,) upwards in the camera's axes; ``eye`` metres
+    from the floor to the lens.
     """
 
     label: str
@@ -53,6 +55,8 @@ class Recording:
     focal: float
     size: tuple[int, int]
     rate: float
+    up: tuple[float, float, float]
+    eye: float
     found: np.ndarray
     score: np.ndarray
     keypoints: np.ndarray
@@ -93,7 +97,7 @@ class Recording:
 
 def write_recordings(path: Path, clips: Sequence[Recording]) -> None:
     """Write all clips; the file appears only when it is whole."""
-    arrays: dict[str, np.ndarray] = {"format": np.array(_FORMAT), "frames": np.array([len(clip) for clip in clips])}
+    arrays: dict[str, Any] = {"format": np.array(_FORMAT), "frames": np.array([len(clip) for clip in clips])}
     for name in _CLIP:
         arrays[name] = np.array([getattr(clip, name) for clip in clips])
     for name, (unit, shape) in _UNITS.items():
@@ -134,11 +138,11 @@ def _clips(content: dict[str, np.ndarray]) -> list[Recording]:
         count = total * int(np.prod(shape))
         frames[name] = np.unpackbits(content[name], count=count).astype(bool).reshape(total, *shape)
     columns = {name: content[name].tolist() for name in _CLIP}
-    columns["size"] = [(width, height) for width, height in columns["size"]]
-    return [
-        Recording(
-            **{name: columns[name][i] for name in _CLIP},
-            **{name: values[end - count : end] for name, values in frames.items()},
-        )
-        for i, (count, end) in enumerate(zip(content["frames"], ends, strict=True))
-    ]
+    for name in ("size", "up"):
+        columns[name] = [tuple(values) for values in columns[name]]
+    clips = []
+    for i, (count, end) in enumerate(zip(content["frames"], ends, strict=True)):
+        own: dict[str, Any] = {name: columns[name][i] for name in _CLIP}
+        own |= {name: values[end - count : end] for name, values in frames.items()}
+        clips.append(Recording(**own))
+    return clips
