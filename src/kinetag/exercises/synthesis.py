@@ -41,6 +41,17 @@ PARTS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (0.04, _FEET),
 )
 
+# Errors of BlazePose's world points along z, in torso lengths: that stay, that wander, that are new in every frame;
+# measured by bench/sensor_errors.py.
+_BY_PART = {
+    "nose": (0.20, 0.06, 0.05), "ear": (0.20, 0.06, 0.05), "shoulder": (0.15, 0.06, 0.045), "elbow": (0.22, 0.09, 0.07),
+    "wrist": (0.36, 0.15, 0.10), "hip": (0.05, 0.01, 0.01), "knee": (0.20, 0.06, 0.045), "ankle": (0.36, 0.09, 0.08),
+    "heel": (0.38, 0.10, 0.08), "index": (0.40, 0.10, 0.08),
+}  # fmt: skip
+_DEPTH_ERRORS = np.array([_BY_PART[name.rsplit("_", 1)[-1]] for name in _SKELETON.joints], np.float32).T
+_DEPTH_SPREAD = 0.4  # people differ: spread (log) of all errors
+_DEPTH_SLOPE = (0.9, 0.15)  # how much of the depth comes out
+
 
 @dataclass
 class Observation:
@@ -120,22 +131,26 @@ def project(joints: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def world_points(local: np.ndarray, error: np.ndarray, rng: Rng) -> np.ndarray:
-    """What an estimator with a notion of depth says of joints in the camera's axes (N, T, V, 3), in body scales.
+    """What BlazePose's world points would be of joints in the camera's axes (N, T, V, 3), in body scales.
 
-    ``error`` (N, T, V, 2) is how far its keypoints are off: the same shows in x and y. Depth is worse: flattened or
-    stretched, tilted, and drifting. A third of the people have no depth at all (NaN).
+    ``error`` (N, T, V, 2) is how far its keypoints are off: the same shows in x and y. Depth is the worse, the farther a
+    joint is from the hips, and comes out too flat. A third of the people have no depth at all (NaN).
     """
-    count, frames, joints, _ = local.shape
+    count, _, joints, _ = local.shape
     centred = local - local.mean(axis=2, keepdims=True)
-    scale = np.sqrt((centred**2).sum(axis=-1).mean(axis=(1, 2)))[:, None, None, None]
-    world = centred / np.maximum(scale, 1e-4) * np.array([1, -1, -1], np.float32)
+    scale = np.maximum(np.sqrt((centred**2).sum(axis=-1).mean(axis=(1, 2)))[:, None, None, None], 1e-4)
+    torso = centred[:, :, _TRUNK[:2]].mean(axis=2) - centred[:, :, _HIPS].mean(axis=2)
+    torso = np.linalg.norm(torso, axis=-1).mean(axis=1)[:, None, None, None] / scale
+    world = centred / scale * np.array([1, -1, -1], np.float32)
+    stays, wanders, jitters = _DEPTH_ERRORS[:, :, None]  # (V, 1) each
+    off = stays * rng.standard_normal((count, 1, joints, 1), np.float32)
+    off = off + wanders * _drift(rng, (*local.shape[:3], 1), knots=8)
+    off = off + jitters * rng.standard_normal((*local.shape[:3], 1), np.float32)
+    off = off * torso * np.exp(_DEPTH_SPREAD * rng.standard_normal((count, 1, 1, 1), np.float32))
+    slope = rng.normal(*_DEPTH_SLOPE, (count, 1, 1, 1)).astype(np.float32)
+    world[..., 2:] = world[..., 2:] * slope + off
     world[..., :2] += error
-    depth = world[..., 2] * _each(rng, count, 0.5, 1.15, 3)
-    depth = depth + world[..., 1] * (0.2 * rng.standard_normal((count, 1, 1), np.float32))
-    depth = depth + 0.16 * _each(rng, count, 0, 1, 3) * rng.standard_normal((count, 1, joints), np.float32)
-    depth = depth + 0.25 * _each(rng, count, 0, 1, 3) ** 2 * _drift(rng, (count, frames, joints, 1), knots=8)[..., 0]
-    world[..., 2] = np.where(rng.random((count, 1, 1)) < 0.33, np.nan, depth)
-    return world
+    return np.where(rng.random((count, 1, 1, 1)) < 0.33, np.float32(np.nan), world)
 
 
 def estimate(points: np.ndarray, depth: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
