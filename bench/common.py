@@ -29,7 +29,7 @@ def _written(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, list):
-        return " - ".join(_written(part) for part in value)
+        return "-".join(_written(part) for part in value)
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
