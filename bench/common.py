@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from kinetag.whole_file import whole_file
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -19,16 +21,25 @@ def show(title: str, rows: list[dict[str, Any]]) -> None:
     for column in rows[0] if rows else ():
         table.add_column(column, justify="right" if isinstance(rows[0][column], int | float) else "left")
     for row in rows:
-        table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
+        table.add_row(*(_written(value) for value in row.values()))
     Console(width=max(120, Console().width)).print(table)
 
 
-def save(name: str, **content: Any) -> Path:
-    """Write what was measured, with date and machine, to bench/results/<name>.json."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
+def _written(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return "-".join(_written(part) for part in value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def save(name: str, at: Path | None = None, /, **content: Any) -> Path:
+    """Write what was measured, with date and machine, to bench/results/<name>.json, or to ``at``."""
+    path = at or RESULTS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     about = {"date": date.today().isoformat(), "cores": os.cpu_count(), "python": platform.python_version()}
-    path.write_text(json.dumps({**about, **content}, indent=1) + "\n")
+    with whole_file(path) as draft:
+        draft.write_text(json.dumps({**about, **content}, indent=1) + "\n")
     return path
 
 
