@@ -37,6 +37,17 @@ PARTS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (0.03, ("nose",)),
 )
 
+# Errors of BlazePose's world points along z, in torso lengths: that stay, that wander, that are new in every frame.
+_BY_PART = {
+    "nose": (0.20, 0.06, 0.05), "shoulder": (0.15, 0.06, 0.045), "elbow": (0.22, 0.09, 0.07),
+    "wrist": (0.36, 0.15, 0.10), "hip": (0.05, 0.01, 0.01), "knee": (0.20, 0.06, 0.045), "ankle": (0.36, 0.09, 0.08),
+}  # fmt: skip
+_WORLD_ERRORS = np.array([_BY_PART[name.rsplit("_", 1)[-1]] for name in _SKELETON.joints], np.float32).T
+_WORLD_FLAT = 0.35  # errors across and upright, in those of the depth
+_WORLD_SPREAD = 0.4  # people differ: spread (log) of all errors
+_WORLD_SLOPE = (0.9, 0.15)  # how much of the depth comes out
+_WORLD_SIZE = (-0.02, 0.08)  # log of how large a body comes out
+
 
 @dataclass
 class Observation:
@@ -67,6 +78,16 @@ def observe(joints: np.ndarray, rng: Rng, *, clean: bool = False) -> Observation
 
 def project(joints: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
     """Perspective views from random places: keypoints (N, T, V, 2), y down, and depth (N, T, V) in metres."""
+    space = camera_space(joints, rng)
+    distance = _each(rng, len(joints), 1.8, 9, 3)
+    depth = np.maximum(distance + space[..., 2], 0.6)
+    flat = space[..., :2] * (distance / depth)[..., None]
+    return flat.astype(np.float32), depth.astype(np.float32)
+
+
+def camera_space(joints: np.ndarray, rng: Rng) -> np.ndarray:
+    """Joints (N, T, V, 3) in the axes of a random camera each, metres from the body's centre: x right, y down, z away
+    from the camera."""
     count = len(joints)
     centre = joints.mean(axis=(1, 2), keepdims=True)
     azimuth = rng.uniform(0, 2 * np.pi, count)
@@ -81,11 +102,30 @@ def project(joints: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
         right * np.cos(roll)[:, None] + up * np.sin(roll)[:, None],
         up * np.cos(roll)[:, None] - right * np.sin(roll)[:, None],
     )
-    local = np.einsum("ntvc,nkc->ntvk", joints - centre, np.stack([right, up, back], 1).astype(joints.dtype))
-    distance = _each(rng, count, 1.8, 9, 3)
-    depth = np.maximum(distance - local[..., 2], 0.6)
-    flat = local[..., :2] * (distance / depth)[..., None] * np.array([1, -1], joints.dtype)
-    return flat.astype(np.float32), depth.astype(np.float32)
+    return np.einsum("ntvc,nkc->ntvk", joints - centre, np.stack([right, -up, -back], 1).astype(joints.dtype))
+
+
+def world_points(space: np.ndarray, rng: Rng) -> np.ndarray:
+    """What BlazePose's world points would be of joints in a camera's axes (see `camera_space`), (N, T, V, 3) metres
+    from mid-hip: x right, y down, z away from the camera.
+
+    Depth is the worse, the farther a joint is from the hips; it comes out too flat, and whole bodies too small or tall.
+    """
+    count, _, joints, _ = space.shape
+    shape = (count, 1, joints, 3)
+    torso = space[:, :, _TRUNK[:2]].mean(axis=2) - space[:, :, _HIPS].mean(axis=2)
+    torso = np.linalg.norm(torso, axis=-1).mean(axis=1)[:, None, None, None]
+    stays, wanders, jitters = _WORLD_ERRORS[:, :, None]  # (V, 1) each
+    error = stays * rng.standard_normal(shape, np.float32)
+    error = error + wanders * _drift(rng, space.shape, knots=8)
+    error = error + jitters * rng.standard_normal(space.shape, np.float32)
+    error = (
+        error * np.array([_WORLD_FLAT, _WORLD_FLAT, 1]) * np.exp(_WORLD_SPREAD * rng.standard_normal((count, 1, 1, 1)))
+    )
+    slope = 1 + (rng.normal(*_WORLD_SLOPE, (count, 1, 1, 1)) - 1) * np.array([0, 0, 1])
+    points = space * slope + torso * error
+    points = points * np.exp(rng.normal(*_WORLD_SIZE, (count, 1, 1, 1)))
+    return (points - points[:, :, _HIPS].mean(axis=2, keepdims=True)).astype(np.float32)
 
 
 def estimate(points: np.ndarray, depth: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
