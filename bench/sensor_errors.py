@@ -11,13 +11,14 @@ number. `confidence`: of joints that show, that are behind the own body, and tha
 thing. `pull`: how far the far one of a pair is drawn to the near one, 1 being on top of it. World points are scaled to
 the true body over each clip; their depth is measured as it is and after the best similarity in each frame (`slope`:
 how much of the true depth they show). Tables give medians and 90th percentiles over clips, and the means of rare
-things. The same numbers follow for `kinetag.exercises.synthesis` on the same motions.
+things. The same numbers follow for the recording after `kinetag.smoothing`, which is what the classifier sees, and for `kinetag.exercises.synthesis`, which
+is to be like that, on the same motions.
 """
 
 import argparse
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from kinetag.exercises.recordings import Recording, read_recordings
 from kinetag.exercises.synthesis import camera_space, observe, project, world_points
 from kinetag.features import WINDOW
 from kinetag.skeletons import BLAZEPOSE, KINETAG13
+from kinetag.smoothing import smooth
 
 TRUE = [JOINT[name] for name in KINETAG13.joints]
 OURS = BLAZEPOSE.indices(KINETAG13.joints)
@@ -122,9 +124,24 @@ def recorded(clip: Recording) -> Clip:
     )
 
 
-def imitated(clips: Sequence[Recording], seed: int = 0) -> list[Clip]:
-    """The same motions through the synthetic camera and estimator, a window's length of each."""
-    upright = [(_upright(clip)[:WINDOW], posture_of(clip)) for clip in clips if len(clip) >= WINDOW]
+def smoothed(clip: Recording) -> Clip:
+    """The same as the classifier gets to see it: smoothed, and small gaps filled."""
+    poses = smooth(clip.sequence())
+    at = np.round(poses.times * clip.rate).astype(int)
+    raw = recorded(clip)
+    seen, confidence, found = np.zeros_like(raw.seen), np.zeros_like(raw.confidence), np.zeros_like(raw.found)
+    unit = raw.seen[raw.found, 0, 0] / clip.keypoints[raw.found, OURS[0], 0]  # torso lengths a pixel
+    seen[at] = np.nan_to_num(poses.keypoints[:, OURS]) * unit[:, None, None]
+    confidence[at], found[at] = np.nan_to_num(poses.confidence[:, OURS]), True
+    world = np.zeros((*found.shape, 13, 3))
+    assert poses.world is not None
+    world[at] = poses.world[:, OURS] / torso(clip.joints[:, TRUE])
+    return replace(raw, seen=seen, confidence=confidence, found=found, world=world)
+
+
+def imitated(clips: Sequence[Recording], seed: int = 0, times: int = 8) -> list[Clip]:
+    """The same motions through the synthetic camera and estimator, a window's length of each, ``times`` each."""
+    upright = [(_upright(clip)[:WINDOW], posture_of(clip)) for clip in clips if len(clip) >= WINDOW] * times
     joints = np.array([space for space, _ in upright], np.float32)
     seen, true = (observe(joints, np.random.default_rng(seed), clean=clean) for clean in (False, True))
     flat, depth = project(joints, np.random.default_rng(seed))
@@ -318,8 +335,10 @@ def main() -> None:
     args = parser.parse_args()
     clips = [clip for path in args.recordings for clip in read_recordings(path)]
     warnings.simplefilter("ignore", RuntimeWarning)  # means of nothing are NaN, and left out
+    whole = [clip for clip in clips if clip.found.sum() >= LONG]
     results = {
-        "recorded": grouped([recorded(clip) for clip in clips if clip.found.sum() >= LONG]),
+        "recorded": grouped([recorded(clip) for clip in whole]),
+        "smoothed": grouped([smoothed(clip) for clip in whole]),
         "imitated": grouped(imitated(clips)),
     }
     for name, content in results.items():
