@@ -11,8 +11,8 @@ number. `confidence`: of joints that show, that are behind the own body, and tha
 thing. `pull`: how far the far one of a pair is drawn to the near one, 1 being on top of it. World points are scaled to
 the true body over each clip; their depth is measured as it is and after the best similarity in each frame (`slope`:
 how much of the true depth they show). Tables give medians and 90th percentiles over clips, and the means of rare
-things. The same numbers follow for the recording after `kinetag.smoothing`, which is what the classifier sees, and for `kinetag.exercises.synthesis`, which
-is to be like that, on the same motions.
+things. The same numbers follow for the recording after `kinetag.smoothing`, which is what the classifier sees, and for
+`kinetag.exercises.synthesis`, which is to be like that, on the same motions.
 """
 
 import argparse

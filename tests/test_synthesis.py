@@ -1,6 +1,6 @@
 import numpy as np
 
-from kinetag.exercises.synthesis import PARTS, drop, observe, project
+from kinetag.exercises.synthesis import PARTS, camera_space, drop, observe, project, world_points
 from kinetag.skeletons import get_layout
 
 LAYOUT = get_layout("kinetag")
@@ -80,3 +80,33 @@ def test_each_part_is_dropped_about_as_often_as_it_says():
 def test_something_is_always_left():
     kept = drop((4000, 48, 13), np.random.default_rng(0))
     assert (kept.any(axis=(1, 2))).mean() > 0.99
+
+
+def test_camera_space_is_what_project_sees():
+    joints = people(20)
+    space = camera_space(joints, np.random.default_rng(2))
+    points, depth = project(joints, np.random.default_rng(2))
+    distance = (depth - space[..., 2]).mean(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(depth, space[..., 2] + distance, atol=1e-4)
+    np.testing.assert_allclose(points, space[..., :2] * (distance / depth)[..., None], atol=1e-4)
+    # A rotation and a move: distances between joints stay.
+    for body in (joints, space):
+        body -= body[:, :, :1]
+    np.testing.assert_allclose(np.linalg.norm(space, axis=-1), np.linalg.norm(joints, axis=-1), atol=1e-5)
+
+
+def test_world_points_are_the_joints_about_the_hips_with_worse_depth():
+    space = camera_space(people(400), np.random.default_rng(0))
+    world = world_points(space, np.random.default_rng(1))
+    hips = LAYOUT.indices(("left_hip", "right_hip"))
+    assert world.dtype == np.float32
+    np.testing.assert_allclose(world[:, :, hips].mean(axis=2), 0, atol=1e-5)
+    true = space - space[:, :, hips].mean(axis=2, keepdims=True)
+    error = np.sqrt(((world - true) ** 2).mean(axis=(0, 1, 2)))  # (3,) metres
+    assert 0.03 < error[0] < error[2]
+    assert error[1] < error[2] < 0.25
+    # A nose is above the hips in nearly every body, and the depth comes out flatter than it is.
+    assert (world[:, :, 0, 1] < 0).mean() > 0.99
+    slope = (world[..., 2] * true[..., 2]).sum() / (true[..., 2] ** 2).sum()
+    assert 0.5 < slope < 0.95
+    assert np.array_equal(world, world_points(space, np.random.default_rng(1)))
