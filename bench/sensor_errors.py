@@ -9,15 +9,16 @@ in every frame (from second differences), `outliers` the share of frames more th
 error. `swap`: share of frames in which left and right of a pair, well apart, are mixed up; those count for no other
 number. `confidence`: of joints that show, that are behind the own body, and that are out of the picture or behind a
 thing. `pull`: how far the far one of a pair is drawn to the near one, 1 being on top of it. World points are scaled to
-the true body over each clip; their depth is measured as it is and after the best similarity in each frame. Tables give
-medians and 90th percentiles over clips, and the means of rare things. The same numbers follow for
-`kinetag.exercises.synthesis` on the same motions.
+the true body over each clip; their depth is measured as it is and after the best similarity in each frame (`slope`:
+how much of the true depth they show). Tables give medians and 90th percentiles over clips, and the means of rare
+things. The same numbers follow for the recording after `kinetag.smoothing`, which is what the classifier sees, and for
+`kinetag.exercises.synthesis`, which is to be like that, on the same motions.
 """
 
 import argparse
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,10 @@ from common import save, show
 
 from kinetag.exercises.kinematics import JOINT
 from kinetag.exercises.recordings import Recording, read_recordings
-from kinetag.exercises.synthesis import observe, project
+from kinetag.exercises.synthesis import camera_space, observe, project, world_points
 from kinetag.features import WINDOW
 from kinetag.skeletons import BLAZEPOSE, KINETAG13
+from kinetag.smoothing import smooth
 
 TRUE = [JOINT[name] for name in KINETAG13.joints]
 OURS = BLAZEPOSE.indices(KINETAG13.joints)
@@ -122,25 +124,51 @@ def recorded(clip: Recording) -> Clip:
     )
 
 
-def imitated(clips: Sequence[Recording], seed: int = 0) -> list[Clip]:
-    """The same motions through the synthetic camera and estimator, a window's length of each."""
-    upright = [(_upright(clip)[:WINDOW], posture_of(clip)) for clip in clips if len(clip) >= WINDOW]
+def smoothed(clip: Recording) -> Clip:
+    """The same as the classifier gets to see it: smoothed, and small gaps filled."""
+    poses = smooth(clip.sequence())
+    at = np.round(poses.times * clip.rate).astype(int)
+    raw = recorded(clip)
+    seen, confidence, found = np.zeros_like(raw.seen), np.zeros_like(raw.confidence), np.zeros_like(raw.found)
+    unit = raw.seen[raw.found, 0, 0] / clip.keypoints[raw.found, OURS[0], 0]  # torso lengths a pixel
+    seen[at] = np.nan_to_num(poses.keypoints[:, OURS]) * unit[:, None, None]
+    confidence[at], found[at] = np.nan_to_num(poses.confidence[:, OURS]), True
+    world = np.zeros((*found.shape, 13, 3))
+    assert poses.world is not None
+    world[at] = poses.world[:, OURS] / torso(clip.joints[:, TRUE])
+    return replace(raw, seen=seen, confidence=confidence, found=found, world=world)
+
+
+def imitated(clips: Sequence[Recording], seed: int = 0, times: int = 8) -> list[Clip]:
+    """The same motions through the synthetic camera and estimator, a window's length of each, ``times`` each."""
+    upright = [(_upright(clip)[:WINDOW], posture_of(clip)) for clip in clips if len(clip) >= WINDOW] * times
     joints = np.array([space for space, _ in upright], np.float32)
     seen, true = (observe(joints, np.random.default_rng(seed), clean=clean) for clean in (False, True))
     flat, depth = project(joints, np.random.default_rng(seed))
+    space = camera_space(joints, np.random.default_rng(seed))  # as the same camera has it
+    world = world_points(space, np.random.default_rng(seed))
     out = []
-    for i, (space, posture) in enumerate(upright):
+    for i, (own, posture) in enumerate(upright):
         spread = flat[i] - flat[i].mean(1, keepdims=True)
-        unit = torso(space) / np.sqrt((spread**2).sum(-1).mean())  # body scales a torso length
-        distance = depth[i].mean()
-        local = np.concatenate([flat[i] * depth[i][..., None] / distance, depth[i][..., None]], -1)
+        size = torso(own)
+        unit = size / np.sqrt((spread**2).sum(-1).mean())  # body scales a torso length
         confidence = seen.confidence[i]
-        state = np.zeros(confidence.shape, int)  # nothing tells what was hidden
-        high = np.rad2deg(np.arcsin(np.clip(_up_share(space, local), -1, 1)))
+        before_lens = space[i] + (0, 0, depth[i].mean())
         out.append(
-            Clip(true.keypoints[i] / unit, seen.keypoints[i] / unit, confidence, depth[i], state,
-                 (confidence > 0).any(1), view_of(local), camera_of(high), posture)
-        )  # fmt: skip
+            Clip(
+                true.keypoints[i] / unit,
+                seen.keypoints[i] / unit,
+                confidence,
+                depth[i],
+                np.zeros(confidence.shape, int),  # nothing tells what was hidden
+                (confidence > 0).any(1),
+                view_of(before_lens),
+                camera_of(_elevation(own, space[i])),
+                posture,
+                world[i] / size,
+                (space[i] - middle(space[i], "hip")[:, None]) / size,
+            )
+        )
     return out
 
 
@@ -152,10 +180,11 @@ def _upright(clip: Recording) -> np.ndarray:
     return clip.joints[:, TRUE] @ np.array([side, up, np.cross(side, up)]).T
 
 
-def _up_share(space: np.ndarray, local: np.ndarray) -> float:
-    """Sine of the camera's elevation: how much of 'towards the camera' is up, from both sets of coordinates."""
-    a, b = space - space.mean((0, 1)), local - local.mean((0, 1))
-    return float(np.linalg.lstsq(a.reshape(-1, 3), -b.reshape(-1, 3)[:, 2], rcond=None)[0][1])
+def _elevation(joints: np.ndarray, space: np.ndarray) -> float:
+    """The camera's elevation in degrees, from joints (T, V, 3) with Y up and the same in the camera's axes."""
+    a, b = joints - joints.mean((0, 1)), space - space.mean((0, 1))
+    toward = np.linalg.lstsq(a.reshape(-1, 3), -b.reshape(-1, 3)[:, 2], rcond=None)[0]
+    return float(np.rad2deg(np.arcsin(np.clip(toward[1], -1, 1))))
 
 
 # ---- measures
@@ -214,6 +243,7 @@ def _depth(clip: Clip, ok: np.ndarray) -> dict[str, np.ndarray]:
     mean = plain.mean(0)
     return {
         "world_size": np.full(13, 1 / size),
+        "depth_slope": np.full(13, (size * world * space)[..., 2].sum() / (space[..., 2] ** 2).sum()),
         "depth_bias": np.abs(mean),
         "depth_drift": np.sqrt(((_smooth(plain[..., None])[..., 0] - mean) ** 2).mean(0)),
         "depth_jitter": np.sqrt((np.diff(plain, 2, axis=0) ** 2 / 6).mean(0)),
@@ -253,7 +283,7 @@ GROUPS: dict[str, Callable[[Clip], str]] = {
 COLUMNS = (
     ("bias", "drift", "jitter", "pull", *RARE),
     ("confidence_shown", "confidence_behind", "confidence_hidden", "world_size"),
-    ("depth_bias", "depth_drift", "depth_jitter", "depth_similar", "flat_similar"),
+    ("depth_slope", "depth_bias", "depth_drift", "depth_jitter", "depth_similar", "flat_similar"),
 )
 
 
@@ -305,8 +335,10 @@ def main() -> None:
     args = parser.parse_args()
     clips = [clip for path in args.recordings for clip in read_recordings(path)]
     warnings.simplefilter("ignore", RuntimeWarning)  # means of nothing are NaN, and left out
+    whole = [clip for clip in clips if clip.found.sum() >= LONG]
     results = {
-        "recorded": grouped([recorded(clip) for clip in clips if clip.found.sum() >= LONG]),
+        "recorded": grouped([recorded(clip) for clip in whole]),
+        "smoothed": grouped([smoothed(clip) for clip in whole]),
         "imitated": grouped(imitated(clips)),
     }
     for name, content in results.items():

@@ -87,7 +87,8 @@ def test_azimuth_says_from_where():
 
 def test_an_empty_picture_is_lost_and_looked_at_again():
     images = [np.full((120, 160, 3), 128, np.uint8)] * 7
-    bodies, found = follow(images, [Region(80, 60, 100)] * 7, np.arange(7) / 12)
+    nowhere = Region(float("nan"), float("nan"), float("nan"))  # somebody behind the lens
+    bodies, found = follow(images, [Region(80, 60, 100)] * 6 + [nowhere], np.arange(7) / 12)
     assert len(bodies) == 7
     assert not found.any()
 

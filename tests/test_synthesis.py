@@ -1,7 +1,7 @@
 import numpy as np
 
 from kinetag import features
-from kinetag.exercises.synthesis import PARTS, drop, observe, project
+from kinetag.exercises.synthesis import PARTS, camera_space, drop, observe, project, world_points
 from kinetag.skeletons import get_layout
 
 LAYOUT, ALL = get_layout("kinetag"), get_layout(features.LAYOUT)
@@ -43,7 +43,8 @@ def test_ranges_and_types():
 
 
 def test_cameras_stand_all_around_and_heads_are_up():
-    _, keypoints, depth = project(people(300), np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    keypoints, depth = project(camera_space(people(300), rng), rng)
     left, right = LAYOUT.indices(("left_shoulder", "right_shoulder"))
     facing = (keypoints[:, :, left, 0] - keypoints[:, :, right, 0]).mean(axis=1)
     assert 0.35 < (facing > 0).mean() < 0.65
@@ -56,7 +57,8 @@ def test_projection_is_a_pinhole_camera():
     """The cross-ratio of four points on a line stays: what perspective keeps."""
     line = np.zeros((50, 1, 13, 3), np.float32)
     line[..., 0] = np.linspace(-1, 1, 13)
-    _, points, _ = project(line, np.random.default_rng(1))
+    rng = np.random.default_rng(1)
+    points, _ = project(camera_space(line, rng), rng)
     a, b, c, d = (points[:, 0, i].astype(float) for i in (0, 3, 7, 12))
 
     def distance(p, q):
@@ -95,3 +97,30 @@ def test_each_part_is_dropped_about_as_often_as_it_says():
 def test_something_is_always_left():
     kept = drop((4000, 48, len(ALL)), np.random.default_rng(0))
     assert (kept.any(axis=(1, 2))).mean() > 0.99
+
+
+def test_a_camera_turns_and_moves_and_no_more():
+    joints = people(20)
+    space = camera_space(joints, np.random.default_rng(2))
+    for body in (joints, space):
+        body -= body[:, :, :1].copy()
+    np.testing.assert_allclose(np.linalg.norm(space, axis=-1), np.linalg.norm(joints, axis=-1), atol=1e-5)
+
+
+def test_world_points_are_the_joints_with_a_worse_and_flatter_depth():
+    space = camera_space(observed_joints(400), np.random.default_rng(0))
+    world = world_points(space, np.zeros((*space.shape[:3], 2), np.float32), np.random.default_rng(1))
+    given = np.isfinite(world).all(axis=(1, 2, 3))
+    true = space - space.mean(axis=2, keepdims=True)
+    true = true / np.sqrt((true**2).sum(axis=-1).mean(axis=(1, 2)))[:, None, None, None]
+    error = (world - true)[given]
+    assert np.abs(error[..., :2]).max() < 1e-4  # the picture's errors are those that were given: none
+    assert 0.05 < np.abs(error[..., 2]).mean() < 0.5
+    slope = (world[given][..., 2] * true[given][..., 2]).sum() / (true[given][..., 2] ** 2).sum()
+    assert 0.5 < slope < 0.95
+
+
+def observed_joints(count: int) -> np.ndarray:
+    """People with ears and feet, (N, T, 19, 3)."""
+    body = people(count)
+    return np.concatenate([body, body[:, :, :1], body[:, :, :1], body[:, :, -2:], body[:, :, -2:]], axis=2)
