@@ -7,6 +7,7 @@ from itertools import repeat
 
 import numpy as np
 
+from kinetag.exercises.motion import generate_batch, shipped_library
 from kinetag.exercises.recorded import Recorded
 from kinetag.exercises.recordings import Recording
 from kinetag.exercises.synthesis import observe
@@ -36,14 +37,17 @@ class Bank:
     recorded: Recorded | None = None
 
     def weights(self) -> tuple[np.ndarray, np.ndarray]:
-        """Chance of each motion (M,) and of each recording (R,) to be picked: classes alike, whatever their number of
-        motions, with more 'other'."""
+        """Chance of each motion (M,) and of each recording (R,) to be picked: classes by their frequency, whatever their
+        number of motions, with more 'other'."""
         made = len(self.joints)
         return self._weights(self.labels[:made]), self._weights(self.labels[made:])
 
     def _weights(self, labels: np.ndarray) -> np.ndarray:
-        share = np.full(len(self.classes), (1 - _OTHER_SHARE) / (len(self.classes) - 1))
-        share[self.classes.index(OTHER)] = _OTHER_SHARE
+        library = shipped_library()
+        share = np.array([library[name].frequency if name in library else 1.0 for name in self.classes])
+        other = self.classes.index(OTHER)
+        share *= (1 - _OTHER_SHARE) / (share.sum() - share[other])
+        share[other] = _OTHER_SHARE
         counts = np.bincount(labels, minlength=len(self.classes))
         weights = (share / np.maximum(counts, 1))[labels]
         return weights / weights.sum() if len(weights) else weights
@@ -105,8 +109,6 @@ def build_bank(classes: Sequence[str], seed: int, per_class: int, *, workers: in
 
 def _motions(name: str, seed: int, count: int) -> tuple[np.ndarray, list[str]]:
     """Joints (count, F, V, 3) of one class and the way each is done."""
-    from kinetag.exercises.motion import generate_batch
-
     names = get_layout(LAYOUT).joints
     rng = np.random.default_rng([seed, 0, *name.encode()])
     made = generate_batch(name, rng, count, duration=BANK_SECONDS, rate=BANK_RATE)

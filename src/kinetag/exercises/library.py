@@ -212,6 +212,9 @@ class Exercise(_Parts):
     family: Name = "other"
     description: str = ""
     weight: Annotated[float, Field(ge=0, le=100)] = 1.0
+    frequency: Annotated[float, Field(gt=0, le=100)] = Field(
+        default=1.0, description="How common it is among people who exercise: a rare one must be clearer to be named."
+    )
     min_duration: Positive = 1.5
     peak: str | None = Field(
         default=None, description="The pose that is the turning point; the second in order if not given."

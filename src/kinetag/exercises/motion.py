@@ -109,7 +109,7 @@ def perform(
     body = random_proportions(len(recipes), rng) if body is None else body
     poses = draw_poses(recipes, rng, spread=0.8 if exact else 1.0)  # (B, C, P)
     if not exact:
-        poses = _narrowed(poses, rng)
+        poses = _accompanied(_narrowed(poses, rng), recipes, rng)
     schedule = make_schedule(recipes, rng, duration, repetitions)
     if exact:
         duration = max(own[-1][2] for own in schedule.repetitions) + 0.5
@@ -131,9 +131,27 @@ def mirrored(joints: np.ndarray) -> np.ndarray:
 
 
 def _narrowed(poses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Some people neither come quite back to rest nor go quite to the end: poses (B, C, P) nearer to their middle."""
-    share = rng.uniform(0, 0.35, (len(poses), 1, 1)) * (rng.random((len(poses), 1, 1)) < 0.25) * (_NOISY > 0)
-    return poses + share.astype(np.float32) * (poses.mean(axis=1, keepdims=True) - poses)
+    """Many people go a part of the way only, at either end of it or in its middle: poses (B, C, P) nearer together."""
+    count, steps, _ = poses.shape
+    share = rng.uniform(0, 0.6, (count, 1, 1)) * (rng.random((count, 1, 1)) < 0.4) * (_NOISY > 0)
+    middle = poses.mean(axis=1, keepdims=True)
+    end = poses[np.arange(count), rng.integers(0, steps, count)][:, None]
+    around = middle + rng.uniform(0, 1, (count, 1, 1)) * (end - middle)
+    return poses + share.astype(np.float32) * (around - poses).astype(np.float32)
+
+
+def _accompanied(poses: np.ndarray, recipes: Sequence[Recipe], rng: np.random.Generator) -> np.ndarray:
+    """What need not move moves along a little, in each person's own way: poses (B, C, P) each a little off.
+
+    Elbows of people who squat, or knees of people who curl, turn by 10 to 20 degrees in every repetition; limbs that
+    a file keeps still would otherwise be stiller than any real ones.
+    """
+    amount = rng.uniform(0, 1, (len(poses), 1, 1)).astype(np.float32)
+    off = rng.standard_normal(poses.shape, np.float32) * _ALONG * amount
+    for i, recipe in enumerate(recipes):  # a pose that comes twice is the same, and so is the rest at both ends
+        _, first = np.unique(recipe.cycle, axis=0, return_inverse=True)
+        off[i, : len(first)] = off[i, : len(poses[i])][first.ravel()]
+    return poses + off
 
 
 def _rest(poses: np.ndarray, recipes: Sequence[Recipe]) -> np.ndarray:
@@ -188,7 +206,7 @@ def _style(
     count, _, width = parameters.shape
     amount = rng.uniform(0, 0.6 if calm else 1.1, (count, 1, 1)).astype(np.float32)
     offset = rng.standard_normal((count, 1, width), np.float32) * 4.0 * amount
-    sway = _slow_noise(rng, (count, len(times), width), max(3, int(times[-1] / 1.5))) * amount * (0.6 if calm else 2.0)
+    sway = _slow_noise(rng, (count, len(times), width), max(3, int(times[-1] / 1.5))) * amount * (0.6 if calm else 3.0)
     # A still pose wobbles less.
     still = np.array([0.6 if len(r.cycle) == 1 else 1.0 for r in recipes], np.float32)[:, None, None]
     # Hands that bear keep the shoulders level.
@@ -215,6 +233,18 @@ _NOISY = np.array(
     ],
     np.float32,
 )  # fmt: skip
+
+
+# Degrees by which an angle that a file keeps still moves along with a repetition: arms most.
+_ALONG = np.array(
+    [
+        9.0 if name.endswith(("elbow", "shoulder", "plane", "rotation"))
+        else 4.0 if name.endswith(("thigh", "knee", "twist", "neck", "look"))
+        else 2.5
+        for name in PARAMETERS
+    ],
+    np.float32,
+) * _NOISY  # fmt: skip
 
 
 def _slow_noise(rng: np.random.Generator, shape: tuple[int, int, int], knots: int) -> np.ndarray:
