@@ -7,7 +7,7 @@ what differs from one person to the next. docs/exercises.md explains every key; 
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -17,6 +17,9 @@ FOLDER = Path(__file__).parent / "library"
 ARM_STYLES = "arm_styles.yaml"
 
 Side = Literal["both", "alternating", "one", "seesaw"]
+Held = Literal["dumbbells", "dumbbell", "barbell", "kettlebell", "rope", "cable_bar"]
+Fixture = Literal["bar", "bars", "bench", "seat", "box", "wall", "mat"]
+HELD: tuple[str, ...] = get_args(Held)
 
 
 def _as_range(value: Any) -> Any:
@@ -116,6 +119,7 @@ class ArmStyle(_Model):
     description: str = ""
     rest: Pose
     moved: Pose | None = None
+    equipment: list[Held] = Field(default=[], description="What arms like this hold.")
 
 
 class Support(_Model):
@@ -193,6 +197,7 @@ class _Parts(_Model):
     arms: Weights | None = None
     tempo: Tempo | None = None
     depth: Range | None = Field(default=None, description="Share of the way that partial repetitions go.")
+    equipment: list[Held | Fixture] | None = Field(default=None, description="What is held, and what stands there.")
 
 
 class Variant(_Parts):
