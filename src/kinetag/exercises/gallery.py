@@ -36,32 +36,33 @@ def page(library: dict[str, Exercise]) -> str:
     """The gallery in Markdown."""
     parts = [_INTRODUCTION]
     for family, exercises in families(library).items():
-        title = family.replace("_", " ").capitalize()
+        title = _plain(family).capitalize()
         parts.append(f"## {title}\n\n![{title}: {len(exercises)} exercises]({PICTURES}/{family}.jpg)\n")
         parts += [_entry(exercise) for exercise in exercises]
     return "\n".join(parts)
 
 
 def _entry(exercise: Exercise) -> str:
-    lines = [f"### {exercise.title}", "", f"`{exercise.name}`: {' '.join(exercise.description.split())}"]
-    lines.append(f"Also called {', '.join(exercise.synonyms)}.")
-    lines.append(_counting(exercise))
+    lines = [f"### {exercise.title}", "", " ".join(exercise.description.split()), ""]
+    lines.append(f"- `{exercise.name}`, also called {', '.join(exercise.synonyms)}")
+    lines.append(f"- {_counting(exercise)}")
     if exercise.variants:
-        names = ", ".join(variant.name.replace("_", " ") for variant in exercise.variants)
-        lines.append(f"Variants: {names}.")
-    lines += [f"Not a {_title(other)}: {how}." for other, how in exercise.looks_like.items() if how]
+        lines.append(f"- variants: {', '.join(_plain(variant.name) for variant in exercise.variants)}")
+    if exercise.looks_like:
+        alike = (f"{_plain(other)} ({how})" if how else _plain(other) for other, how in exercise.looks_like.items())
+        lines.append(f"- looks like {', '.join(alike)}")
     return "\n".join(lines) + "\n"
 
 
 def _counting(exercise: Exercise) -> str:
     rule = exercise.counting
     if rule is None:
-        return "Held." if exercise.static else "Not counted."
+        return "held, not counted" if exercise.static else "not counted"
     unit = " torso lengths" if rule.signal.endswith("height") else "°"
-    return f"Counted by {rule.signal.replace('_', ' ')}: {rule.rest:g}{unit} at rest, {rule.peak:g}{unit} at the turn."
+    return f"counted by {_plain(rule.signal)}: {rule.rest:g}{unit} at rest, {rule.peak:g}{unit} at the turning point"
 
 
-def _title(name: str) -> str:
+def _plain(name: str) -> str:
     return name.replace("_", " ")
 
 

@@ -33,11 +33,17 @@ def _as_weights(value: Any) -> Any:
     return dict.fromkeys(value, 1.0) if isinstance(value, list) else value
 
 
+def _as_reasons(value: Any) -> Any:
+    """Names, or names with how they differ."""
+    return dict.fromkeys(value, "") if isinstance(value, list) else value
+
+
 _Bounded = Annotated[float, Field(ge=-400, le=400, allow_inf_nan=False)]
 # A number, or [low, high]: drawn anew for every person.
 Range = Annotated[tuple[_Bounded, _Bounded], BeforeValidator(_as_range)]
 Positive = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
 Weights = Annotated[dict[str, Annotated[float, Field(ge=0, le=1000)]], BeforeValidator(_as_weights)]
+LookAlikes = Annotated[dict[str, str], BeforeValidator(_as_reasons)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 
 
@@ -224,7 +230,7 @@ class Exercise(_Parts):
     counting: Counting | None = None
     norms: dict[str, Range] = {}
     faults: dict[Name, Fault] = {}
-    looks_like: list[str] = []
+    looks_like: LookAlikes = {}
     variants: list[Variant] = []
 
     @property

@@ -41,10 +41,10 @@ def _actor(seed: int, person: int, activities: list[Activity], path: list[Waypoi
 
 
 def _single(name: str, seed: int) -> Scene:
-    from kinetag.exercises.library import load_library
+    from kinetag.exercises.motion import shipped_library
 
     _, exercise, *view = name.split(":")
-    library = load_library()
+    library = shipped_library()
     if exercise not in library:
         raise KinetagError(f"unknown exercise '{exercise}' in scene '{name}'; known: {', '.join(library)}")
     if len(view) > 1 or (view and view[0] not in VIEWS):
