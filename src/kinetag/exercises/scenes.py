@@ -50,9 +50,8 @@ def _single(name: str, seed: int) -> Scene:
     if len(view) > 1 or (view and view[0] not in VIEWS):
         raise KinetagError(f"unknown view in scene '{name}'; known: {', '.join(VIEWS)}")
     heading = VIEWS[view[0]] if view else 35.0
-    activity = (
-        Activity(exercise, 0.0, duration=6.0) if library[exercise].static else Activity(exercise, 0.0, repetitions=3)
-    )
+    counted = library[exercise].counting is not None
+    activity = Activity(exercise, 0.0, repetitions=3) if counted else Activity(exercise, 0.0, duration=6.0)
     actor = _actor(seed, 0, [activity], [Waypoint(0, 0.0, 0.0, heading)])
     return until_done(Scene([actor], _FULL_VIEW, duration=60.0), after=0.2)
 
