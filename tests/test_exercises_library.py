@@ -20,6 +20,7 @@ FIRST_SET = {
     "squat", "push_up", "pull_up", "dip", "sit_up", "lunge", "plank", "jumping_jack", "biceps_curl", "overhead_press",
     "deadlift", "bench_press", "mountain_climber", "jump_rope", "bent_over_row", "lateral_raise", "standing", "walking",
 }  # fmt: skip
+OTHERS = {exercise.name for exercise in read_exercises(FOLDER / "other")}
 
 
 @pytest.fixture
@@ -50,6 +51,8 @@ def test_every_shipped_exercise_is_complete(exercise: Exercise):
     for name in (*exercise.norms, *(fault.angle for fault in exercise.faults.values())):
         assert name in names
     assert len({variant.name for variant in exercise.variants}) == len(exercise.variants)
+    assert set(exercise.looks_like) <= set(load_library()) | OTHERS
+    assert all(exercise.looks_like.values()), "each says how it differs"
 
 
 def test_static_and_counted():
@@ -68,9 +71,15 @@ def test_synonyms_name_one_exercise():
 
 
 def test_others_are_not_in_the_library():
-    others = {e.name for e in read_exercises(FOLDER / "other")}
-    assert len(others) > 60
-    assert not others & set(load_library())
+    assert len(OTHERS) > 60
+    assert not OTHERS & set(load_library())
+
+
+def test_look_alikes_may_be_a_list_or_say_how_they_differ(write):
+    listed = write(MINIMAL + "looks_like: [squat]\n", "a.yaml")
+    told = write(MINIMAL + "looks_like: {squat: the knees bend}\n", "b.yaml")
+    assert load_library([listed])["arm_wave"].looks_like == {"squat": ""}
+    assert load_library([told])["arm_wave"].looks_like == {"squat": "the knees bend"}
 
 
 def test_arm_styles_only_speak_of_arms():
@@ -135,6 +144,7 @@ def test_a_users_exercise_moves(write):
     ("family: arms", "title: again", 3, "'title' is said twice"),
     ("family: arms", "family: !!python/object/apply:os.system [ls]", 3, "could not determine a constructor"),
     ("family: arms", "support: foot", 3, "support is 'foot'"),
+    ("family: arms", "equipment: [barbel]", 3, "barbel"),
     ("tempo:", "counting: {signal: knee, rest: 90, peak: 90, min_period: 1, max_period: 3}\ntempo:", 8, "must change"),
 ])  # fmt: skip
 def test_mistakes_are_explained_by_line(write, old, new, line, words):

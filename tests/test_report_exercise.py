@@ -54,6 +54,22 @@ def test_a_picture_is_written(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["squat.png"]
 
 
+def test_one_is_told_from_its_look_alikes(capsys):
+    assert cli.main(["exercises", "squat"]) == 0
+    said = capsys.readouterr().out
+    assert "sit to stand: rests on a seat" in said
+    assert "sumo" in said
+
+
+def test_a_sheet_has_a_row_for_every_variant(tmp_path, capsys):
+    out = tmp_path / "sheet.png"
+    assert cli.main(["exercises", "squat", "--sheet", str(out)]) == 0
+    assert str(out) in capsys.readouterr().out.replace("\n", "")
+    assert cv2.imread(str(out)).shape[0] == 150 * (1 + len(LIBRARY["squat"].variants))
+    assert cli.main(["exercises", "squat", "--sheet", str(tmp_path / "sheet.gif")]) == 2
+    assert "must end in .png or .jpg" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("name", "said"), [("a.bmp", "must end in"), ("gone/a.png", "no folder")])
 def test_a_picture_that_cannot_be_written(tmp_path, name, said):
     with pytest.raises(KinetagError, match=said):

@@ -159,7 +159,7 @@ def exercises(args: argparse.Namespace) -> int:
     if args.name is None:
         console.print(exercise_table(library, Classifier.load().labels))
     else:
-        console.print(show_exercise(library, args.name, args.out))
+        console.print(show_exercise(library, args.name, args.animation or args.out, args.sheet))
     return 0
 
 
@@ -234,7 +234,10 @@ def _demo_options(parser: argparse.ArgumentParser) -> None:
 
 def _exercises_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="show this one")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write its picture (.png) or animation (.gif, .mp4)")
+    pictures = parser.add_mutually_exclusive_group()
+    pictures.add_argument("--out", type=Path, metavar="FILE", help="write its picture (.png) or animation (.gif, .mp4)")
+    pictures.add_argument("--animation", type=Path, metavar="FILE.gif", help="write one repetition as a loop")
+    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="write stick figures of all its variants")
     _extra_exercises(parser)
 
 

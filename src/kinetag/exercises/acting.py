@@ -75,12 +75,14 @@ class Actor:
 @dataclass
 class Performance:
     """What an actor did: ``joints`` (T, 23, 3) world metres at ``times`` (T,), labelled ``segments`` (without
-    repetitions in transitions), and ``activity`` (T,) the index of the activity under way, -1 in between."""
+    repetitions in transitions), ``activity`` (T,) the index of the activity under way, -1 in between, and each
+    activity's ``equipment``."""
 
     times: np.ndarray
     joints: np.ndarray
     segments: list[Segment]
     activity: np.ndarray
+    equipment: list[tuple[str, ...]]
 
 
 def perform(actor: Actor, times: np.ndarray) -> Performance:
@@ -107,7 +109,8 @@ def perform(actor: Actor, times: np.ndarray) -> Performance:
     weights[0] = np.clip(1 - active.sum(0), 0, 1)
     joints = _blend(np.array(layers), np.array(weights))
     under_way = np.where((active > 0.999).any(0), active.argmax(0), -1) if clips else np.full(len(times), -1)
-    return Performance(times, joints, _segments(times, clips, active, speed), under_way)
+    equipment = [clip.equipment for clip in clips]
+    return Performance(times, joints, _segments(times, clips, active, speed), under_way, equipment)
 
 
 @dataclass
@@ -119,6 +122,7 @@ class _Clip:
     joints: np.ndarray
     repetitions: list[Repetition]
     settle: float  # seconds that getting into position takes
+    equipment: tuple[str, ...]
 
     @property
     def start(self) -> float:
@@ -176,7 +180,7 @@ def _clip(actor: Actor, part: int, activity: Activity, start: float) -> _Clip:
         for a, b, c in motion.repetitions
     ]
     upright = joints[0, JOINT["neck"], 1] - joints[0, JOINT["pelvis"], 1] > 0.3
-    return _Clip(activity.exercise, times, joints, repetitions, 0.7 if upright else 1.5)
+    return _Clip(activity.exercise, times, joints, repetitions, 0.7 if upright else 1.5, motion.equipment)
 
 
 def _check_order(actor: Actor, clips: list[_Clip]) -> None:

@@ -7,7 +7,7 @@ what differs from one person to the next. docs/exercises.md explains every key; 
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -17,6 +17,9 @@ FOLDER = Path(__file__).parent / "library"
 ARM_STYLES = "arm_styles.yaml"
 
 Side = Literal["both", "alternating", "one", "seesaw"]
+Held = Literal["dumbbells", "dumbbell", "barbell", "kettlebell", "rope", "cable_bar"]
+Fixture = Literal["bar", "bars", "bench", "seat", "box", "wall", "mat"]
+HELD: tuple[str, ...] = get_args(Held)
 
 
 def _as_range(value: Any) -> Any:
@@ -30,11 +33,17 @@ def _as_weights(value: Any) -> Any:
     return dict.fromkeys(value, 1.0) if isinstance(value, list) else value
 
 
+def _as_reasons(value: Any) -> Any:
+    """Names, or names with how they differ."""
+    return dict.fromkeys(value, "") if isinstance(value, list) else value
+
+
 _Bounded = Annotated[float, Field(ge=-400, le=400, allow_inf_nan=False)]
 # A number, or [low, high]: drawn anew for every person.
 Range = Annotated[tuple[_Bounded, _Bounded], BeforeValidator(_as_range)]
 Positive = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
 Weights = Annotated[dict[str, Annotated[float, Field(ge=0, le=1000)]], BeforeValidator(_as_weights)]
+LookAlikes = Annotated[dict[str, str], BeforeValidator(_as_reasons)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 
 
@@ -116,6 +125,7 @@ class ArmStyle(_Model):
     description: str = ""
     rest: Pose
     moved: Pose | None = None
+    equipment: list[Held] = Field(default=[], description="What arms like this hold.")
 
 
 class Support(_Model):
@@ -193,6 +203,7 @@ class _Parts(_Model):
     arms: Weights | None = None
     tempo: Tempo | None = None
     depth: Range | None = Field(default=None, description="Share of the way that partial repetitions go.")
+    equipment: list[Held | Fixture] | None = Field(default=None, description="What is held, and what stands there.")
 
 
 class Variant(_Parts):
@@ -222,7 +233,7 @@ class Exercise(_Parts):
     counting: Counting | None = None
     norms: dict[str, Range] = {}
     faults: dict[Name, Fault] = {}
-    looks_like: list[str] = []
+    looks_like: LookAlikes = {}
     variants: list[Variant] = []
 
     @property

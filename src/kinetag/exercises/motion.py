@@ -24,13 +24,14 @@ _CHUNK = 128  # people made at once: as much as fits the processor's cache
 @dataclass(frozen=True)
 class Motion:
     """``times`` (T,) s from 0; ``joints`` (T, 23, 3) metres; ``repetitions``: (start, peak, end) s, empty where none
-    are counted; ``variant``: which way of doing it."""
+    are counted; ``variant``: which way of doing it; ``equipment``: what is held and what stands there."""
 
     times: np.ndarray
     joints: np.ndarray
     label: str
     repetitions: list[tuple[float, float, float]] = field(default_factory=list)
     variant: str = "plain"
+    equipment: tuple[str, ...] = ()
 
 
 def generate(
@@ -119,8 +120,9 @@ def perform(
     joints = bear(parameters, body, [r.support for r in recipes], rng)
     flip = rng.random(len(recipes)) < 0.5
     joints[flip] = mirrored(joints[flip])
+    done = [own if r.counted else [] for r, own in zip(recipes, schedule.repetitions, strict=True)]
     return [
-        Motion(times, joints[i], recipe.label, schedule.repetitions[i] if recipe.counted else [], recipe.variant)
+        Motion(times, joints[i], recipe.label, done[i], recipe.variant, recipe.equipment)
         for i, recipe in enumerate(recipes)
     ]
 

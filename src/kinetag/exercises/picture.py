@@ -24,16 +24,17 @@ _STATIC_VIEWS = ("three_quarter", "side")
 _GIF_COLORS = 200
 
 
-def exercise_picture(name: str, *, view: str = "three_quarter", height: int = 360, seed: int = 0) -> np.ndarray:
+def exercise_picture(name: str, *, view: str | None = None, height: int = 360, seed: int = 0) -> np.ndarray:
     """The mannequin at the exercise's key moments, left to right, RGB uint8 (height, W, 3).
 
+    ``view`` None: three quarters from the front, or from the side where a wall would hide the person.
     A moving exercise shows its start, the way, and the turning point; a static one shows itself from two sides.
     Raises KinetagError for an exercise or view that is not known.
     """
-    scene = _studio(_plain(make_scene(f"single:{name}:{view}", seed=seed)), height)
+    scene = _seen(name, view, height, seed=seed)
     repetition = _whole_repetition(scene)
     if repetition is None:
-        scenes = [_studio(_plain(make_scene(f"single:{name}:{v}", seed=seed)), height) for v in _STATIC_VIEWS]
+        scenes = [_seen(name, v, height, seed=seed) for v in _STATIC_VIEWS]
         return np.hstack([s.picture(s.duration / 2) for s in scenes])
     start, peak = repetition.start, repetition.time
     return np.hstack([scene.picture(t) for t in (start, start + 0.45 * (peak - start), peak)])
@@ -43,7 +44,7 @@ def exercise_animation(
     name: str,
     path: str | Path,
     *,
-    view: str = "three_quarter",
+    view: str | None = None,
     height: int = 320,
     frame_rate: float = 12.5,
     seed: int = 0,
@@ -52,7 +53,7 @@ def exercise_animation(
     path = Path(path)
     if path.suffix.lower() not in _ANIMATIONS:
         raise KinetagError(f"cannot write an animation as '{path.name}': its name must end in {', '.join(_ANIMATIONS)}")
-    scene = _studio(_plain(make_scene(f"single:{name}:{view}", seed=seed, frame_rate=frame_rate)), height)
+    scene = _seen(name, view, height, seed=seed, frame_rate=frame_rate)
     repetition = _whole_repetition(scene)
     first, last = (repetition.start, repetition.end) if repetition else (0.5, min(3.0, scene.duration))
     frames = [f.image for f in scene.frames() if first <= f.time < last]
@@ -64,6 +65,16 @@ def exercise_animation(
     with VideoWriter(path, scene.width, scene.height, frame_rate) as writer:
         for index, image in enumerate(frames * 3):
             writer.write(image, index / frame_rate)
+
+
+def _seen(name: str, view: str | None, height: int, *, seed: int, frame_rate: float = 25.0) -> Scene:
+    def made(view: str) -> Scene:
+        return _plain(make_scene(f"single:{name}:{view}", seed=seed, frame_rate=frame_rate))
+
+    scene = made(view or "three_quarter")
+    if view is None and "wall" in scene.performances[0].equipment[0]:
+        scene = made("side")
+    return _studio(scene, height)
 
 
 def _whole_repetition(scene: Scene) -> "Repetition | None":
@@ -83,7 +94,7 @@ def _studio(scene: Scene, height: int) -> Scene:
     """The same scene, close up: a clean picture just wide enough for the whole movement."""
     joints = scene.performances[0].joints  # (T, 23, 3)
     low, high = joints.min((0, 1)) - 0.16, joints.max((0, 1)) + 0.16
-    if held(scene.actors[0].activities[0].exercise, joints) == "barbell":
+    if held(scene.performances[0].equipment[0], joints) == "barbell":
         hands = joints[:, [JOINT["left_hand"], JOINT["right_hand"]]]
         bar = 0.9 * (hands[:, 0] - hands[:, 1]) / np.linalg.norm(hands[:, 0] - hands[:, 1], axis=-1, keepdims=True)
         ends = hands.mean(1) + np.array([bar, -bar])

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from kinetag.errors import KinetagError
-from kinetag.exercises.library import ArmStyle, Exercise, Pose, Side, Support, Tempo, Variant
+from kinetag.exercises.library import HELD, ArmStyle, Exercise, Pose, Side, Support, Tempo, Variant
 from kinetag.skeletons import mirror_name
 
 _SIDES = ("left", "right")
@@ -49,7 +49,8 @@ class Recipe:
 
     ``low``, ``high`` (K, P); ``own`` (K, P): drawn for this pose rather than once for the whole set; ``sided`` (K, P):
     drawn for this side rather than once for both. ``cycle`` (C, 2): pose and which side works; ``peaks`` (C,) bool;
-    ``hold`` (C, 2) ranges of the share of a repetition spent there; ``move`` (C, 2) relative time to get there.
+    ``hold`` (C, 2) ranges of the share of a repetition spent there; ``move`` (C, 2) relative time to get there;
+    ``equipment``: what is held and what stands there.
     """
 
     label: str
@@ -66,6 +67,7 @@ class Recipe:
     period: tuple[float, float]
     depth: tuple[float, float]
     counted: bool
+    equipment: tuple[str, ...] = ()
 
 
 def pick_recipe(
@@ -148,7 +150,15 @@ def _compiled(key: _Key, arm: str, side: Side) -> Recipe:
     return Recipe(
         exercise.name, variant.name if variant else "plain", support, low, high, own, sided, cycle, peaks,
         hold, move, tempo.period, depth, exercise.counting is not None and (variant is None or variant.counted),
+        _equipment(_either(variant, exercise, "equipment") or (), style, support),
     )  # fmt: skip
+
+
+def _equipment(said: Sequence[str], style: ArmStyle | None, support: Support) -> tuple[str, ...]:
+    """What an exercise says, but in the hands what the arm style says, and a seat under those who sit."""
+    held = list(style.equipment) if style is not None else []
+    stands = [thing for thing in said if not (held and thing in HELD)]
+    return (*held, *stands, *(["seat"] if support.by == "seat" and "seat" not in said else []))
 
 
 def _merge(pose: Pose, over: Pose | None) -> Pose:

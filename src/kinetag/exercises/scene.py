@@ -13,7 +13,7 @@ from kinetag.exercises.equipment import fixtures, held, hold
 from kinetag.exercises.kinematics import JOINT
 from kinetag.exercises.mannequin import body, paint
 from kinetag.exercises.raster import Camera, Layer, Solids, bounds, draw
-from kinetag.exercises.room import Backdrop, Pipe, Prop, build, cast_shadows
+from kinetag.exercises.room import Backdrop, Block, Pipe, Prop, build, cast_shadows
 from kinetag.exercises.truth import PersonTruth, Truth
 from kinetag.sequence import Frame
 from kinetag.skeletons import KINETAG13
@@ -71,11 +71,11 @@ class Scene:
     @cached_property
     def _backdrop(self) -> Backdrop:
         props = list(self.occluders)
-        for actor, performance in zip(self.actors, self.performances, strict=True):
-            for i, activity in enumerate(actor.activities):
+        for performance in self.performances:
+            for i, equipment in enumerate(performance.equipment):
                 during = performance.joints[performance.activity == i]
                 if len(during):
-                    props += fixtures(activity.exercise, during)
+                    props += [prop for prop in fixtures(equipment, during) if not _hides(self._eye, prop, during)]
         backdrop = build(self._eye, props, self.seed)
         # A bar is thinner than a limb: it hides nobody.
         thin = [i + 1 for i, prop in enumerate(props) if isinstance(prop, Pipe)]
@@ -148,10 +148,10 @@ class _Camcorder:
         self.scene, self.eye, self.backdrop = scene, scene._eye, scene._backdrop
         self.held = [
             [
-                held(a.exercise, p.joints[p.activity == i]) if (p.activity == i).any() else ""
-                for i, a in enumerate(parts)
+                held(equipment, p.joints[p.activity == i]) if (p.activity == i).any() else ""
+                for i, equipment in enumerate(p.equipment)
             ]
-            for p, parts in ((p, actor.activities) for p, actor in zip(scene.performances, scene.actors, strict=True))
+            for p in scene.performances
         ]
         rng = np.random.default_rng([scene.seed, 7])
         size = (scene.height + 64, scene.width + 64)
@@ -257,6 +257,15 @@ def _phase(performance: Performance, time: float) -> float:
         end = 0 if time <= peaks[0] else len(peaks) - 1
         return end + (time - peaks[end]) * rate
     return float(np.interp(time, peaks, np.arange(len(peaks))))
+
+
+def _hides(camera: Camera, prop: Prop, joints: np.ndarray) -> bool:
+    """Whether a wall stands between the camera and the person with these joints (T, 23, 3)."""
+    if not (isinstance(prop, Block) and prop.size[1] > 1.5):
+        return False
+    eye = np.array(camera.position)[[0, 2]]
+    person = joints[:, JOINT["pelvis"]].mean(axis=0)[[0, 2]]
+    return bool(np.linalg.norm(np.array([prop.x, prop.z]) - eye) < np.linalg.norm(person - eye))
 
 
 def _distance(layer: Layer) -> float:

@@ -41,18 +41,17 @@ def _actor(seed: int, person: int, activities: list[Activity], path: list[Waypoi
 
 
 def _single(name: str, seed: int) -> Scene:
-    from kinetag.exercises.library import load_library
+    from kinetag.exercises.motion import shipped_library
 
     _, exercise, *view = name.split(":")
-    library = load_library()
+    library = shipped_library()
     if exercise not in library:
         raise KinetagError(f"unknown exercise '{exercise}' in scene '{name}'; known: {', '.join(library)}")
     if len(view) > 1 or (view and view[0] not in VIEWS):
         raise KinetagError(f"unknown view in scene '{name}'; known: {', '.join(VIEWS)}")
     heading = VIEWS[view[0]] if view else 35.0
-    activity = (
-        Activity(exercise, 0.0, duration=6.0) if library[exercise].static else Activity(exercise, 0.0, repetitions=3)
-    )
+    counted = library[exercise].counting is not None
+    activity = Activity(exercise, 0.0, repetitions=3) if counted else Activity(exercise, 0.0, duration=6.0)
     actor = _actor(seed, 0, [activity], [Waypoint(0, 0.0, 0.0, heading)])
     return until_done(Scene([actor], _FULL_VIEW, duration=60.0), after=0.2)
 

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Collection
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from kinetag.errors import KinetagError
 from kinetag.report.style import readable
+from kinetag.whole_file import whole_file
 
 if TYPE_CHECKING:
     from kinetag.exercises.library import Exercise
@@ -33,22 +35,25 @@ _HEAD = 0.1  # m
 
 
 def exercise_table(library: "dict[str, Exercise]", recognised: Collection[str] = ()) -> RenderableType:
-    """Name, family and what is counted, one line an exercise; ``recognised`` are the classifier's labels."""
+    """By family, one line an exercise: name, whether it is recognised (``recognised`` are the classifier's labels),
+    what is counted, and what it is."""
     rows = []
-    for name, exercise in sorted(library.items()):
+    for exercise in sorted(library.values(), key=lambda e: (e.family, e.name)):
         counts = readable(exercise.counting.signal) if exercise.counting else "time held" if exercise.static else ""
-        known = "yes" if name in recognised else ""
-        rows.append((name, readable(exercise.family), known, counts, " ".join(exercise.description.split())))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for i, heading in enumerate(("Name", "Family", "Recognised", "Counts")):
-        widest = max([len(heading), *(len(row[i]) for row in rows)])
-        table.add_column(heading, no_wrap=True, min_width=widest, style="bold" if i == 0 else "")
-    table.add_column("What it is")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    known = sum(row[2] == "yes" for row in rows)
+        known = "✓" if exercise.name in recognised else ""
+        rows.append((exercise.family, exercise.name, known, counts, " ".join(exercise.description.split())))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0), expand=True)
+    for i, (heading, indent) in enumerate((("Name", 2), ("", 0), ("Counts", 0)), start=1):
+        widest = indent + max([len(heading), *(len(row[i]) for row in rows)])
+        table.add_column(heading, no_wrap=True, min_width=widest)
+    table.add_column("What it is", no_wrap=True, overflow="ellipsis", ratio=1)
+    for family, own in groupby(rows, key=lambda row: row[0]):
+        table.add_row(Text(readable(family), "bold"))
+        for row in own:
+            table.add_row(Text(f"  {row[1]}", "cyan"), *map(Text, row[2:]))
+    known = sum(bool(row[2]) for row in rows)
     note = Text(
-        f"{known} of {len(rows)} are recognised by the classifier that comes with kinetag; the others\n"
+        f"✓ {known} of {len(rows)} are recognised by the classifier that comes with kinetag; the others\n"
         "can be drawn, and recognised and counted with a model of your own.\n"
         "one of them: kinetag exercises NAME    your own: --exercises FILE.yaml",
         "dim",
@@ -56,8 +61,11 @@ def exercise_table(library: "dict[str, Exercise]", recognised: Collection[str] =
     return Group(table, note)
 
 
-def show_exercise(library: "dict[str, Exercise]", name: str, out: Path | None = None) -> RenderableType:
-    """What one exercise is, with its figure from rest to turning point; its picture goes to ``out`` when given."""
+def show_exercise(
+    library: "dict[str, Exercise]", name: str, out: Path | None = None, sheet: Path | None = None
+) -> RenderableType:
+    """What one exercise is, with its figure from rest to turning point; where given, its picture or animation goes to
+    ``out``, and stick figures of its variants to ``sheet``."""
     exercise = find_exercise(library, name)
     facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     facts.add_column(style="dim", no_wrap=True)
@@ -73,11 +81,19 @@ def show_exercise(library: "dict[str, Exercise]", name: str, out: Path | None = 
         facts.add_row("usual range", ", ".join(norms))
     if exercise.faults:
         facts.add_row("faults", ", ".join(readable(fault) for fault in exercise.faults))
+    if exercise.variants:
+        facts.add_row("variants", ", ".join(readable(variant.name) for variant in exercise.variants))
+    things = dict.fromkeys(thing for part in (exercise, *exercise.variants) for thing in part.equipment or ())
+    if things:
+        facts.add_row("equipment", ", ".join(map(readable, things)))
+    for i, (other, how) in enumerate(exercise.looks_like.items()):
+        facts.add_row("" if i else "looks like", Text.assemble((readable(other), "bold"), f": {how}" if how else ""))
     parts: list[RenderableType] = [Text(exercise.title, "bold"), Text((exercise.description or "").strip()), Text()]
     parts += [facts, Text(), Text(figures(exercise), "cyan")]
-    if out is not None:
-        write_picture(exercise, out)
-        parts.append(Text.assemble("\nwritten: ", (str(out), "bold")))
+    for path, write in ((out, write_picture), (sheet, write_sheet)):
+        if path is not None:
+            write(exercise, path)
+            parts.append(Text.assemble("\nwritten: ", (str(path), "bold")))
     return Group(*parts)
 
 
@@ -188,10 +204,28 @@ def write_picture(exercise: "Exercise", out: Path) -> None:
     if kind in (".gif", ".mp4"):
         exercise_animation(exercise.name, out)
         return
+    _write_image(out, exercise_picture(exercise.name))
+
+
+def write_sheet(exercise: "Exercise", out: Path) -> None:
+    """Stick figures of the plain form and every variant, one row each: six moments of a repetition from two views."""
+    from kinetag.exercises.motion import generate
+    from kinetag.exercises.sheet import draw_sheet
+
+    if out.suffix.lower() not in (".png", ".jpg"):
+        raise KinetagError(f"--sheet '{out}': a sheet's name must end in .png or .jpg")
+    if not out.parent.is_dir():
+        raise KinetagError(f"--sheet '{out}': there is no folder {out.parent}")
+    names = ("plain", *(variant.name for variant in exercise.variants))
+    _write_image(out, draw_sheet([generate(exercise, np.random.default_rng(1), variant=name) for name in names]))
+
+
+def _write_image(out: Path, image: np.ndarray) -> None:
+    """``image`` RGB uint8 (H, W, 3) as .png or .jpg."""
     import cv2
 
-    image = exercise_picture(exercise.name)
-    temporary = out.with_name(f".{out.stem}.tmp{out.suffix}")
-    if not cv2.imwrite(str(temporary), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
+    good, data = cv2.imencode(out.suffix.lower(), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    if not good:
         raise KinetagError(f"cannot write '{out}'")
-    temporary.replace(out)
+    with whole_file(out) as draft:
+        draft.write_bytes(data.tobytes())
