@@ -21,8 +21,9 @@ PENN = {
     "squat": "squat", "pushup": "push_up", "pullup": "pull_up", "bench_press": "bench_press", "situp": "sit_up",
     "jumping_jacks": "jumping_jack", "jump_rope": "jump_rope", "clean_and_jerk": "clean_and_jerk",
 }  # fmt: skip
+# Its inline lunge stays in a long stride from beginning to end, which is the library's split squat.
 PRMD = {
-    "deep squat": "squat", "hurdle step": "hurdle_step", "inline lunge": "lunge", "side lunge": "side_lunge",
+    "deep squat": "squat", "hurdle step": "hurdle_step", "inline lunge": "split_squat", "side lunge": "side_lunge",
     "sit to stand": "sit_to_stand", "standing active straight leg raise": "standing_leg_raise",
     "standing shoulder abduction": "shoulder_abduction", "standing shoulder extension": "shoulder_extension",
     "standing shoulder internal-external rotation": "shoulder_rotation",
