@@ -235,7 +235,7 @@ def train(
     report: Report,
     *,
     begin_from: Path | None = None,
-    save_every: float = 60,
+    save_every: float = 30,
     device: str = "cpu",
     workers: int = 1,
 ) -> Trainer:
@@ -331,12 +331,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, help="train this many steps instead")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=TrainingOptions.batch)
+    parser.add_argument("--learning-rate", type=float, default=TrainingOptions.learning_rate)
     parser.add_argument("--per-class", type=int, default=TrainingOptions.per_class, help="motions made a class")
     parser.add_argument(
         "--from", dest="begin_from", type=Path, help="checkpoint of a run on the same classes to start at"
     )
     parser.add_argument("--without", default="", help="exercises, separated by commas, that it shall not learn")
-    parser.add_argument("--recordings", type=Path, help="file that `python -m kinetag.exercises.recording` wrote")
+    parser.add_argument(
+        "--recordings", type=Path, nargs="+", help="files that `python -m kinetag.exercises.recording` wrote"
+    )
     parser.add_argument("--threads", type=int, default=1, help="of the network; one more process makes its batches")
     parser.add_argument("--workers", type=int, default=1, help="processes that make batches")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -361,9 +364,11 @@ def _run(options: argparse.Namespace, report: Report) -> None:
     if options.recordings:
         from kinetag.exercises.recordings import read_recordings
 
-        bank = bank.with_recordings(read_recordings(options.recordings))
+        bank = bank.with_recordings([clip for path in options.recordings for clip in read_recordings(path)])
         report(f"and {len(bank.recorded or ())} recordings")
-    wanted = TrainingOptions(batch=options.batch, per_class=options.per_class, seed=options.seed)
+    wanted = TrainingOptions(
+        batch=options.batch, per_class=options.per_class, seed=options.seed, learning_rate=options.learning_rate
+    )
     wanted = replace(wanted, steps=_steps(options, bank, wanted))
     trainer = train(
         bank,
