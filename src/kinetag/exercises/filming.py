@@ -50,7 +50,8 @@ class Footage(Scene):
             return super().performances
         turns = [Repetition(*times) for times in motion.repetitions]
         segments = [Segment(motion.label, 0.0, float(motion.times[-1]), 1.0, turns)]
-        return [Performance(motion.times, motion.joints, segments, np.zeros(len(motion.times), int))]
+        under_way = np.zeros(len(motion.times), int)
+        return [Performance(motion.times, motion.joints, segments, under_way, [motion.equipment])]
 
     def worn(self, image: np.ndarray) -> np.ndarray:
         """The picture (H, W, 3) as it comes out of a phone: other brightness and contrast, and compressed."""
