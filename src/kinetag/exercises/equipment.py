@@ -45,7 +45,7 @@ def hold(solids: Solids, kind: str, joints: np.ndarray, phase: float = 0.0) -> N
         axis = _square(across, _forearm(joints, side)) if side else np.array([0.0, 1.0, 0.0])
         _dumbbell(solids, grips[side] if side else middle, axis, 1.0 if side else 1.35)
     elif one == "kettlebell":
-        down = _unit(sum(_forearm(joints, hand) for hand in ((side,) if side else grips)))
+        down = _unit(np.sum([_forearm(joints, hand) for hand in ((side,) if side else grips)], axis=0))
         _kettlebell(solids, grips[side] if side else middle, down)
     elif kind == "barbell":
         _barbell(solids, grips["left"], grips["right"])
@@ -87,8 +87,8 @@ def _disc(solids: Solids, center: np.ndarray, axis: np.ndarray, radius: float, t
 def _dumbbell(solids: Solids, grip: np.ndarray, axis: np.ndarray, size: float = 1.0) -> None:
     solids.add(grip - 0.07 * axis, grip + 0.07 * axis, 0.014, 0.014, _STEEL, METAL)
     for sign in (-1, 1):
-        ends = (grip + sign * size * along * axis for along in (0.075, 0.105))
-        solids.add(*ends, 0.048 * size, 0.044 * size, _RUBBER, SHOE)
+        near, far = grip + sign * size * 0.075 * axis, grip + sign * size * 0.105 * axis
+        solids.add(near, far, 0.048 * size, 0.044 * size, _RUBBER, SHOE)
 
 
 def _kettlebell(solids: Solids, grip: np.ndarray, down: np.ndarray) -> None:
@@ -137,7 +137,8 @@ def _mat(joints: np.ndarray) -> list[Prop]:
     _, axes = np.linalg.eigh(np.cov((spots - middle).T))
     along = axes[:, -1]
     length = max(1.9, float(np.ptp(spots @ along)) + 0.2)
-    return [Mat(*middle.tolist(), 0.8, length, float(np.rad2deg(np.arctan2(along[0], along[1]))))]
+    x, z = middle.tolist()
+    return [Mat(x, z, 0.8, length, float(np.rad2deg(np.arctan2(along[0], along[1]))))]
 
 
 def _seat(joints: np.ndarray) -> list[Prop]:

@@ -35,7 +35,8 @@ def _as_weights(value: Any) -> Any:
 
 def _as_reasons(value: Any) -> Any:
     """Names, or names with how they differ."""
-    return dict.fromkeys(value, "") if isinstance(value, list) else value
+    names = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    return dict.fromkeys(value, "") if names else value
 
 
 _Bounded = Annotated[float, Field(ge=-400, le=400, allow_inf_nan=False)]

@@ -196,11 +196,11 @@ def write_picture(exercise: "Exercise", out: Path) -> None:
 
     kind = out.suffix.lower()
     if kind not in (".png", ".jpg", ".gif", ".mp4"):
-        raise KinetagError(f"--out '{out}': a picture's name must end in .png or .jpg, an animation's in .gif or .mp4")
+        raise KinetagError(f"'{out}': a picture's name must end in .png or .jpg, an animation's in .gif or .mp4")
     if exercise.name not in load_library():
         raise KinetagError(f"'{exercise.name}' is an exercise of your own: only built-in ones have a picture to write")
     if not out.parent.is_dir():
-        raise KinetagError(f"--out '{out}': there is no folder {out.parent}")
+        raise KinetagError(f"'{out}': there is no folder {out.parent}")
     if kind in (".gif", ".mp4"):
         exercise_animation(exercise.name, out)
         return
