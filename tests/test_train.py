@@ -272,7 +272,8 @@ def test_what_cannot_be_is_one_line(tmp_path, options, words):
 
 def test_mixed_precision_and_tensorboard(tmp_path):
     pytest.importorskip("tensorboard")
-    train(training_spec(tmp_path, "train.precision=bf16-mixed", "train.logger=tensorboard", "train.num_epochs=1"))
+    mixed = ("train.precision=bf16-mixed", "train.grad_clip=1")  # which Lightning refuses of a fused optimiser
+    train(training_spec(tmp_path, *mixed, "train.logger=tensorboard", "train.num_epochs=1"))
     assert list((tmp_path / "out/train/tensorboard").glob("events*"))
 
 
