@@ -97,3 +97,20 @@ def test_two_machines_write_the_classes_once_and_in_order(tmp_path, small_model)
     assert [done.returncode for done in both] == [0, 0], both
     texts = [(tmp_path / name / "inference/predictions.txt").read_text() for name in ("one", "two")]
     assert texts[0] == texts[1]
+
+
+@pytest.mark.slow
+def test_two_machines_train_as_two_processes_of_one_do(tmp_path):
+    pytest.importorskip("lightning")
+    import torch
+    from made_training import write_spec
+
+    from kinetag.checkpoint import load_checkpoint
+
+    options = ["train.accelerator=cpu", "train.num_epochs=2"]
+    train(load_spec(write_spec(tmp_path, "one"), [*options, "train.num_gpus=2"], action="train"))
+    both = on_two_machines(["train", "-e", str(write_spec(tmp_path, "two")), *options, "train.num_nodes=2"])
+    assert [done.returncode for done in both] == [0, 0], both
+    paths = [tmp_path / name / "train/pc_model_latest.pth" for name in ("one", "two")]
+    (_, one), (_, two) = (load_checkpoint(path) for path in paths)
+    assert all(torch.equal(one[key], two[key]) for key in one)
