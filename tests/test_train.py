@@ -191,7 +191,9 @@ def test_early_stopping(tmp_path):
     result = train(
         training_spec(tmp_path, "train.num_epochs=50", "train.early_stopping_patience=2", "train.optim.lr=0")
     )
-    assert result.epochs == 3  # the first is the best, then two without a rise
+    accuracies = [kpi["val_acc"] for kpi in kpis(tmp_path / "out")]  # only the batch norms' statistics still move
+    last_rise = max(i for i in range(len(accuracies)) if accuracies[i] > max(accuracies[:i], default=0))
+    assert result.epochs == len(accuracies) == last_rise + 1 + 2 < 50
     again = train(training_spec(tmp_path, "train.num_epochs=50", "train.early_stopping_patience=2", "train.optim.lr=0"))
     assert "stopped early" in again.notes[-1]
 
