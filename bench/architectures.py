@@ -22,6 +22,7 @@ import json
 import os
 import pickle
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -357,7 +358,11 @@ def measure_all(options: argparse.Namespace) -> None:
         with locked(options.work / f"{path.stem}.lock", wait=False) as mine:
             if not mine or path.exists():
                 continue
-            found = measure(name, task, fold, data, options.work, options.epochs or EPOCHS[task])
+            try:
+                found = measure(name, task, fold, data, options.work, options.epochs or EPOCHS[task])
+            except Exception:  # one that diverges, say, must not keep the others from being measured
+                print(f"{name}, {task} {fold}:\n{traceback.format_exc()}", flush=True)
+                continue
             with whole_file(path) as draft:
                 draft.write_text(json.dumps(found, indent=1) + "\n")
         print(f"{name}, {task} {fold}: {found['accuracy']:.4f}, {found['train_seconds']:.0f} s", flush=True)
