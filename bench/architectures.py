@@ -22,6 +22,7 @@ import json
 import os
 import pickle
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -285,7 +286,11 @@ def row(name: str, task: str, found: list[dict[str, Any]]) -> dict[str, Any]:
         """The lowest share of the accuracy that is left under any of these, means over the folds."""
         return min(float(np.mean([r["occlusion"][p] / r["accuracy"] for r in found])) for p in protocols)
 
-    gym = {"gym (of 8)": "gym_accuracy", "gym (of 15)": "gym_accuracy_of_15", "gym F1": "gym_macro_f1"}
+    gym = {
+        "the 8 of a gym, among themselves": "gym_accuracy",
+        "the 8 of a gym, among all 15": "gym_accuracy_of_15",
+        "macro F1 of the 8": "gym_macro_f1",
+    }
     own = {title: mean(key) for title, key in gym.items()} if task == "penn" else {}
     return {
         "run": name,
@@ -303,15 +308,29 @@ def row(name: str, task: str, found: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def tables(results: Path) -> None:
+def tables(results: Path, *, as_markdown: bool) -> None:
     content = {}
     for task, title in (("penn", "Penn Action, test split"), ("prmd", "UI-PRMD, one subject left out")):
         rows = [row(name, task, found) for name in RUNS if (found := found_so_far(results, name, task))]
         if rows:
-            show(f"{title}; {FRAMES[task]} frames", transposed(rows))
+            if as_markdown:
+                print(f"{title}; {FRAMES[task]} frames\n\n{markdown(rows)}\n")
+            else:
+                show(f"{title}; {FRAMES[task]} frames", transposed(rows))
             content[task] = rows
     if content and results == OWN:
         save("architectures", frames=FRAMES, **content)
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The table as docs/models.md has it: a run a column, shares in percent."""
+
+    def cell(value: Any) -> str:
+        return f"{100 * value:.1f} %" if isinstance(value, float) else str(value)
+
+    lines = [[key, *(cell(each[key]) for each in rows)] for key in rows[0] if key != "run"]
+    lines = [["", *(each["run"] for each in rows)], ["---", *["---:"] * len(rows)], *lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def transposed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -339,7 +358,11 @@ def measure_all(options: argparse.Namespace) -> None:
         with locked(options.work / f"{path.stem}.lock", wait=False) as mine:
             if not mine or path.exists():
                 continue
-            found = measure(name, task, fold, data, options.work, options.epochs or EPOCHS[task])
+            try:
+                found = measure(name, task, fold, data, options.work, options.epochs or EPOCHS[task])
+            except Exception:  # one that diverges, say, must not keep the others from being measured
+                print(f"{name}, {task} {fold}:\n{traceback.format_exc()}", flush=True)
+                continue
             with whole_file(path) as draft:
                 draft.write_text(json.dumps(found, indent=1) + "\n")
         print(f"{name}, {task} {fold}: {found['accuracy']:.4f}, {found['train_seconds']:.0f} s", flush=True)
@@ -355,6 +378,7 @@ def main() -> None:
     parser.add_argument("--folds", nargs="+", help="of UI-PRMD, such as s01 s02; all ten when not given")
     parser.add_argument("--epochs", type=int, help="fewer than the usual, for a trial; give --results too")
     parser.add_argument("--table", action="store_true", help="measure nothing")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as docs/models.md has them")
     options = parser.parse_args()
     if options.epochs and options.results == OWN:
         raise SystemExit("results of a trial do not belong in bench/results: give --results FOLDER")
@@ -362,7 +386,7 @@ def main() -> None:
         if options.work is None:
             raise SystemExit("give --work FOLDER for arrays and checkpoints")
         measure_all(options)
-    tables(options.results)
+    tables(options.results, as_markdown=options.markdown)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinetag.datasets import class_names_of
-from kinetag.datasets.clips import Clips, held_out, split
+from kinetag.datasets.clips import Clips, Kept, held_out, split
 from kinetag.errors import KinetagError
 
 
@@ -113,3 +113,20 @@ def test_the_readers_load_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_kept_clips_are_made_once_as_long_as_there_is_room() -> None:
+    asked: list[int] = []
+
+    class Made(list):
+        def __getitem__(self, i):
+            asked.append(i)
+            return np.full((1, 4, 1, 1), i, np.float32)  # 16 bytes
+
+    kept = Kept(Made(range(3)), most=40)
+    for _ in range(2):
+        assert [clip.max() for clip in (kept[0], kept[1], kept[2])] == [0, 1, 2]
+    assert asked == [0, 1, 2, 2]
+    assert len(kept) == 3
+    with pytest.raises(ValueError, match="read-only"):
+        kept[0][:] = 5

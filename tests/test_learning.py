@@ -1,5 +1,7 @@
 """The loss, the weights of classes, and averaged weights."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -72,3 +74,22 @@ def test_optimisers(kind):
     optimizer = _learner(optim=optim).configure_optimizers()
     assert type(optimizer) is getattr(torch.optim, kind)
     assert optimizer.param_groups[0]["weight_decay"] == 0.01
+
+
+def test_the_loss_scale_of_mixed_precision_goes_on():
+    """With 16-mixed a scale is searched for; a run that goes on must not begin the search anew."""
+    from lightning.pytorch.plugins import MixedPrecision
+
+    def scaled(learner: Learner, scale: float) -> torch.amp.GradScaler:
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        plugin = MixedPrecision("16-mixed", "cpu", scaler)
+        learner.trainer = SimpleNamespace(precision_plugin=plugin, global_rank=0)  # type: ignore[assignment]
+        learner.optimizers = lambda **_: learner.configure_optimizers()  # type: ignore[method-assign]
+        return scaler
+
+    learner, other = _learner(), _learner()
+    scaled(learner, 32.0)
+    fresh = scaled(other, 1024.0)
+    other.restore(learner.exported.state_dict(), learner.training_state())
+    other.on_fit_start()
+    assert fresh.get_scale() == 32.0

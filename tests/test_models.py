@@ -314,3 +314,25 @@ def test_learns_which_arm_waves():
     x, labels = batch(64)
     with torch.no_grad():
         assert (model.eval().fold()(x).argmax(1) == labels).float().mean() > 0.95
+
+
+@pytest.mark.parametrize("frames", [20, 64])
+def test_a_new_network_is_not_sure_of_anything(frames):
+    model = make("Fold-GCN").train()
+    assert 0.02 < model(scored_clips(count=16, frames=frames)).std() < 1
+
+
+def test_plain_sgd_at_a_large_rate_does_not_throw_it_about():
+    """What the losses of a few clips that are learned by heart do at 0.1, without clipping and warm-up."""
+    model, x = make("Fold-GCN", dropout=0.0).train(), scored_clips(count=12)
+    labels = torch.arange(12) % 3
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True)
+    losses = []
+    for _ in range(30):
+        loss = torch.nn.functional.cross_entropy(model(x), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert max(losses) < 2
+    assert losses[-1] < 0.1

@@ -191,7 +191,9 @@ def test_early_stopping(tmp_path):
     result = train(
         training_spec(tmp_path, "train.num_epochs=50", "train.early_stopping_patience=2", "train.optim.lr=0")
     )
-    assert result.epochs == 3  # the first is the best, then two without a rise
+    accuracies = [kpi["val_acc"] for kpi in kpis(tmp_path / "out")]  # only the batch norms' statistics still move
+    last_rise = max(i for i in range(len(accuracies)) if accuracies[i] > max(accuracies[:i], default=0))
+    assert result.epochs == len(accuracies) == last_rise + 1 + 2 < 50
     again = train(training_spec(tmp_path, "train.num_epochs=50", "train.early_stopping_patience=2", "train.optim.lr=0"))
     assert "stopped early" in again.notes[-1]
 
@@ -272,7 +274,8 @@ def test_what_cannot_be_is_one_line(tmp_path, options, words):
 
 def test_mixed_precision_and_tensorboard(tmp_path):
     pytest.importorskip("tensorboard")
-    train(training_spec(tmp_path, "train.precision=bf16-mixed", "train.logger=tensorboard", "train.num_epochs=1"))
+    mixed = ("train.precision=bf16-mixed", "train.grad_clip=1")  # which Lightning refuses of a fused optimiser
+    train(training_spec(tmp_path, *mixed, "train.logger=tensorboard", "train.num_epochs=1"))
     assert list((tmp_path / "out/train/tensorboard").glob("events*"))
 
 

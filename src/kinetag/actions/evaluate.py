@@ -1,7 +1,9 @@
 """How good a model is on labelled clips: accuracy in all its forms, confusion, calibration, and under occlusion."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,7 @@ import numpy as np
 
 from kinetag import metrics
 from kinetag.actions.confusion import confusion_picture, confusion_text, png
+from kinetag.actions.nodes import ALONE, Nodes, joined
 from kinetag.datasets.batches import Change, batches, counted, load_for, sampling_of
 from kinetag.encryption import write_file
 from kinetag.predictor import Predictor, open_predictor
@@ -44,13 +47,16 @@ def evaluate(spec: "Spec", *, progress: Progress = silent) -> Evaluation:
     Writes results.json, results.txt, confusion.png and status.json into the results folder.
     """
     folder = spec.results_folder("evaluate")
-    with Status(folder, "evaluate", secret=spec.secret()) as status:
+    status = Status(folder, "evaluate", secret=spec.secret())
+    with status, joined("evaluate", spec.evaluate.num_nodes) as nodes:
         predictor, clips, notes = model_and_clips(spec, "evaluate", role="val", need_labels=True, progress=progress)
         size = batch_size(spec, "evaluate")
-        probabilities = run(predictor, clips, size, progress=progress)
-        occlusion = _occluded(predictor, clips, size, spec.train.seed, progress) if spec.evaluate.occlusion else {}
+        answer = partial(run, predictor, clips, size, nodes=nodes, progress=progress)
+        probabilities = answer()
+        occlusion = _occluded(answer, predictor, clips, spec.train.seed) if spec.evaluate.occlusion else {}
         found = _judge(clips, probabilities, spec.evaluate.top_k, occlusion, tuple(notes))
-        _write(found, predictor, clips, folder)
+        if nodes.rank == 0:
+            _write(found, predictor, clips, folder)
         status.running(
             "Evaluation metrics generated.", kpi=_kpi(found), categorical={"class_accuracy": _by_class(found)}
         )
@@ -81,12 +87,15 @@ def run(
     *,
     change: Change | None = None,
     stage: str = "Clips",
+    nodes: Nodes = ALONE,
     progress: Progress = silent,
 ) -> np.ndarray:
     """Class probabilities of all clips, (N, K)."""
-    inputs = batches(clips, predictor.card, size, change=change)
-    outputs = counted(predictor.logits(inputs), lambda done: progress(stage, done, len(clips)))
-    return metrics.softmax(np.concatenate(list(outputs)))
+    share = nodes.share(len(clips))
+    inputs = batches(clips, predictor.card, size, change=change, chosen=share)
+    outputs = counted(predictor.logits(inputs), lambda done: progress(stage, done, len(share)))
+    logits = np.concatenate([np.zeros((0, len(predictor.card.labels)), np.float32), *outputs])
+    return metrics.softmax(nodes.together(logits, len(clips)))
 
 
 def batch_size(spec: "Spec", action: str) -> int:
@@ -94,7 +103,7 @@ def batch_size(spec: "Spec", action: str) -> int:
     return own if own > 0 else spec.dataset.batch_size
 
 
-def _occluded(predictor: Predictor, clips: "Clips", size: int, seed: int, progress: Progress) -> dict[str, float]:
+def _occluded(answer: Callable[..., np.ndarray], predictor: Predictor, clips: "Clips", seed: int) -> dict[str, float]:
     """Accuracy under each protocol of `augment.occlude`, the same joints and frames hidden in every run."""
     from kinetag.datasets.augment import OCCLUSIONS, occlude
 
@@ -106,7 +115,7 @@ def _occluded(predictor: Predictor, clips: "Clips", size: int, seed: int, progre
             rng = np.random.default_rng([seed, i])
             return occlude(clip, protocol, rng, options)
 
-        probabilities = run(predictor, clips, size, change=change, stage=f"Occlusion: {protocol}", progress=progress)
+        probabilities = answer(change=change, stage=f"Occlusion: {protocol}")
         found[protocol] = metrics.accuracy(clips.labels, probabilities.argmax(axis=1))
     return found
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kinetag.actions.evaluate import batch_size, model_and_clips, run
+from kinetag.actions.nodes import joined
 from kinetag.encryption import write_file
 from kinetag.progress import Progress, silent
 from kinetag.status import Status
@@ -38,13 +39,16 @@ def inference(spec: "Spec", *, progress: Progress = silent) -> Predictions:
     and interval where the data know them.
     """
     folder = spec.results_folder("inference")
-    with Status(folder, "inference", secret=spec.secret()) as status:
+    status = Status(folder, "inference", secret=spec.secret())
+    with status, joined("inference", spec.inference.num_nodes) as nodes:
         predictor, clips, notes = model_and_clips(spec, "inference", role="test", need_labels=False, progress=progress)
-        probabilities = run(predictor, clips, batch_size(spec, "inference"), progress=progress)
+        size = batch_size(spec, "inference")
+        probabilities = run(predictor, clips, size, nodes=nodes, progress=progress)
         kind = spec.inference.output_format
         path = Path(spec.inference.output_file or folder / f"predictions.{kind}")
         text = WRITERS[kind](clips, probabilities, min(spec.inference.top_k, len(clips.class_names)))
-        write_file(path, text.encode())
+        if nodes.rank == 0:
+            write_file(path, text.encode())
         classes = tuple(clips.class_names[i] for i in probabilities.argmax(axis=1))
         counts = {name: classes.count(name) for name in clips.class_names if name in classes}
         status.running(f"Wrote the classes of {len(clips)} clips to {path}.", kpi={"clips": len(clips)})

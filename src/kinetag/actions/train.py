@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kinetag.actions.nodes import own_rank
 from kinetag.datasets.augment import RECIPES
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.learning.processes import launched_outside, run_processes
@@ -91,6 +92,8 @@ def _processes(spec: Spec, emit: Callable[[dict[str, Any]], None]) -> int:
     from kinetag.learning.devices import choose_devices
 
     devices = choose_devices(spec)
+    if spec.train.num_nodes > 1 and not launched_outside():
+        own_rank("train", spec.train.num_nodes)  # without it the run would wait for the others for ever
     if devices.note:
         emit({"event": "note", "message": devices.note})
     return devices.count
