@@ -43,6 +43,10 @@ class MultiBranchGCN(nn.Module):
         self.head = nn.Linear(3 * width, classes)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return self.head(self.dropout(self.embed(x, mask)))
+
+    def embed(self, x: Tensor, mask: Tensor) -> Tensor:
+        """What the last layer decides by, (N, 3 * width)."""
         mask = mask.to(x.dtype)[..., None]  # (N, T, 1)
         x = x * mask[..., None]
         x = torch.cat([branch(x[..., ids]) for branch, ids in zip(self.branches, self.channels, strict=True)], -1)
@@ -51,7 +55,7 @@ class MultiBranchGCN(nn.Module):
         x = self.enter(x) * mask
         for block in self.blocks:
             x = (x + block(x)) * mask
-        return self.head(self.dropout(self.pool(x, mask)))
+        return self.pool(x, mask)
 
     def pool(self, x: Tensor, mask: Tensor) -> Tensor:
         """Mean, maximum and attention-weighted mean over the frames that count, (N, 3 * width)."""
@@ -59,6 +63,18 @@ class MultiBranchGCN(nn.Module):
         highest = x.amax(1)  # masked frames are 0 and the rest is not negative, so they never win
         weight = torch.softmax(self.attention(x) - 1e4 * (1 - mask), dim=1) * mask
         return torch.cat([mean, highest, (x * weight).sum(1)], 1)
+
+
+class WithEmbedding(nn.Module):
+    """The same network with two answers, for export: logits (N, classes) and what the last layer decides by (N, D)."""
+
+    def __init__(self, model: MultiBranchGCN) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        embedding = self.model.embed(x, mask)
+        return self.model.head(embedding), embedding
 
 
 class GraphConv(nn.Module):

@@ -11,6 +11,7 @@ from kinetag.models.card import METADATA_KEY, ModelCard
 from kinetag.whole_file import whole_file
 
 CPU = ("CPUExecutionProvider",)
+EMBEDDING = "embedding"  # the second output: what the last layer decides by
 
 
 def open_session(model: bytes, name: str, *, providers: Sequence[Any] = CPU, threads: int = 1) -> Any:
@@ -68,10 +69,15 @@ def _shown_all(inputs: Mapping[str, Sequence[Any]]) -> str:
 
 
 def export_onnx(model: Any, path: Path, card: ModelCard, *, tolerance: float = 1e-3) -> None:
-    """Write a torch network (features, mask) -> logits as ONNX, and check that onnxruntime agrees with torch."""
+    """Write a torch network (features, mask) -> logits, embedding as ONNX, and check that onnxruntime agrees.
+
+    ``model`` is one of `kinetag.models.build_window_model`. The embedding is what few-shot teaching works on.
+    """
     import torch
 
-    model = model.eval()
+    from kinetag.models.multi_branch import WithEmbedding
+
+    model = WithEmbedding(model).eval()
     assert card.window is not None
     features = torch.randn(3, card.window, _joints(card), len(card.channels))
     mask = torch.ones(3, card.window, dtype=torch.bool)
@@ -84,7 +90,7 @@ def export_onnx(model: Any, path: Path, card: ModelCard, *, tolerance: float = 1
             (features, mask),
             str(draft),
             input_names=["features", "mask"],
-            output_names=["logits"],
+            output_names=["logits", EMBEDDING],
             dynamic_shapes=({0: windows}, {0: windows}),
             external_data=False,
             dynamo=True,
@@ -92,8 +98,9 @@ def export_onnx(model: Any, path: Path, card: ModelCard, *, tolerance: float = 1
         )
         write_card(draft, card)
         with torch.no_grad():
-            expected = model(features, mask).numpy()
-        difference = float(abs(_run(draft, features.numpy(), mask.numpy()) - expected).max())
+            expected = [answer.numpy() for answer in model(features, mask)]
+        answers = _run(draft, features.numpy(), mask.numpy())
+        difference = max(float(abs(a - b).max()) for a, b in zip(answers, expected, strict=True))
         if not difference <= tolerance:
             raise KinetagError(f"the exported {path.name} differs from torch by {difference:.2g}; it was not written")
         os.replace(draft, path)
@@ -120,4 +127,4 @@ def _joints(card: ModelCard) -> int:
 
 
 def _run(path: Path, features: Any, mask: Any) -> Any:
-    return open_session(path.read_bytes(), path.name).run(None, {"features": features, "mask": mask})[0]
+    return open_session(path.read_bytes(), path.name).run(None, {"features": features, "mask": mask})
