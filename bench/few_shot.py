@@ -1,0 +1,213 @@
+"""How well exercises that a classifier never saw are taught from 1, 3 and 5 clips; nothing here is used for training.
+
+    python bench/few_shot.py --model MODEL                      # synthetic people and cameras
+    python bench/few_shot.py --model MODEL --data FOLDER        # also gym clips (development half)
+    python bench/few_shot.py --model MODEL --rendered 8         # also videos of the mannequin through BlazePose
+
+MODEL lacks exercises of the library: those are taught (`--classes` to choose among them), each from clips of different
+people, and other people's clips are then told apart. Of an exercise with n clips to learn from, the rest is for the
+test, at most ten. 'accuracy': a clip's label is the most probable of the 15 taught; 'with library': of those and of
+everything that the classifier knows, 'other' too. 'library kept': clips of exercises that the classifier knows and gets
+right, which are not taken for a taught one. Draws are of classes, of clips to learn from, and of clips to test with; the
+interval is from the 2.5th to the 97.5th percentile over draws.
+
+Synthetic: motions of the library seen by random cameras, with the errors of an imitated estimator (occlusion, swapped
+sides, failing limbs, short clips); its depth is compressed and drifts.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from common import data_folder, save, show
+
+from kinetag.classifier import DEFAULT_MODEL, Classifier
+from kinetag.exercises.bank import select_joints
+from kinetag.exercises.library import load_library
+from kinetag.exercises.motion import generate_batch
+from kinetag.exercises.synthesis import observe, project
+from kinetag.features import HOP, LAYOUT, RATE, windows
+from kinetag.few_shot.clips import TaughtClip
+from kinetag.few_shot.prototypes import Seen, calibrate, prototype, see, taught_probabilities
+from kinetag.few_shot.space import Space, build_space
+from kinetag.sequence import PoseSequence
+from kinetag.skeletons import get_layout
+from kinetag.smoothing import smooth
+
+WAYS, TESTED = 15, 10
+_JOINTS = get_layout(LAYOUT).joints
+_HIPS = get_layout(LAYOUT).indices(("left_hip", "right_hip"))
+_PIXELS = 150.0
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A clip as the bench works with it: ``seen`` to learn from, and the classifier's own answer (W, K) to its windows."""
+
+    seen: Seen
+    known: np.ndarray
+
+
+def synthetic_clips(label: str, count: int, rng: np.random.Generator, seconds: float = 8.0) -> list[PoseSequence]:
+    """``count`` people, each seen by a camera and an estimator of its own, with depth that is compressed and drifts."""
+    made = generate_batch(label, rng, count, duration=seconds, rate=RATE)
+    joints = np.stack([select_joints(motion.joints, _JOINTS) for motion in made]).astype(np.float32)
+    again = np.random.default_rng()
+    again.bit_generator.state = rng.bit_generator.state
+    flat, depth = project(joints, again)  # the same cameras that `observe` draws
+    seen = observe(joints, rng)
+    spread = flat - flat.mean(axis=2, keepdims=True)
+    metres = np.sqrt((spread**2).sum(axis=-1).mean(axis=(1, 2)))[:, None, None, None]
+    knots = rng.normal(0, 0.06, (count, 8, len(_JOINTS)))
+    at = np.linspace(0, 7, joints.shape[1])
+    drift = np.array([[np.interp(at, np.arange(8), knots[i, :, j]) for j in range(len(_JOINTS))] for i in range(count)])
+    away = (depth - depth[:, :, _HIPS].mean(axis=2, keepdims=True)) * rng.uniform(0.6, 1.05, (count, 1, 1))
+    world = np.concatenate([seen.keypoints * metres, (away + drift.transpose(0, 2, 1))[..., None]], axis=-1)
+    world -= world[:, :, _HIPS].mean(axis=2, keepdims=True)
+    clips = []
+    for i in range(count):
+        rows = (seen.confidence[i] > 0).any(axis=1)
+        keypoints = _PIXELS * seen.keypoints[i][rows] + 400
+        poses = PoseSequence(
+            made[i].times[rows], keypoints, seen.confidence[i][rows], LAYOUT, (800, 800), world=world[i][rows]
+        )
+        clips.append(smooth(poses))
+    return clips
+
+
+def gym_clips(folder: Path) -> dict[str, list[PoseSequence]]:
+    """Gym clips of the development half in which the movement is seen, by class."""
+    import classifier as other_bench
+
+    library = load_library()
+    clips: dict[str, list[PoseSequence]] = {}
+    for clip in other_bench.gym_clips(folder / "gym_keypoints.npz", test=False):
+        if other_bench.movement_seen(clip, library):
+            clips.setdefault(clip.truth, []).append(clip.poses)
+    return clips
+
+
+def rendered_clips(label: str, count: int) -> Iterator[PoseSequence]:
+    """Videos of the mannequin, another body, clothes and view each, through BlazePose and the tracker."""
+    from kinetag.analyzer import Analyzer, feed_all  # noqa: F401
+    from kinetag.exercises.scenes import VIEWS, make_scene
+
+    views = list(VIEWS)
+    for i in range(count):
+        scene = make_scene(f"single:{label}:{views[(7 * i + len(label)) % len(views)]}", seed=1000 + i, frame_rate=15.0)
+        analyzer = Analyzer(running_labels=False, every_frame=False)
+        for frame in scene.frames():
+            analyzer.feed(frame)
+        found = analyzer.tracker.sequences(analyzer.frame_size)
+        if found:
+            yield smooth(max(found, key=len))
+
+
+def place(poses: PoseSequence, classifier: Classifier, space: Space) -> Placed | None:
+    """None for a clip without any window."""
+    if not len(windows(poses, hop=HOP)):
+        return None
+    seen = see(TaughtClip("", poses, float(poses.times[0]), float(poses.times[-1])), classifier, space)
+    return Placed(seen, classifier.predict(poses)[1])
+
+
+def place_all(clips: dict[str, list[PoseSequence]], classifier: Classifier, space: Space) -> dict[str, list[Placed]]:
+    found = {name: [place(poses, classifier, space) for poses in some] for name, some in clips.items()}
+    return {name: [clip for clip in some if clip is not None] for name, some in found.items()}
+
+
+def draw(
+    taught: dict[str, list[Placed]],
+    library: list[tuple[int, Placed]],
+    space: Space,
+    shots: int,
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    """Teach 15 exercises (or all there are) from ``shots`` clips each, and test with other clips."""
+    names = [name for name in taught if len(taught[name]) > shots]
+    names = rng.permutation(names)[:WAYS].tolist()
+    order = {name: rng.permutation(len(taught[name])) for name in names}
+    learned = [[taught[name][i].seen for i in order[name][:shots]] for name in names]
+    points = np.stack([prototype(clips) for clips in learned])
+    calibration = calibrate(learned, space)
+    right, among, tested = 0, 0, 0
+    for target, name in enumerate(names):
+        for i in order[name][shots : shots + TESTED]:
+            clip = taught[name][i]
+            alone = (clip.seen.filmed @ points.T / calibration.temperature).astype(float)
+            alone = np.exp(alone - alone.max(axis=1, keepdims=True))
+            alone = (alone / alone.sum(axis=1, keepdims=True)).mean(axis=0)
+            everything = all_probabilities(clip, space, points, calibration).mean(axis=0)
+            right += alone.argmax() == target
+            among += everything.argmax() == len(space.labels) + target
+            tested += 1
+    kept = [
+        all_probabilities(clip, space, points, calibration).mean(axis=0).argmax() < len(space.labels)
+        for label, clip in library
+        if clip.known.mean(axis=0).argmax() == label
+    ]
+    return {"accuracy": right / tested, "with library": among / tested, "library kept": float(np.mean(kept))}
+
+
+def all_probabilities(clip: Placed, space: Space, points: np.ndarray, calibration) -> np.ndarray:  # noqa: ANN001
+    """Probabilities (W, K + taught) of the classifier's labels and of what was taught."""
+    owners = np.arange(len(points))
+    own = taught_probabilities(clip.seen.filmed, space, points, owners, calibration, count=len(points))
+    return np.concatenate([clip.known * (1 - own.sum(axis=1, keepdims=True)), own], axis=1)
+
+
+def measure(
+    name: str, taught: dict[str, list[Placed]], library: list[tuple[int, Placed]], space: Space, draws: int
+) -> list[dict]:
+    rows = []
+    for shots in (1, 3, 5):
+        enough = [label for label, clips in taught.items() if len(clips) > shots]
+        if len(enough) < 2:
+            continue
+        rng = np.random.default_rng([shots, 5])
+        found = [draw(taught, library, space, shots, rng) for _ in range(draws)]
+        row: dict = {"clips": name, "classes": min(WAYS, len(enough)), "taught from": shots}
+        for key in found[0]:
+            values = [100 * each[key] for each in found]
+            low, high = np.percentile(values, [2.5, 97.5])
+            row[key] = f"{np.mean(values):.1f} ({low:.0f}-{high:.0f})"
+        rows.append(row)
+        print(row, flush=True)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a classifier that lacks exercises")
+    parser.add_argument("--data", help="folder of real data, for gym clips")
+    parser.add_argument("--classes", help="exercises to teach, by comma (default: all that the model lacks)")
+    parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--per-class", type=int, default=20, help="synthetic clips a class")
+    parser.add_argument("--rendered", type=int, default=0, metavar="N", help="also N rendered videos a class")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    classifier = Classifier.load(options.model)
+    lacking = sorted(set(load_library()) - set(classifier.labels))
+    names = options.classes.split(",") if options.classes else lacking
+    if not set(names) <= set(lacking):
+        raise SystemExit(f"the model knows {', '.join(sorted(set(names) - set(lacking)))}: nothing new to teach")
+    space = build_space(classifier)
+    rng = np.random.default_rng(options.seed)
+    synthetic = place_all({n: synthetic_clips(n, options.per_class, rng) for n in names}, classifier, space)
+    known = {n: synthetic_clips(n, 2, rng) for n in classifier.labels}
+    library = [(classifier.labels.index(n), c) for n, some in place_all(known, classifier, space).items() for c in some]
+    rows = measure("synthetic", synthetic, library, space, options.draws)
+    if options.rendered:
+        rendered = place_all({n: list(rendered_clips(n, options.rendered)) for n in names}, classifier, space)
+        rows += measure("rendered", rendered, library, space, options.draws)
+    if options.data:
+        gym = {n: clips for n, clips in gym_clips(data_folder(options.data)).items() if n in lacking}
+        rows += measure("gym, development", place_all(gym, classifier, space), library, space, options.draws)
+    show("Exercises that the classifier never saw", rows)
+    save("few_shot", model=options.model.name, taught=names, rows=rows)
+
+
+if __name__ == "__main__":
+    main()
