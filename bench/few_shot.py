@@ -7,9 +7,9 @@
 MODEL lacks exercises of the library: those are taught (`--classes` to choose among them), each from clips of different
 people, and other people's clips are then told apart. Of an exercise with n clips to learn from, the rest is for the
 test, at most ten. 'accuracy': a clip's label is the most probable of the 15 taught; 'with library': of those and of
-everything that the classifier knows, 'other' too. 'library kept': clips of exercises that the classifier knows and gets
-right, which are not taken for a taught one. Draws are of classes, of clips to learn from, and of clips to test with; the
-interval is from the 2.5th to the 97.5th percentile over draws.
+everything that the classifier knows, 'other' too. 'library kept': clips of exercises that the classifier knows and
+gets right, which are not taken for a taught one. Draws are of classes, of clips to learn from, and of clips to test
+with; the interval is from the 2.5th to the 97.5th percentile over draws.
 
 Synthetic: motions of the library seen by random cameras, with the errors of an imitated estimator (occlusion, swapped
 sides, failing limbs, short clips); its depth is compressed and drifts.
@@ -30,8 +30,9 @@ from kinetag.exercises.motion import generate_batch
 from kinetag.exercises.synthesis import observe, project
 from kinetag.features import HOP, LAYOUT, RATE, windows
 from kinetag.few_shot.clips import TaughtClip
-from kinetag.few_shot.prototypes import Seen, calibrate, prototype, see, taught_probabilities
+from kinetag.few_shot.prototypes import Seen, calibrate, library_similarities, prototype, see, taught_probabilities
 from kinetag.few_shot.space import Space, build_space
+from kinetag.metrics import softmax
 from kinetag.sequence import PoseSequence
 from kinetag.skeletons import get_layout
 from kinetag.smoothing import smooth
@@ -44,7 +45,7 @@ _PIXELS = 150.0
 
 @dataclass(frozen=True)
 class Placed:
-    """A clip as the bench works with it: ``seen`` to learn from, and the classifier's own answer (W, K) to its windows."""
+    """``seen`` to learn from, and the classifier's own answer (W, K) to the clip's windows."""
 
     seen: Seen
     known: np.ndarray
@@ -91,7 +92,7 @@ def gym_clips(folder: Path) -> dict[str, list[PoseSequence]]:
 
 def rendered_clips(label: str, count: int) -> Iterator[PoseSequence]:
     """Videos of the mannequin, another body, clothes and view each, through BlazePose and the tracker."""
-    from kinetag.analyzer import Analyzer, feed_all  # noqa: F401
+    from kinetag.analyzer import Analyzer
     from kinetag.exercises.scenes import VIEWS, make_scene
 
     views = list(VIEWS)
@@ -131,31 +132,25 @@ def draw(
     order = {name: rng.permutation(len(taught[name])) for name in names}
     learned = [[taught[name][i].seen for i in order[name][:shots]] for name in names]
     points = np.stack([prototype(clips) for clips in learned])
-    calibration = calibrate(learned, space)
-    right, among, tested = 0, 0, 0
-    for target, name in enumerate(names):
-        for i in order[name][shots : shots + TESTED]:
-            clip = taught[name][i]
-            alone = (clip.seen.filmed @ points.T / calibration.temperature).astype(float)
-            alone = np.exp(alone - alone.max(axis=1, keepdims=True))
-            alone = (alone / alone.sum(axis=1, keepdims=True)).mean(axis=0)
-            everything = all_probabilities(clip, space, points, calibration).mean(axis=0)
-            right += alone.argmax() == target
-            among += everything.argmax() == len(space.labels) + target
-            tested += 1
-    kept = [
-        all_probabilities(clip, space, points, calibration).mean(axis=0).argmax() < len(space.labels)
-        for label, clip in library
-        if clip.known.mean(axis=0).argmax() == label
-    ]
-    return {"accuracy": right / tested, "with library": among / tested, "library kept": float(np.mean(kept))}
+    biases, temperature = calibrate(learned, space)
 
+    def answer(clip: Placed) -> np.ndarray:
+        """Mean probabilities (K + J,) of the classifier's labels and of what was taught."""
+        placed = clip.seen.filmed
+        rivals = library_similarities(placed, space)
+        own = taught_probabilities(placed @ points.T, rivals, biases, temperature)
+        return np.concatenate([clip.known * (1 - own.sum(axis=1, keepdims=True)), own], axis=1).mean(axis=0)
 
-def all_probabilities(clip: Placed, space: Space, points: np.ndarray, calibration) -> np.ndarray:  # noqa: ANN001
-    """Probabilities (W, K + taught) of the classifier's labels and of what was taught."""
-    owners = np.arange(len(points))
-    own = taught_probabilities(clip.seen.filmed, space, points, owners, calibration, count=len(points))
-    return np.concatenate([clip.known * (1 - own.sum(axis=1, keepdims=True)), own], axis=1)
+    first = len(space.labels)
+    tested = [(place, taught[name][i]) for place, name in enumerate(names) for i in order[name][shots : shots + TESTED]]
+    alone = [softmax(clip.seen.filmed @ points.T / temperature).mean(axis=0).argmax() == at for at, clip in tested]
+    among = [answer(clip).argmax() == first + at for at, clip in tested]
+    known = [answer(clip).argmax() < first for label, clip in library if clip.known.mean(axis=0).argmax() == label]
+    return {
+        "accuracy": float(np.mean(alone)),
+        "with library": float(np.mean(among)),
+        "library kept": float(np.mean(known)),
+    }
 
 
 def measure(

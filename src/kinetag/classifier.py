@@ -104,8 +104,8 @@ class Classifier:
         found = [output for output in self.session.get_outputs() if output.name == EMBEDDING]
         if self.card.kind != "windows" or not found or not isinstance(found[0].shape[-1], int):
             raise KinetagError(
-                "this classifier has no embedding, which teaching needs (its file has no output 'embedding'): use the one "
-                "that came with kinetag, or one that python -m kinetag.training wrote"
+                "this classifier has no embedding, which teaching needs (its file has no output 'embedding'): use the "
+                "one that came with kinetag, or one that python -m kinetag.training wrote"
             )
         return found[0].shape[-1]
 

@@ -316,7 +316,11 @@ def _periodic_cycles(cut: PoseSequence, grid: np.ndarray, counting: "Counting") 
         return []
     left, strength, _ = np.linalg.svd(movement, full_matrices=False)
     components = (left * strength)[:, :3].T / np.sqrt(movement.shape[1])  # (<= 3, G) torso lengths
-    judged = [(periodicity(c, counting.min_period, counting.max_period) * float(c.std()), c) for c in components if c.std() > 0.02]
+    judged = [
+        (periodicity(c, counting.min_period, counting.max_period) * float(c.std()), c)
+        for c in components
+        if c.std() > 0.02
+    ]
     judged = [(score, c) for score, c in judged if score > _PERIODIC * c.std()]
     if not judged:
         return []

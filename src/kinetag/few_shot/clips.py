@@ -6,7 +6,6 @@ out: of an exercise, what lies outside its repetitions; of a pose that is held, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -23,6 +22,7 @@ _RATE = 30.0  # samples a second of the movement
 _STILL = 0.35  # torso lengths a second, mean over the joints: below this a body is held still
 _CALM = 1.6  # times the calmest fifth of the clip: below this it is as still as this person gets
 _HELD = 0.5  # share of a clip in one still stretch from which on it shows a pose, if nothing repeats itself
+_CLEAR = 0.12  # clarity of a swing (see `counting`) below which it is fidgeting
 _MARGIN = 0.3  # seconds kept before the first repetition and after the last
 _KEPT = 1.0  # seconds of poses kept around the part that is taught
 
@@ -58,6 +58,8 @@ class Candidate:
     @property
     def repeats(self) -> bool:
         """Whether it shows a movement that comes back, rather than a pose that is held."""
+        if max((swing.clarity for swing in self.swings.values()), default=0.0) < _CLEAR:
+            return False
         rule = find_counting([self.swings])
         count = len(cycles(self.swings, rule)) if rule is not None else 0
         held = self.still
@@ -154,12 +156,3 @@ def _speed(poses: PoseSequence, grid: np.ndarray) -> np.ndarray:
         return np.zeros(len(grid))
     paths = low_pass(np.stack([resample(poses.times, column, grid) for column in columns], 1), 0.5, _RATE)
     return np.abs(np.gradient(paths, 1 / _RATE, axis=0)).mean(axis=1) * np.sqrt(2)
-
-
-def read_people(source: Path, extract, progress, *, frame_rate: float = 30.0) -> list[PoseSequence]:  # noqa: ANN001
-    """Everybody's poses in a video or a file of poses."""
-    from kinetag.pose.files import is_pose_source, read_pose_file
-
-    if is_pose_source(source):
-        return read_pose_file(source, frame_rate=frame_rate)
-    return extract(source, progress=progress)

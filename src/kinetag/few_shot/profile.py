@@ -26,7 +26,7 @@ MAX_CLIPS = 10  # of one exercise
 _FORMAT, _VERSION = "kinetag-profile", 1
 _MAX_BYTES = 256 << 20  # unpacked
 _SPACE = ("mean", "whitening", "prototypes", "prototype_labels", "negatives", "negative_labels")
-_SMALL = ("whitening", "negatives")  # stored with 16 bits: they need no more
+_SMALL = ("whitening", "prototypes", "negatives")  # stored with 16 bits: they need no more
 
 
 @dataclass(frozen=True)
@@ -53,27 +53,23 @@ class Taught:
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """``temperature`` of the similarities; ``bias`` is added to those of what was taught."""
-
-    temperature: float = 0.1
-    bias: float = 0.0
-
-
-@dataclass(frozen=True)
 class Profile:
     """What was taught, and what a classifier (by its ``fingerprint``) makes of it.
 
-    ``prototypes`` (Q, D) are points of the ``space``; ``owners`` (Q,) tell whose, by place in ``exercises``.
+    ``prototypes`` (J, D) are points of the ``space``, one an exercise, in order; ``biases`` (J,) and ``temperature``
+    make probabilities of similarities to them (see `prototypes.calibrate`).
     """
 
     exercises: dict[str, Taught] = field(default_factory=dict)
     fingerprint: str = ""
     space: Space | None = None
     prototypes: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    owners: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
-    calibration: Calibration = Calibration()
+    biases: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    temperature: float = 0.1
     finetuned: bool = False
+
+
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, NotImplementedError, zipfile.BadZipFile)
 
 
 # --- the file --------------------------------------------------------------------------------------------------------
@@ -112,7 +108,6 @@ class _About(_Model):
     labels: Annotated[list[_Text], Field(max_length=10_000)]
     exercises: Annotated[list[_Exercise], Field(max_length=1000)]
     temperature: Annotated[float, Field(gt=0, le=100)]
-    bias: Annotated[float, Field(ge=-100, le=100)]
     finetuned: bool
 
 
@@ -121,7 +116,7 @@ def save_profile(profile: Profile, path: Path) -> None:
     from kinetag import __version__
 
     assert profile.space is not None
-    arrays: dict[str, np.ndarray] = {"taught": profile.prototypes, "owners": profile.owners.astype(np.int32)}
+    arrays: dict[str, np.ndarray] = {"taught": profile.prototypes, "biases": profile.biases.astype(np.float32)}
     for name in _SPACE:
         values = getattr(profile.space, name)
         kind = np.float16 if name in _SMALL else np.int32 if values.dtype.kind == "i" else np.float32
@@ -138,8 +133,8 @@ def save_profile(profile: Profile, path: Path) -> None:
         exercises.append(_Exercise(name=taught.name, title=taught.title, counting=taught.counting, clips=clips))
     about = _About(
         format=_FORMAT, version=_VERSION, kinetag=__version__, fingerprint=profile.fingerprint,
-        labels=list(profile.space.labels), exercises=exercises, temperature=profile.calibration.temperature,
-        bias=profile.calibration.bias, finetuned=profile.finetuned,
+        labels=list(profile.space.labels), exercises=exercises, temperature=profile.temperature,
+        finetuned=profile.finetuned,
     )  # fmt: skip
     arrays["about"] = np.frombuffer(about.model_dump_json().encode(), np.uint8)
     try:
@@ -157,7 +152,9 @@ def load_profile(path: str | Path) -> Profile:
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _MAX_BYTES:
-                raise KinetagError(f"{path} unpacks to more than {_MAX_BYTES >> 20} MiB: this is no profile of kinetag's")
+                raise KinetagError(
+                    f"{path} unpacks to more than {_MAX_BYTES >> 20} MiB: this is no profile of kinetag's"
+                )
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         return _profile(arrays)
@@ -165,7 +162,7 @@ def load_profile(path: str | Path) -> Profile:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise _broken(path, f"{where}: {first['msg'].lower()}") from None
-    except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+    except _UNREADABLE as error:
         raise _broken(path, str(error).splitlines()[0][:120] if str(error) else type(error).__name__) from None
 
 
@@ -177,20 +174,18 @@ def _profile(arrays: Mapping[str, np.ndarray]) -> Profile:
     """Arrays of a file -> Profile; whatever does not fit raises ValueError or another of the errors caught above."""
     about = _About.model_validate(json.loads(arrays["about"].tobytes()))
     space = Space(tuple(about.labels), **{name: _numbers(arrays[name]) for name in _SPACE})
-    taught, owners = _numbers(arrays["taught"]), _numbers(arrays["owners"])
-    width = len(space.mean)
+    taught, biases = _numbers(arrays["taught"]), _numbers(arrays["biases"])
+    width, count = len(space.mean), len(about.exercises)
     for name, array, shape in (
         ("mean", space.mean, (width,)),
         ("whitening", space.whitening, (width, width)),
         ("prototypes", space.prototypes, (len(space.prototype_labels), width)),
         ("negatives", space.negatives, (len(space.negative_labels), width)),
-        ("taught", taught, (len(owners), width)),
-        ("owners", owners, (len(owners),)),
+        ("taught", taught, (count, width)),
+        ("biases", biases, (count,)),
     ):
         if array.shape != shape:
             raise ValueError(f"'{name}' has shape {array.shape}, but should have {shape}")
-    if len(owners) and not (0 <= owners.min() and owners.max() < len(about.exercises)):
-        raise ValueError("'owners' names an exercise that is not there")
     exercises, number = {}, 0
     for each in about.exercises:
         clips = []
@@ -198,9 +193,7 @@ def _profile(arrays: Mapping[str, np.ndarray]) -> Profile:
             clips.append(TaughtClip(clip.name, _poses(arrays, clip, number), clip.start, clip.end))
             number += 1
         exercises[each.name] = Taught(each.name, each.title, each.counting, tuple(clips))
-    return Profile(
-        exercises, about.fingerprint, space, taught, owners, Calibration(about.temperature, about.bias), about.finetuned
-    )
+    return Profile(exercises, about.fingerprint, space, taught, biases, about.temperature, about.finetuned)
 
 
 def _numbers(array: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 SimpleShot (Wang et al. 2019, arXiv:1911.04623): nearest prototype after centring and L2-normalisation. In addition the
 embedding is whitened by the covariance within the library's classes (as in linear discriminant analysis), so that what
-views, bodies and tempo change counts less than what exercises change. Everything comes from the library's own synthesis.
+views, bodies and tempo change counts less than what exercises change. All of it comes from the library's synthesis.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _OTHER_PROTOTYPES = 24  # 'other' is many things
 _PROTOTYPES = 3  # of every other class: its views and variants lie apart
 _WINDOWS = 120  # synthetic windows a class that all this is measured on
 _MOTIONS = 12  # people a class
-_NEGATIVES = 6  # windows a class kept to calibrate with; of 'other' more
+_NEGATIVES = 8  # windows a class kept to calibrate with; of 'other' more
 _PURE = 0.99  # share of a window from which on it shows one class
 
 
@@ -83,7 +83,7 @@ def space_of(embeddings: np.ndarray, labels: np.ndarray, names: tuple[str, ...],
         centres = cluster(placed[rows], _OTHER_PROTOTYPES if label == other else _PROTOTYPES, rng)
         prototypes.append(centres)
         owners += [label] * len(centres)
-        kept.append(rng.permutation(rows)[: _NEGATIVES * (25 if label == other else 1)])
+        kept.append(rng.permutation(rows)[: _NEGATIVES * (20 if label == other else 1)])
     chosen = np.concatenate(kept)
     return Space(
         tuple(names), mean.astype(np.float32), whitening.astype(np.float32),
