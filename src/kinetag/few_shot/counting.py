@@ -18,6 +18,8 @@ from kinetag.sequence import PoseSequence
 REGULAR = 0.5  # autocorrelation from which on a movement is one that repeats itself
 PERIODS = (0.4, 12.0)  # seconds: the quickest and the slowest repetition that is looked for
 
+Sides = Literal["both", "either", "alternate"]
+
 _SIGNALS = get_args(Counting.model_fields["signal"].annotation)
 _QUICKEST = 0.4  # seconds: what is quicker is smoothed away
 _LEAST, _FULL = 18.0, 60.0  # degrees: swings below the first are none, beyond the second are not clearer
@@ -119,9 +121,9 @@ def _rule(signal: str, clips: list[list[Swing]]) -> Counting | None:
     rest, peak = (low, high) if at_rest < 0.5 else (high, low)
     if abs(high - low) * _unit(signal) < _LEAST:
         return None
-    votes = {_sides(sides) for sides in clips}
+    votes: set[Sides] = {_sides(each) for each in clips}
     # 'either' counts both sides at once as one, so it fits clips that differ.
-    sides: Literal["both", "either", "alternate"] = votes.pop() if len(votes) == 1 else "either"
+    sides: Sides = votes.pop() if len(votes) == 1 else "either"
     lasts = [_period(clip[0]) for clip in clips]
     known = [period for period in lasts if period > 0] or [2.0]
     share = 2 if sides == "alternate" else 1
@@ -152,7 +154,7 @@ def _position_of_rest(swing: Swing, low: float, high: float) -> float:
     return float((share[:edge].mean() + share[-edge:].mean() + share.mean()) / 3)
 
 
-def _sides(sides: list[Swing]) -> Literal["both", "either", "alternate"]:
+def _sides(sides: list[Swing]) -> Sides:
     """How left and right go together."""
     if len(sides) < 2:
         return "both" if _base(sides[0].name) == sides[0].name else "either"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -103,12 +103,12 @@ def learn(
     """What a classifier makes of taught exercises; ``space`` is measured on the library where it is not given."""
     space = build_space(classifier) if space is None else space
     seen = [[_seen(clip, classifier, space) for clip in taught.clips] for taught in exercises.values()]
-    profile = Profile(dict(exercises), classifier.fingerprint, space)
     if not seen:
-        return profile
+        return Profile({}, classifier.fingerprint, space, np.zeros((0, len(space.mean)), np.float32))
     biases, temperature = calibrate(seen, space)
     points = np.stack([prototype(clips) for clips in seen]).astype(np.float32)
-    profile = replace(profile, prototypes=points, biases=biases.astype(np.float32), temperature=temperature)
+    taught = dict(exercises)
+    profile = Profile(taught, classifier.fingerprint, space, points, biases.astype(np.float32), temperature)
     if finetune:
         from kinetag.few_shot.finetune import finetuned
 
