@@ -31,7 +31,7 @@ from kinetag.exercises.synthesis import observe, project
 from kinetag.features import HOP, LAYOUT, RATE, windows
 from kinetag.few_shot.clips import TaughtClip
 from kinetag.few_shot.prototypes import Seen, calibrate, library_similarities, prototype, see, taught_probabilities
-from kinetag.few_shot.space import Space, build_space
+from kinetag.few_shot.space import SHRINKAGE, Space, build_space
 from kinetag.metrics import softmax
 from kinetag.sequence import PoseSequence
 from kinetag.skeletons import get_layout
@@ -181,6 +181,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--per-class", type=int, default=20, help="synthetic clips a class")
     parser.add_argument("--rendered", type=int, default=0, metavar="N", help="also N rendered videos a class")
+    parser.add_argument("--shrinkage", type=float, default=SHRINKAGE, help="of the whitening; 1: only centred")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     classifier = Classifier.load(options.model)
@@ -188,7 +189,7 @@ def main() -> None:
     names = options.classes.split(",") if options.classes else lacking
     if not set(names) <= set(lacking):
         raise SystemExit(f"the model knows {', '.join(sorted(set(names) - set(lacking)))}: nothing new to teach")
-    space = build_space(classifier)
+    space = build_space(classifier, shrinkage=options.shrinkage)
     rng = np.random.default_rng(options.seed)
     synthetic = place_all({n: synthetic_clips(n, options.per_class, rng) for n in names}, classifier, space)
     known = {n: synthetic_clips(n, 2, rng) for n in classifier.labels}
@@ -201,7 +202,7 @@ def main() -> None:
         gym = {n: clips for n, clips in gym_clips(data_folder(options.data)).items() if n in lacking}
         rows += measure("gym, development", place_all(gym, classifier, space), library, space, options.draws)
     show("Exercises that the classifier never saw", rows)
-    save("few_shot", model=options.model.name, taught=names, rows=rows)
+    save("few_shot", model=options.model.name, taught=names, shrinkage=options.shrinkage, rows=rows)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,6 @@ A clip is placed in the `Space` window by window, as it was filmed and in a mirr
 the exercise's prototype. A window's similarities (cosines) to the prototypes of everything, taught or of the library,
 become probabilities by a softmax; the library's share of them is spread over its classes as the classifier itself says,
 so that what was not taught is recognised as before.
-
-What was tried and did not help with unseen exercises (bench/few_shot.py): a Gaussian for each class with a prior for
-new ones (probabilistic LDA; the differences between known classes say little about a new one), several prototypes a
-taught exercise, and views of the clip from other cameras by its depth.
 """
 
 from collections.abc import Sequence

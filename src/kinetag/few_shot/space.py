@@ -12,7 +12,7 @@ import numpy as np
 from kinetag.classifier import Classifier
 from kinetag.timeline import OTHER
 
-_SHRINKAGE = 0.2  # of the covariance towards a ball: bench/few_shot.py --variants
+SHRINKAGE = 0.2  # of the covariance towards a ball; bench/few_shot.py --shrinkage tries others
 _OTHER_PROTOTYPES = 24  # 'other' is many things
 _PROTOTYPES = 3  # of every other class: its views and variants lie apart
 _WINDOWS = 120  # synthetic windows a class that all this is measured on
@@ -44,10 +44,13 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
-def build_space(classifier: Classifier, *, seed: int = 0) -> Space:
-    """Measure the library through a classifier's eyes; the same seed gives the same space. Takes some ten seconds."""
+def build_space(classifier: Classifier, *, seed: int = 0, shrinkage: float = SHRINKAGE) -> Space:
+    """Measure the library through a classifier's eyes; the same seed gives the same space. Takes some ten seconds.
+
+    More ``shrinkage`` trusts less in how the library's windows vary; with 1 there is no whitening, only centring.
+    """
     embeddings, labels = library_embeddings(classifier, np.random.default_rng(seed))
-    return space_of(embeddings, labels, classifier.labels, np.random.default_rng([seed, 1]))
+    return space_of(embeddings, labels, classifier.labels, np.random.default_rng([seed, 1]), shrinkage)
 
 
 def library_embeddings(classifier: Classifier, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -70,12 +73,18 @@ def library_embeddings(classifier: Classifier, rng: np.random.Generator) -> tupl
     return np.concatenate(found), indices[np.concatenate(labels)]
 
 
-def space_of(embeddings: np.ndarray, labels: np.ndarray, names: tuple[str, ...], rng: np.random.Generator) -> Space:
+def space_of(
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    names: tuple[str, ...],
+    rng: np.random.Generator,
+    shrinkage: float = SHRINKAGE,
+) -> Space:
     """The space of labelled embeddings (N, D), (N,); the label -1 stands for 'other' where ``names`` has none."""
     embeddings = embeddings.astype(np.float64)
     other = names.index(OTHER) if OTHER in names else -1
     mean = embeddings.mean(axis=0)
-    whitening = _whitening(embeddings[labels != other], labels[labels != other])
+    whitening = _whitening(embeddings[labels != other], labels[labels != other], shrinkage)
     placed = unit((embeddings - mean) @ whitening)
     prototypes, owners, kept = [], [], []
     for label in np.unique(labels):
@@ -92,13 +101,13 @@ def space_of(embeddings: np.ndarray, labels: np.ndarray, names: tuple[str, ...],
     )  # fmt: skip
 
 
-def _whitening(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _whitening(embeddings: np.ndarray, labels: np.ndarray, shrinkage: float) -> np.ndarray:
     """The inverse square root of the covariance within classes, shrunk towards a ball, (D, D)."""
     residual = embeddings.copy()
     for label in np.unique(labels):
         residual[labels == label] -= embeddings[labels == label].mean(axis=0)
     values, vectors = np.linalg.eigh(residual.T @ residual / max(len(residual), 1))
-    values = (1 - _SHRINKAGE) * values + _SHRINKAGE * values.mean()
+    values = (1 - shrinkage) * values + shrinkage * values.mean()
     return vectors / np.sqrt(np.maximum(values, 1e-12)) @ vectors.T
 
 

@@ -29,7 +29,7 @@ def lesson_table(lesson: Lesson, path: Path) -> RenderableType:
     parts: list[RenderableType] = [Text.assemble((readable(taught.name), "bold"), f"  {how}"), Text(), table]
     others = [c.name for c, n in zip(taught.clips[older:], lesson.people, strict=True) if n > 1]
     if others:
-        parts.append(Text(f"several people in {', '.join(others)}: if it was another one: --person ID\n"))
+        parts.append(Text(f"Several people in {', '.join(others)}: --person ID takes another one.\n"))
     known = len(lesson.profile.exercises)
     parts.append(Text(f"{path} now knows {known} exercise{'s' if known > 1 else ''} of yours. Next:"))
     parts.append(Text(f"  kinetag analyze VIDEO --profile {path}\n  kinetag teach --evaluate --profile {path}"))
