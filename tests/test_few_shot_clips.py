@@ -56,6 +56,16 @@ def test_as_many_repetitions_as_were_made_and_standing_about_is_left_out(count, 
     assert abs(cut[0].end - (wait + count * period)) < 0.6
 
 
+def test_a_single_repetition_is_one():
+    cut, rule = cut_clips([candidate("clip", [squats(count=1, wait=0.5)])])
+    assert repetitions(Taught("mine", "Mine", rule, tuple(cut))) == (1,)
+
+
+def test_half_a_movement_is_told():
+    with pytest.raises(KinetagError, match="neither a whole repetition nor a pose that is held"):
+        cut_clips([candidate("clip", [squats(count=1, period=3.0).between(0, 1.5)])])
+
+
 def test_a_pose_is_cut_to_where_it_is_held():
     moving, held = squats(count=3), still(6.0)
     joined = replace(

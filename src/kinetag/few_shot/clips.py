@@ -19,11 +19,12 @@ from kinetag.sequence import PoseSequence
 SHORTEST = 1.0  # seconds of an exercise that can be learned from
 
 _RATE = 30.0  # samples a second of the movement
-_STILL = 0.35  # torso lengths a second, mean over the joints: below this a body is held still
-_CALM = 1.6  # times the calmest fifth of the clip: below this it is as still as this person gets
+_CALM = 1.6  # times the speed of the calmest fifth of a clip: below this it is as still as this person gets
+_STILL = (0.12, 0.35)  # torso lengths a second, mean over the joints: still below the first, never above the second
 _HELD = 0.5  # share of a clip in one still stretch from which on it shows a pose, if nothing repeats itself
 _CLEAR = 0.12  # clarity of a swing (see `counting`) below which it is fidgeting
 _MARGIN = 0.3  # seconds kept before the first repetition and after the last
+_NEITHER = "it shows neither a whole repetition nor a pose that is held"
 _KEPT = 1.0  # seconds of poses kept around the part that is taught
 
 
@@ -104,7 +105,7 @@ def cut_clips(who: Sequence[Candidate], held: bool | None = None) -> tuple[list[
     moving = [each.repeats for each in who]
     is_pose = held if held is not None else sum(moving) < len(moving) / 2 or not any(moving)
     if is_pose:
-        return [_cut(each, each.still, "nobody holds still in it") for each in who], None
+        return [_cut(each, each.still, _NEITHER) for each in who], None
     rule = find_counting([each.swings for each, moves in zip(who, moving, strict=True) if moves])
     assert rule is not None
     return [_cut(each, _repetitions(each, rule), _no_movement(each, who, rule)) for each in who], rule
@@ -137,7 +138,7 @@ def longest_still(poses: PoseSequence) -> tuple[float, float] | None:
     """The longest stretch of a clip in which the body is held still; None when it never is for a second."""
     grid = np.arange(poses.times[0], poses.times[-1] + 1e-9, 1 / _RATE)
     speed = low_pass(_speed(poses, grid), 2.0, _RATE)
-    calm = speed < max(_STILL, _CALM * float(np.quantile(speed, 0.2)))
+    calm = speed < np.clip(_CALM * float(np.quantile(speed, 0.2)), *_STILL)
     edges = np.flatnonzero(np.diff(np.r_[False, calm, False].astype(int)))
     runs = edges.reshape(-1, 2)
     if not len(runs):
