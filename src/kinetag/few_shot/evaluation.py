@@ -42,10 +42,10 @@ class Score:
 def evaluate(profile: Profile, classifier: Classifier, name: str = "the profile") -> list[Score]:
     """A score for everything taught. Raises KinetagError for a profile of another classifier, or an empty one."""
     taught = TaughtClassifier(classifier, profile, name)
-    if not profile.exercises or profile.space is None:
+    if not profile.exercises:
         raise KinetagError(f"{name}: nothing is taught yet: kinetag teach NAME CLIP... --profile {name}")
-    seen = [[see(c, classifier, profile.space) for c in each.clips] for each in profile.exercises.values()]
-    false = _taken_from_library(profile)
+    seen = [[see(c, classifier, taught.space) for c in each.clips] for each in profile.exercises.values()]
+    false = _probabilities(taught, taught.space.negatives, profile.prototypes) > 0.5  # (M, J)
     return [_score(place, taught, seen, false[:, place]) for place in range(len(seen))]
 
 
@@ -57,14 +57,13 @@ def _score(place: int, taught: TaughtClassifier, seen: Sequence[Sequence[Seen]],
     for test, (_, known), rest in _held_out(clips, [taught.base.predict(part) for part in poses]):
         points = profile.prototypes.copy()
         points[place] = prototype(rest)
-        both = with_taught(known, _probabilities(test, profile, points), taught.card.labels, profile)
+        both = with_taught(known, _probabilities(taught, test, points), taught.card.labels, profile)
         answers += labels[both.argmax(axis=1)].tolist()
     counts = Counter(answers)
     wrong = {label: count / len(answers) for label, count in counts.most_common() if label != name}
-    assert profile.space is not None
-    owners = profile.space.negative_labels[false]
+    owners = taught.space.negative_labels[false]
     most = int(np.bincount(owners[owners >= 0]).argmax()) if (owners >= 0).any() else -1
-    false_of = profile.space.labels[most] if most >= 0 else ""
+    false_of = taught.space.labels[most] if most >= 0 else ""
     return Score(name, len(clips), len(answers), counts[name] / len(answers), wrong, float(false.mean()), false_of)
 
 
@@ -80,19 +79,7 @@ def _held_out(clips: Sequence[Seen], known: Sequence[tuple[np.ndarray, np.ndarra
         yield clip.filmed[test], (times[test], answers[test]), [Seen(clip.filmed[rest], clip.mirrored[rest])]
 
 
-def _probabilities(placed: np.ndarray, profile: Profile, points: np.ndarray) -> np.ndarray:
-    assert profile.space is not None
-    names = [profile.space.labels.index(name) for name in profile.exercises if name in profile.space.labels]
-    rivals = library_similarities(placed, profile.space, names)
-    return taught_probabilities(placed @ points.T, rivals, profile.biases, profile.temperature)
-
-
-def _taken_from_library(profile: Profile) -> np.ndarray:
-    """Which windows of the library are taken for which taught exercise, bool (M, J); its namesake's are not false."""
-    space = profile.space
-    assert space is not None
-    found = _probabilities(space.negatives, profile, profile.prototypes) > 0.5
-    for place, name in enumerate(profile.exercises):
-        if name in space.labels:
-            found[space.negative_labels == space.labels.index(name), place] = False
-    return found
+def _probabilities(taught: TaughtClassifier, placed: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Probabilities (W, J) of what was taught, with other prototypes (J, D) than the profile's."""
+    rivals = library_similarities(placed, taught.space)
+    return taught_probabilities(placed @ points.T, rivals, taught.profile.biases, taught.profile.temperature)

@@ -186,6 +186,9 @@ def _profile(arrays: Mapping[str, np.ndarray]) -> Profile:
     ):
         if array.shape != shape:
             raise ValueError(f"'{name}' has shape {array.shape}, but should have {shape}")
+    for name, array in (("prototype_labels", space.prototype_labels), ("negative_labels", space.negative_labels)):
+        if not len(array) or array.min() < -1 or array.max() >= len(space.labels):
+            raise ValueError(f"'{name}' is empty or names a class that is not there")
     exercises, number = {}, 0
     for each in about.exercises:
         clips = []

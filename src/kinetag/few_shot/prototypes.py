@@ -50,10 +50,10 @@ def prototype(clips: Sequence[Seen]) -> np.ndarray:
     return unit(np.mean([clip.vector for clip in clips], axis=0))
 
 
-def library_similarities(placed: np.ndarray, space: Space, replaced: Sequence[int] = ()) -> np.ndarray:
-    """The similarity of windows (W, D) to each class of the library but the ``replaced`` ones, (W, classes)."""
+def library_similarities(placed: np.ndarray, space: Space) -> np.ndarray:
+    """The similarity of windows (W, D) to each class of the library, (W, classes)."""
     found = placed @ space.prototypes.T
-    labels = [label for label in np.unique(space.prototype_labels) if label not in replaced]
+    labels = np.unique(space.prototype_labels)
     return np.stack([found[:, space.prototype_labels == label].max(axis=1) for label in labels], axis=1)
 
 

@@ -5,7 +5,8 @@ embedding is whitened by the covariance within the library's classes (as in line
 views, bodies and tempo change counts less than what exercises change. All of it comes from the library's synthesis.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +38,18 @@ class Space:
     def place(self, embeddings: np.ndarray) -> np.ndarray:
         """Embeddings (..., D) as unit vectors of this space."""
         return unit((embeddings - self.mean) @ self.whitening)
+
+    def without(self, names: Iterable[str]) -> "Space":
+        """The space as if the library did not know these classes: what was taught by their names replaces them."""
+        gone = [self.labels.index(name) for name in names if name in self.labels]
+        kept, windows = ~np.isin(self.prototype_labels, gone), ~np.isin(self.negative_labels, gone)
+        return replace(
+            self,
+            prototypes=self.prototypes[kept],
+            prototype_labels=self.prototype_labels[kept],
+            negatives=self.negatives[windows],
+            negative_labels=self.negative_labels[windows],
+        )
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

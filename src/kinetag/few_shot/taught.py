@@ -27,7 +27,8 @@ class TaughtClassifier(Classifier):
                 f"{name} was made with another classifier than the one in use: bring it up to date from the poses it "
                 f"keeps, with kinetag teach --update --profile {name} (and the same --model)"
             )
-        self.base, self.profile = classifier, profile
+        assert profile.space is not None
+        self.base, self.profile, self.space = classifier, profile, profile.space.without(profile.exercises)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -42,11 +43,8 @@ class TaughtClassifier(Classifier):
 
     def taught(self, embeddings: np.ndarray) -> np.ndarray:
         """Probabilities (W, exercises) of what was taught."""
-        profile = self.profile
-        assert profile.space is not None
-        placed = profile.space.place(embeddings)
-        replaced = [self.card.labels.index(name) for name in profile.exercises if name in self.card.labels]
-        rivals = library_similarities(placed, profile.space, replaced)
+        profile, placed = self.profile, self.space.place(embeddings)
+        rivals = library_similarities(placed, self.space)
         return taught_probabilities(placed @ profile.prototypes.T, rivals, profile.biases, profile.temperature)
 
 

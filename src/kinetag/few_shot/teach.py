@@ -58,7 +58,7 @@ def teach(
     name, title = _names(name)
     path = Path(profile)
     classifier = Classifier.load(model)
-    assert classifier.embedding_width  # tells in one line that a classifier cannot be taught, before any work
+    _ = classifier.embedding_width  # one that cannot be taught is told before any work
     before = load_profile(path) if path.exists() else Profile()
     old = before.exercises.get(name)
     _check_count(name, len(old.clips) if old else 0, len(clips))
@@ -71,7 +71,7 @@ def teach(
     _check_new(known, found)
     cut, counting = cut_clips([*known, *found], held)
     taught = Taught(name, title, counting, tuple(cut))
-    space = before.space if before.fingerprint == classifier.fingerprint else None
+    space = _space_of(before, classifier)
     after = learn({**before.exercises, name: taught}, classifier, space, finetune=finetune or before.finetuned)
     save_profile(after, path)
     return Lesson(taught, repetitions(taught), tuple(len(each.people) for each in found), after)
@@ -83,7 +83,7 @@ def remove(name: str, profile: str | Path, *, model: str | Path | None = None) -
     name = _known_name(name, before, profile)
     rest = {key: taught for key, taught in before.exercises.items() if key != name}
     classifier = Classifier.load(model)
-    space = before.space if before.fingerprint == classifier.fingerprint else None
+    space = _space_of(before, classifier)
     after = learn(rest, classifier, space, finetune=before.finetuned)
     save_profile(after, Path(profile))
     return after
@@ -105,7 +105,7 @@ def learn(
     seen = [[_seen(clip, classifier, space) for clip in taught.clips] for taught in exercises.values()]
     if not seen:
         return Profile({}, classifier.fingerprint, space, np.zeros((0, len(space.mean)), np.float32))
-    biases, temperature = calibrate(seen, space)
+    biases, temperature = calibrate(seen, space.without(exercises))
     points = np.stack([prototype(clips) for clips in seen]).astype(np.float32)
     taught = dict(exercises)
     profile = Profile(taught, classifier.fingerprint, space, points, biases.astype(np.float32), temperature)
@@ -114,6 +114,11 @@ def learn(
 
         profile = finetuned(profile, seen)
     return profile
+
+
+def _space_of(profile: Profile, classifier: Classifier) -> Space | None:
+    """The space that a profile has measured, unless it was for another classifier or its prototypes were trained."""
+    return None if profile.finetuned or profile.fingerprint != classifier.fingerprint else profile.space
 
 
 def _seen(clip: TaughtClip, classifier: Classifier, space: Space) -> Seen:
