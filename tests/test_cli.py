@@ -105,7 +105,7 @@ def test_version(capsys):
         (["analyse", "x.mp4"], "did you mean 'analyze'"),
         (["anlyze"], "did you mean 'analyze'"),
         (["webcam"], "did you mean 'live'"),
-        (["zzzz"], "known: analyze, live, demo, exercises, doctor"),
+        (["zzzz"], "known: analyze, live, demo, exercises, teach, doctor"),
         (["analyze"], "required: source"),
         (["analyze", "x.mp4", "--formt", "json"], "did you mean '--format'"),
         (["analyze", "x.mp4", "--formt=json"], "did you mean '--format'"),

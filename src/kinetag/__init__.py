@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kinetag.analyzer import Analyzer, analyze
     from kinetag.classifier import Classifier
     from kinetag.errors import KinetagError
+    from kinetag.few_shot.teach import teach
     from kinetag.sequence import Frame, Pose, PoseSequence
     from kinetag.timeline import Person, Repetition, Segment, Timeline
 
@@ -32,10 +33,11 @@ _PUBLIC = {
     "Segment": "timeline",
     "Timeline": "timeline",
     "analyze": "analyzer",
+    "teach": "few_shot.teach",
 }
 
 __all__ = ["Analyzer", "Classifier", "Frame", "KinetagError", "Person", "Pose", "PoseSequence", "Repetition"]
-__all__ += ["Segment", "Timeline", "analyze"]
+__all__ += ["Segment", "Timeline", "analyze", "teach"]
 
 
 def __getattr__(name: str) -> Any:

@@ -54,6 +54,7 @@ def analyze(
     detector: str | Path | None = None,
     model: str | Path | None = None,
     exercises: Sequence[str | Path] = (),
+    profile: str | Path | None = None,
     max_people: int = 10,
     frame_rate: float = 30.0,
     frame_size: tuple[int, int] | None = None,
@@ -68,9 +69,10 @@ def analyze(
     poses. ``start`` and ``end`` (s) limit what is read. ``rate`` is the most poses a second and person, of which half
     are made while somebody moves slowly: more follows faster movement and takes longer. ``pose`` is 'blazepose' or an
     ONNX file of the RTMPose or RTMO kind, for which ``detector`` may be a YOLOX file that finds people; ``model`` a
-    classifier ONNX in place of the shipped one; ``exercises`` further YAML files or folders for the library.
-    ``frame_rate`` is that of a folder of frames or of poses without times, ``frame_size`` (width, height) that of the
-    video that poses came from. ``progress`` is called with the time reached and the duration (None when unknown). With
+    classifier ONNX in place of the shipped one; ``exercises`` further YAML files or folders for the library;
+    ``profile`` what `kinetag teach` made, whose exercises are recognised too. ``frame_rate`` is that of a folder of
+    frames or of poses without times, ``frame_size`` (width, height) that of the video that poses came from.
+    ``progress`` is called with the time reached and the duration (None when unknown). With
     ``keep_partial`` a KeyboardInterrupt ends the reading and gives the timeline of what was seen, with a warning that
     says so. ``snapshots`` keeps small pictures of everybody, which spare a report the second reading of the video.
 
@@ -80,12 +82,12 @@ def analyze(
     """
     if not rate > 0:
         raise KinetagError(f"rate is {rate}, but must be more than 0 poses a second")
-    extra = [Path(path) for path in exercises]
+    classifier, library = known_exercises(model, exercises, profile)
     if is_pose_source(source):
         read = read_pose_file(str(source), frame_rate=frame_rate, frame_size=frame_size)
         cut = (_cut(sequence, start, end) for sequence in read)
         sequences = [sequence for sequence in cut if len(sequence)]
-        return _from_poses(Path(str(source)).name, sequences, Classifier.load(model), load_library(extra))
+        return _from_poses(Path(str(source)).name, sequences, classifier, library)
     options = {"start": start, "end": end, "rate": rate, "pose": pose, "detector": detector, "people": max_people}
     log = open_log(resume_in, source, **options)
     begin = start if log is None or log.reached is None else log.reached
@@ -93,8 +95,8 @@ def analyze(
         analyzer = Analyzer(
             pose=pose,
             detector=detector,
-            classifier=Classifier.load(model),
-            library=load_library(extra),
+            classifier=classifier,
+            library=library,
             max_people=max_people,
             running_labels=False,
             snapshots=snapshots,
@@ -116,6 +118,18 @@ def analyze(
             if log is not None:
                 log.close(complete=complete)
         return analyzer.finish(video)
+
+
+def known_exercises(
+    model: str | Path | None = None, exercises: Sequence[str | Path] = (), profile: str | Path | None = None
+) -> tuple[Classifier, dict[str, Exercise]]:
+    """A classifier and a library for `Analyzer`: the shipped ones, others, and what `kinetag teach` added."""
+    classifier, library = Classifier.load(model), load_library([Path(path) for path in exercises])
+    if profile is None:
+        return classifier, library
+    from kinetag.few_shot.taught import with_profile
+
+    return with_profile(classifier, library, profile)
 
 
 def feed_all(video: VideoSource, analyzer: "Analyzer") -> Iterator[float]:

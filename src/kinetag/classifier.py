@@ -1,5 +1,6 @@
 """From one person's poses to class probabilities over time; needs onnxruntime only."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kinetag.errors import KinetagError
-from kinetag.features import CHANNELS, HOP, LAYOUT, mirror, window_batches
+from kinetag.features import CHANNELS, HOP, LAYOUT, RATE, WINDOW, mirror, window_batches
 from kinetag.metrics import softmax
 from kinetag.models.card import ModelCard
 from kinetag.sequence import PoseSequence
@@ -28,9 +29,10 @@ class Classifier:
     writes, which takes clips of any layout, rate and coordinates. The file's card tells which.
     """
 
-    def __init__(self, session, card: ModelCard) -> None:  # session: onnxruntime.InferenceSession
-        self.session = session
+    def __init__(self, session, card: ModelCard, fingerprint: str = "") -> None:
+        self.session = session  # onnxruntime.InferenceSession
         self.card = card
+        self.fingerprint = fingerprint  # of the file's content: what was learned with it fits no other
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "Classifier":
@@ -58,7 +60,7 @@ class Classifier:
         if reason := card.why_not_live():
             raise KinetagError(f"{path} cannot classify poses: {reason}")
         check_inputs(session, card, str(path))
-        return cls(session, card)
+        return cls(session, card, hashlib.sha256(data).hexdigest()[:32])
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -81,6 +83,37 @@ class Classifier:
         if not times:
             return np.zeros(0), np.zeros((0, len(self.labels)), np.float32)
         return np.concatenate(times), np.concatenate(rows)
+
+    def embed(self, sequence: PoseSequence, *, hop: float = HOP) -> tuple[np.ndarray, np.ndarray]:
+        """Window centres (W,) in seconds, those of `predict`, and what the last layer decides by, (W, D).
+
+        Raises KinetagError for a file without that output.
+        """
+        width = self.embedding_width
+        times, rows = [np.zeros(0)], [np.zeros((0, width), np.float32)]
+        for cut in window_batches(sequence, hop=hop, rate=self.card.rate or RATE, length=self.card.window or WINDOW):
+            times.append(cut.times)
+            rows.append(self.embeddings(cut.features, cut.mask))
+        return np.concatenate(times), np.concatenate(rows)
+
+    @property
+    def embedding_width(self) -> int:
+        """D of the embedding; raises KinetagError for a file that gives none."""
+        from kinetag.models.onnx_file import EMBEDDING
+
+        found = [output for output in self.session.get_outputs() if output.name == EMBEDDING]
+        if self.card.kind != "windows" or not found or not isinstance(found[0].shape[-1], int):
+            raise KinetagError(
+                "this classifier has no embedding, which teaching needs (its file has no output 'embedding'): use the "
+                "one that came with kinetag, or one that python -m kinetag.training wrote"
+            )
+        return found[0].shape[-1]
+
+    def embeddings(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """The embedding (W, D) of windows (W, T, V, C) with mask (W, T)."""
+        from kinetag.models.onnx_file import EMBEDDING
+
+        return self.session.run([EMBEDDING], {"features": features, "mask": mask})[0]
 
     def _windows(self, sequence: PoseSequence, hop: float, both: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Times (W,) and logits (W, K) of windows of kinetag's own features."""

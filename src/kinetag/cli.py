@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from kinetag import __version__
 from kinetag.cli_actions import action_options, run_action, schema, schema_options, spec, spec_options
+from kinetag.cli_teach import teach, teach_options
 from kinetag.errors import KinetagError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ kinetag {__version__}: who in a video is doing which exercise, when, and how man
   kinetag analyze workout.mp4 --out DIR    with report, subtitles, tables and an annotated video
   kinetag live                             the camera, as it happens
   kinetag exercises                        what it knows
+  kinetag teach NAME CLIP...               an exercise of your own, from a few clips of it
   kinetag doctor                           what works on this machine, and how to mend what does not
 
 A classifier of your own, from labelled videos or poses:
@@ -94,6 +96,7 @@ def analyze(args: argparse.Namespace) -> int:
             detector=args.detector,
             model=args.model,
             exercises=args.exercises,
+            profile=args.profile,
             max_people=args.max_people,
             frame_rate=args.frame_rate,
             frame_size=args.frame_size,
@@ -126,6 +129,7 @@ def live(args: argparse.Namespace) -> int:
         detector=args.detector,
         model=args.model,
         exercises=args.exercises,
+        profile=args.profile,
         max_people=args.max_people,
         window=args.window,
         snapshots=args.out is not None,
@@ -249,6 +253,7 @@ def _model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pose", default="blazepose", metavar="NAME", help="'blazepose', or an RTMPose or RTMO .onnx")
     parser.add_argument("--detector", metavar="FILE", help="a YOLOX .onnx that finds people for an RTMPose --pose")
     parser.add_argument("--model", type=Path, metavar="FILE", help="a classifier .onnx in place of the shipped one")
+    parser.add_argument("--profile", type=Path, metavar="FILE", help="also recognise what kinetag teach put into it")
     _extra_exercises(parser)
     parser.add_argument("--max-people", type=_count, default=10, metavar="N", help="people followed at once (10)")
 
@@ -276,6 +281,7 @@ VERBS = {
     "live": Verb("the same for a camera or stream, as it happens", _live_options, live),
     "demo": Verb("render two people, analyse them, compare with the truth", _demo_options, demo),
     "exercises": Verb("list what kinetag knows, or show one exercise", _exercises_options, exercises),
+    "teach": Verb("an exercise of your own from a few clips, without training", teach_options, teach),
     "doctor": Verb("what works on this machine, and how to mend what does not", _doctor_options, doctor),
     "train": Verb("train a classifier from a spec", action_options("train"), run_action),
     "evaluate": Verb("how good a classifier is on labelled data", action_options("evaluate"), run_action),

@@ -92,6 +92,22 @@ def usual_swing(values: np.ndarray, threshold: float) -> float:
     return float(np.median(swings[swings >= 0.5 * np.quantile(swings, 0.9)]))
 
 
+def periodicity(values: np.ndarray, min_period: float, max_period: float) -> float:
+    """Highest autocorrelation at a lag (s) that is a possible period, after the first time it falls below half.
+
+    ``values`` (T,) at RATE; 0 when they are too short to tell.
+    """
+    values = values - values.mean()
+    count = len(values)
+    spectrum = np.abs(np.fft.rfft(values, 2 * count)) ** 2
+    correlation = np.fft.irfft(spectrum)[:count] / (values @ values + 1e-12)
+    correlation *= count / np.arange(count, 0, -1)  # as many products as there are
+    falls = np.flatnonzero(correlation < 0.5)
+    low = max(int(min_period * RATE), int(falls[0]) if len(falls) else count)
+    high = min(int(max_period * RATE), count // 2) + 1
+    return float(correlation[low:high].max()) if low < high else 0.0
+
+
 def find_cycles(
     times: np.ndarray,
     values: np.ndarray,

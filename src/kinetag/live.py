@@ -45,6 +45,7 @@ def live(
     pose: str | Path = "blazepose",
     model: str | Path | None = None,
     exercises: Sequence[str | Path] = (),
+    profile: str | Path | None = None,
     max_people: int = 10,
     detector: str | Path | None = None,
     window: bool = True,
@@ -58,17 +59,15 @@ def live(
 
     Raises KinetagError when the source cannot be opened.
     """
-    from kinetag.analyzer import Analyzer
-    from kinetag.classifier import Classifier
-    from kinetag.exercises.library import load_library
+    from kinetag.analyzer import Analyzer, known_exercises
     from kinetag.video import open_source
 
     with open_source(source) as video:
-        library = load_library([Path(path) for path in exercises])
+        classifier, library = known_exercises(model, exercises, profile)
         analyzer = Analyzer(
             pose=pose,
             detector=detector,
-            classifier=Classifier.load(model),
+            classifier=classifier,
             library=library,
             max_people=max_people,
             snapshots=snapshots,

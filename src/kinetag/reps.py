@@ -15,7 +15,7 @@ import numpy as np
 
 from kinetag.angles import Space, joint_angles, signal_confidence, signals, world_is_sane
 from kinetag.body import torso_length
-from kinetag.cycles import RATE, Cycle, find_cycles, low_pass, resample, turning_points, usual_swing
+from kinetag.cycles import RATE, Cycle, find_cycles, low_pass, periodicity, resample, turning_points, usual_swing
 from kinetag.sequence import PoseSequence
 from kinetag.timeline import Repetition
 
@@ -316,7 +316,11 @@ def _periodic_cycles(cut: PoseSequence, grid: np.ndarray, counting: "Counting") 
         return []
     left, strength, _ = np.linalg.svd(movement, full_matrices=False)
     components = (left * strength)[:, :3].T / np.sqrt(movement.shape[1])  # (<= 3, G) torso lengths
-    judged = [(_periodicity(c, counting) * float(c.std()), c) for c in components if c.std() > 0.02]
+    judged = [
+        (periodicity(c, counting.min_period, counting.max_period) * float(c.std()), c)
+        for c in components
+        if c.std() > 0.02
+    ]
     judged = [(score, c) for score, c in judged if score > _PERIODIC * c.std()]
     if not judged:
         return []
@@ -352,19 +356,6 @@ def _movement(cut: PoseSequence, grid: np.ndarray, counting: "Counting") -> np.n
         return np.zeros((len(grid), 0))
     clean = low_pass(np.stack([resample(cut.times, c, grid) for c in columns], axis=1), counting.min_period)
     return clean - low_pass(clean, 2 * counting.max_period)
-
-
-def _periodicity(values: np.ndarray, counting: "Counting") -> float:
-    """Highest autocorrelation at a lag that is a possible period, after the first time it falls below half."""
-    values = values - values.mean()
-    count = len(values)
-    spectrum = np.abs(np.fft.rfft(values, 2 * count)) ** 2
-    correlation = np.fft.irfft(spectrum)[:count] / (values @ values + 1e-12)
-    correlation *= count / np.arange(count, 0, -1)  # as many products as there are
-    falls = np.flatnonzero(correlation < 0.5)
-    low = max(int(counting.min_period * RATE), int(falls[0]) if len(falls) else count)
-    high = min(int(counting.max_period * RATE), count // 2) + 1
-    return float(correlation[low:high].max()) if low < high else 0.0
 
 
 def _repetitions(

@@ -1,0 +1,209 @@
+"""How well exercises that a classifier never saw are taught from 1, 3 and 5 clips; nothing here is used for training.
+
+    python bench/few_shot.py --model MODEL                      # synthetic people and cameras
+    python bench/few_shot.py --model MODEL --data FOLDER        # also gym clips (development half)
+    python bench/few_shot.py --model MODEL --rendered 8         # also videos of the mannequin through BlazePose
+
+MODEL lacks exercises of the library: those are taught (`--classes` to choose among them), each from clips of different
+people, and other people's clips are then told apart. Of an exercise with n clips to learn from, the rest is for the
+test, at most ten. 'accuracy': a clip's label is the most probable of the 15 (`--ways`) taught; 'with library': of
+those and of everything that the classifier knows, 'other' too. 'library kept': clips of exercises that the classifier
+knows and gets right, which are not taken for a taught one. Draws are of classes, of clips to learn from, and of clips
+to test with; the interval is from the 2.5th to the 97.5th percentile over draws.
+
+Synthetic: motions of the library seen by random cameras, with the errors of an imitated estimator: occlusion, swapped
+sides, failing limbs, short clips. That is harsh: how much of what it was trained on the
+classifier gets right is printed too.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from common import data_folder, save, show
+
+from kinetag.classifier import DEFAULT_MODEL, Classifier
+from kinetag.exercises.bank import select_joints
+from kinetag.exercises.library import load_library
+from kinetag.exercises.motion import generate_batch
+from kinetag.exercises.synthesis import observe
+from kinetag.features import HOP, LAYOUT, RATE, windows
+from kinetag.few_shot.clips import TaughtClip
+from kinetag.few_shot.prototypes import Seen, calibrate, library_similarities, prototype, see, taught_probabilities
+from kinetag.few_shot.space import SHRINKAGE, Space, build_space
+from kinetag.metrics import softmax
+from kinetag.sequence import PoseSequence
+from kinetag.skeletons import get_layout
+from kinetag.smoothing import smooth
+
+TESTED = 10  # clips of a class, at most
+_JOINTS = get_layout(LAYOUT).joints
+_PIXELS = 150.0
+
+
+@dataclass(frozen=True)
+class Placed:
+    """``seen`` to learn from, and the classifier's own answer (W, K) to the clip's windows."""
+
+    seen: Seen
+    known: np.ndarray
+
+
+def synthetic_clips(label: str, count: int, rng: np.random.Generator, seconds: float = 8.0) -> list[PoseSequence]:
+    """``count`` people, each seen by a camera and an estimator of its own."""
+    made = generate_batch(label, rng, count, duration=seconds, rate=RATE)
+    joints = np.stack([select_joints(motion.joints, _JOINTS) for motion in made]).astype(np.float32)
+    seen = observe(joints, rng)
+    clips = []
+    for motion, keypoints, confidence in zip(made, seen.keypoints, seen.confidence, strict=True):
+        rows = (confidence > 0).any(axis=1)
+        poses = PoseSequence(motion.times[rows], _PIXELS * keypoints[rows], confidence[rows], LAYOUT, (800, 800))
+        clips.append(smooth(poses))
+    return clips
+
+
+def gym_clips(folder: Path) -> dict[str, list[PoseSequence]]:
+    """Gym clips of the development half in which the movement is seen, by class."""
+    import classifier as other_bench
+
+    library = load_library()
+    clips: dict[str, list[PoseSequence]] = {}
+    for clip in other_bench.gym_clips(folder / "gym_keypoints.npz", test=False):
+        if other_bench.movement_seen(clip, library):
+            clips.setdefault(clip.truth, []).append(clip.poses)
+    return clips
+
+
+def rendered_clips(label: str, count: int) -> Iterator[PoseSequence]:
+    """Videos of the mannequin, another body, clothes and view each, through BlazePose and the tracker."""
+    from kinetag.analyzer import Analyzer
+    from kinetag.exercises.scenes import VIEWS, make_scene
+
+    views = list(VIEWS)
+    for i in range(count):
+        scene = make_scene(f"single:{label}:{views[(7 * i + len(label)) % len(views)]}", seed=1000 + i, frame_rate=15.0)
+        analyzer = Analyzer(running_labels=False, every_frame=False)
+        for frame in scene.frames():
+            analyzer.feed(frame)
+        found = analyzer.tracker.sequences(analyzer.frame_size)
+        if found:
+            yield smooth(max(found, key=len))
+
+
+def place(poses: PoseSequence, classifier: Classifier, space: Space) -> Placed | None:
+    """None for a clip without any window."""
+    if not len(windows(poses, hop=HOP)):
+        return None
+    seen = see(TaughtClip("", poses, float(poses.times[0]), float(poses.times[-1])), classifier, space)
+    return Placed(seen, classifier.predict(poses)[1])
+
+
+def place_all(clips: dict[str, list[PoseSequence]], classifier: Classifier, space: Space) -> dict[str, list[Placed]]:
+    found = {name: [place(poses, classifier, space) for poses in some] for name, some in clips.items()}
+    return {name: [clip for clip in some if clip is not None] for name, some in found.items()}
+
+
+def draw(
+    taught: dict[str, list[Placed]],
+    library: list[tuple[int, Placed]],
+    space: Space,
+    shots: int,
+    ways: int,
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    """Teach ``ways`` exercises (or all there are) from ``shots`` clips each, and test with other clips."""
+    names = [name for name in taught if len(taught[name]) > shots]
+    names = rng.permutation(names)[:ways].tolist()
+    order = {name: rng.permutation(len(taught[name])) for name in names}
+    learned = [[taught[name][i].seen for i in order[name][:shots]] for name in names]
+    points = np.stack([prototype(clips) for clips in learned])
+    biases, temperature = calibrate(learned, space)
+
+    def answer(clip: Placed) -> np.ndarray:
+        """Mean probabilities (K + J,) of the classifier's labels and of what was taught."""
+        placed = clip.seen.filmed
+        rivals = library_similarities(placed, space)
+        own = taught_probabilities(placed @ points.T, rivals, biases, temperature)
+        return np.concatenate([clip.known * (1 - own.sum(axis=1, keepdims=True)), own], axis=1).mean(axis=0)
+
+    first = len(space.labels)
+    tested = [(place, taught[name][i]) for place, name in enumerate(names) for i in order[name][shots : shots + TESTED]]
+    alone = [softmax(clip.seen.filmed @ points.T / temperature).mean(axis=0).argmax() == at for at, clip in tested]
+    among = [answer(clip).argmax() == first + at for at, clip in tested]
+    known = [answer(clip).argmax() < first for label, clip in library if clip.known.mean(axis=0).argmax() == label]
+    return {
+        "accuracy": float(np.mean(alone)),
+        "with library": float(np.mean(among)),
+        "library kept": float(np.mean(known)),
+    }
+
+
+def measure(
+    name: str, taught: dict[str, list[Placed]], library: list[tuple[int, Placed]], space: Space, ways: int, draws: int
+) -> list[dict]:
+    rows = []
+    for shots in (1, 3, 5):
+        enough = [label for label, clips in taught.items() if len(clips) > shots]
+        if len(enough) < 2:
+            continue
+        rng = np.random.default_rng([shots, 5])
+        found = [draw(taught, library, space, shots, ways, rng) for _ in range(draws)]
+        row: dict = {"clips": name, "classes": min(ways, len(enough)), "taught from": shots}
+        for key in found[0]:
+            values = [100 * each[key] for each in found]
+            low, high = np.percentile(values, [2.5, 97.5])
+            row[key] = f"{np.mean(values):.1f} ({low:.0f}-{high:.0f})"
+        rows.append(row)
+        print(row, flush=True)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a classifier that lacks exercises")
+    parser.add_argument("--data", help="folder of real data, for gym clips")
+    parser.add_argument("--classes", help="exercises to teach, by comma (default: all that the model lacks)")
+    parser.add_argument("--ways", type=int, default=15, help="exercises taught at once (15)")
+    parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--per-class", type=int, default=20, help="synthetic clips a class")
+    parser.add_argument("--rendered", type=int, default=0, metavar="N", help="also N rendered videos a class")
+    parser.add_argument("--shrinkage", type=float, default=SHRINKAGE, help="of the whitening; 1: only centred")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    classifier = Classifier.load(options.model)
+    lacking = sorted(set(load_library()) - set(classifier.labels))
+    names = options.classes.split(",") if options.classes else lacking
+    if not set(names) <= set(lacking):
+        raise SystemExit(f"the model knows {', '.join(sorted(set(names) - set(lacking)))}: nothing new to teach")
+    space = build_space(classifier, shrinkage=options.shrinkage)
+    rng = np.random.default_rng(options.seed)
+    synthetic = place_all({n: synthetic_clips(n, options.per_class, rng) for n in names}, classifier, space)
+    known = {n: synthetic_clips(n, 2, rng) for n in classifier.labels}
+    library = [(classifier.labels.index(n), c) for n, some in place_all(known, classifier, space).items() for c in some]
+    right = float(np.mean([clip.known.mean(axis=0).argmax() == label for label, clip in library]))
+    print(f"synthetic clips of the {len(classifier.labels)} classes that the model knows: {right:.1%} right")
+    rows = measure("synthetic", synthetic, library, space, options.ways, options.draws)
+    if options.rendered:
+        rendered = place_all({n: list(rendered_clips(n, options.rendered)) for n in names}, classifier, space)
+        rows += measure("rendered", rendered, library, space, options.ways, options.draws)
+    if options.data:
+        gym = {n: clips for n, clips in gym_clips(data_folder(options.data)).items() if n in lacking}
+        rows += measure(
+            "gym, development", place_all(gym, classifier, space), library, space, options.ways, options.draws
+        )
+    show("Exercises that the classifier never saw", rows)
+    save(
+        "few_shot",
+        model=options.model.name,
+        taught=names,
+        ways=options.ways,
+        shrinkage=options.shrinkage,
+        known=right,
+        rows=rows,
+    )
+
+
+if __name__ == "__main__":
+    main()

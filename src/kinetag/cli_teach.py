@@ -1,0 +1,105 @@
+"""`kinetag teach` on the command line: its options, and what it does with them."""
+
+import argparse
+from pathlib import Path
+
+from kinetag.errors import KinetagError
+
+PROFILE = Path("kinetag-profile.npz")
+
+
+def teach_options(parser: argparse.ArgumentParser) -> None:
+    from kinetag.cli import _count, _positive, _size
+
+    parser.add_argument("name", nargs="?", help="what the exercise or pose is called; of one that is taught, add clips")
+    parser.add_argument("clips", nargs="*", type=Path, help="1 to 10 videos or files of poses that show it")
+    parser.add_argument(
+        "--profile", type=Path, default=PROFILE, metavar="FILE", help=f"where it is kept (default: {PROFILE})"
+    )
+    parser.add_argument("--person", type=_count, metavar="ID", help="learn from this person of the clips")
+    parser.add_argument("--held", action="store_true", help="it is a pose that is held, whatever moves in the clips")
+    parser.add_argument("--evaluate", action="store_true", help="how well everything taught is told apart")
+    parser.add_argument("--list", action="store_true", help="what is taught")
+    parser.add_argument("--remove", metavar="NAME", help="forget an exercise")
+    parser.add_argument("--update", action="store_true", help="make the profile anew for this --model or kinetag")
+    parser.add_argument("--finetune", action="store_true", help="train the last layer on top (needs the extra 'train')")
+    parser.add_argument("--pose", default="blazepose", metavar="NAME", help="'blazepose', or an RTMPose or RTMO .onnx")
+    parser.add_argument("--detector", metavar="FILE", help="a YOLOX .onnx that finds people for an RTMPose --pose")
+    parser.add_argument("--model", type=Path, metavar="FILE", help="a classifier .onnx in place of the shipped one")
+    parser.add_argument("--frame-rate", type=_positive, default=30.0, metavar="N", help="of poses without times (30)")
+    parser.add_argument("--frame-size", type=_size, metavar="WxH", help="of the video that poses come from")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def teach(args: argparse.Namespace) -> int:
+    """Teach, or tell of, an exercise of one's own."""
+    alone = [word for word in ("list", "remove", "update") if getattr(args, word)]
+    if len(alone) > 1 or (alone and (args.name or args.evaluate)):
+        raise KinetagError(f"--{alone[0]} goes with --profile alone; see: kinetag teach --help")
+    if args.name and not args.clips:
+        raise KinetagError(f"no clips for '{args.name}'; for example: kinetag teach {args.name} clip1.mp4 clip2.mp4")
+    if not (args.name or args.evaluate or alone):
+        raise KinetagError("teach what? kinetag teach NAME CLIP..., or --list, --evaluate, --remove NAME")
+    if args.name:
+        _lesson(args)
+    elif alone:
+        {"list": _list, "remove": _remove, "update": _update}[alone[0]](args)
+    if args.evaluate:
+        _evaluate(args)
+    return 0
+
+
+def _lesson(args: argparse.Namespace) -> None:
+    from kinetag.cli import _console, _progress
+    from kinetag.few_shot.teach import teach as run
+    from kinetag.report.teaching import lesson_table
+
+    with _progress("Learning", args.quiet) as update:
+        lesson = run(
+            args.name,
+            args.clips,
+            args.profile,
+            person=args.person,
+            held=True if args.held else None,
+            finetune=args.finetune,
+            model=args.model,
+            pose=args.pose,
+            detector=args.detector,
+            frame_rate=args.frame_rate,
+            frame_size=args.frame_size,
+            progress=lambda name: update,
+        )
+    _console(args).print(lesson_table(lesson, args.profile))
+
+
+def _list(args: argparse.Namespace) -> None:
+    from kinetag.cli import _console
+    from kinetag.few_shot.profile import load_profile
+    from kinetag.report.teaching import profile_table
+
+    _console(args).print(profile_table(load_profile(args.profile), args.profile))
+
+
+def _remove(args: argparse.Namespace) -> None:
+    from kinetag.few_shot.teach import remove
+
+    left = remove(args.remove, args.profile, model=args.model)
+    print(f"{args.profile}: forgot '{args.remove}'; left: {', '.join(left.exercises) or 'nothing'}")
+
+
+def _update(args: argparse.Namespace) -> None:
+    from kinetag.few_shot.teach import update
+
+    made = update(args.profile, model=args.model)
+    print(f"{args.profile}: made anew for this classifier: {', '.join(made.exercises) or 'nothing taught'}")
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from kinetag.classifier import Classifier
+    from kinetag.cli import _console
+    from kinetag.few_shot.evaluation import evaluate
+    from kinetag.few_shot.profile import load_profile
+    from kinetag.report.teaching import scores_table
+
+    scores = evaluate(load_profile(args.profile), Classifier.load(args.model), str(args.profile))
+    _console(args).print(scores_table(scores))

@@ -1,0 +1,1 @@
+"""Exercises of one's own from a few clips, without training: `kinetag teach`."""

@@ -1,0 +1,215 @@
+"""`kinetag teach`: exercises of one's own from a few clips, kept in a profile."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kinetag.classifier import Classifier
+from kinetag.errors import KinetagError
+from kinetag.exercises.library import Counting
+from kinetag.few_shot.clips import Candidate, TaughtClip, candidate, cut_clips
+from kinetag.few_shot.counting import swings
+from kinetag.few_shot.profile import MAX_CLIPS, Profile, Taught, load_profile, save_profile
+from kinetag.few_shot.prototypes import Seen, calibrate, prototype, see
+from kinetag.few_shot.space import Space, build_space
+from kinetag.reps import count_repetitions
+from kinetag.sequence import PoseSequence
+
+Progress = Callable[[float, float | None], None]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What was learned: the exercise, its repetitions clip by clip, and how many people each new clip shows."""
+
+    taught: Taught
+    repetitions: tuple[int, ...]
+    people: tuple[int, ...]
+    profile: Profile
+
+
+def teach(
+    name: str,
+    clips: Sequence[str | Path],
+    profile: str | Path,
+    *,
+    person: int | None = None,
+    held: bool | None = None,
+    finetune: bool = False,
+    model: str | Path | None = None,
+    pose: str | Path = "blazepose",
+    detector: str | Path | None = None,
+    frame_rate: float = 30.0,
+    frame_size: tuple[int, int] | None = None,
+    progress: Callable[[str], Progress] = lambda name: lambda time, duration: None,
+) -> Lesson:
+    """Add an exercise or pose of one's own, from 1 to 10 clips, to the file ``profile``, which is made if need be.
+
+    ``clips`` are videos or files of poses. Somebody who moves regularly and fills the picture is learned from, or
+    ``person`` by id. ``held`` True: it is a pose that is held still, which is not counted; None: as the clips show. To
+    an exercise that the profile has, clips are added. ``finetune`` trains the last layer on top (needs 'train').
+    ``model``, ``pose`` and ``detector`` are those of `kinetag.analyze`.
+
+    Raises KinetagError for clips that cannot be learned from.
+    """
+    name, title = _names(name)
+    path = Path(profile)
+    classifier = Classifier.load(model)
+    _ = classifier.embedding_width  # one that cannot be taught is told before any work
+    before = load_profile(path) if path.exists() else Profile()
+    old = before.exercises.get(name)
+    _check_count(name, len(old.clips) if old else 0, len(clips))
+    reader = _Reader(pose, detector, frame_rate, frame_size)
+    found = []
+    for clip in clips:
+        people = reader(Path(clip), progress(Path(clip).name))
+        found.append(candidate(Path(clip).name, people, person))
+    known = [Candidate(c.name, c.poses, swings(c.poses), (c.poses.person,)) for c in (old.clips if old else ())]
+    _check_new(known, found)
+    cut, counting = cut_clips([*known, *found], held)
+    taught = Taught(name, title, counting, tuple(cut))
+    space = _space_of(before, classifier)
+    after = learn({**before.exercises, name: taught}, classifier, space, finetune=finetune or before.finetuned)
+    save_profile(after, path)
+    return Lesson(taught, repetitions(taught), tuple(len(each.people) for each in found), after)
+
+
+def remove(name: str, profile: str | Path, *, model: str | Path | None = None) -> Profile:
+    """Take an exercise out of a profile."""
+    before = load_profile(profile)
+    name = _known_name(name, before, profile)
+    rest = {key: taught for key, taught in before.exercises.items() if key != name}
+    classifier = Classifier.load(model)
+    space = _space_of(before, classifier)
+    after = learn(rest, classifier, space, finetune=before.finetuned)
+    save_profile(after, Path(profile))
+    return after
+
+
+def update(profile: str | Path, *, model: str | Path | None = None) -> Profile:
+    """Make a profile anew for another classifier, from the poses it keeps."""
+    before = load_profile(profile)
+    after = learn(before.exercises, Classifier.load(model), None, finetune=before.finetuned)
+    save_profile(after, Path(profile))
+    return after
+
+
+def learn(
+    exercises: Mapping[str, Taught], classifier: Classifier, space: Space | None = None, *, finetune: bool = False
+) -> Profile:
+    """What a classifier makes of taught exercises; ``space`` is measured on the library where it is not given."""
+    space = build_space(classifier) if space is None else space
+    seen = [[_seen(clip, classifier, space) for clip in taught.clips] for taught in exercises.values()]
+    if not seen:
+        return Profile({}, classifier.fingerprint, space, np.zeros((0, len(space.mean)), np.float32))
+    biases, temperature = calibrate(seen, space.without(exercises))
+    points = np.stack([prototype(clips) for clips in seen]).astype(np.float32)
+    taught = dict(exercises)
+    profile = Profile(taught, classifier.fingerprint, space, points, biases.astype(np.float32), temperature)
+    if finetune:
+        from kinetag.few_shot.finetune import finetuned
+
+        profile = finetuned(profile, seen)
+    return profile
+
+
+def _space_of(profile: Profile, classifier: Classifier) -> Space | None:
+    """The space that a profile has measured, unless it was for another classifier or its prototypes were trained."""
+    return None if profile.finetuned or profile.fingerprint != classifier.fingerprint else profile.space
+
+
+def _seen(clip: TaughtClip, classifier: Classifier, space: Space) -> Seen:
+    seen = see(clip, classifier, space)
+    if not len(seen.filmed):
+        raise KinetagError(f"{clip.name}: too few poses in it to learn from; the whole body should be in the picture")
+    return seen
+
+
+def repetitions(taught: Taught) -> tuple[int, ...]:
+    """Whole repetitions in each clip, counted as `analyze` counts them."""
+    if taught.counting is None:
+        return (0,) * len(taught.clips)
+    counted = [count_repetitions(c.poses, taught.exercise, c.start, c.end) for c in taught.clips]
+    return tuple(sum(not repetition.partial for repetition in each) for each in counted)
+
+
+def counted_by(counting: Counting | None) -> str:
+    """A counting rule in words: 'knee, 168° to 75°, both sides as one'."""
+    if counting is None:
+        return "not counted"
+    unit = " torso lengths" if counting.signal.endswith("_height") else "°"
+    digits = 2 if counting.signal.endswith("_height") else 0
+    sides = {"both": "", "either": ", each side", "alternate": ", sides in turn"}[counting.sides]
+    signal = counting.signal.replace("_", " ")
+    return f"{signal}, {counting.rest:.{digits}f} to {counting.peak:.{digits}f}{unit}{sides}"
+
+
+class _Reader:
+    """Reads everybody's poses from files; the networks are loaded for the first video only."""
+
+    def __init__(
+        self, pose: str | Path, detector: str | Path | None, frame_rate: float, frame_size: tuple[int, int] | None
+    ) -> None:
+        self.options = {"pose": pose, "detector": detector}
+        self.frame_rate, self.frame_size = frame_rate, frame_size
+        self._analyzer = None
+
+    def __call__(self, path: Path, progress: Progress) -> list[PoseSequence]:
+        from kinetag.pose.files import is_pose_source, read_pose_file
+
+        if is_pose_source(path):
+            return read_pose_file(path, frame_rate=self.frame_rate, frame_size=self.frame_size)
+        from kinetag.analyzer import RATE, Analyzer, feed_all
+        from kinetag.video import open_source
+
+        if self._analyzer is None:
+            self._analyzer = Analyzer(**self.options, running_labels=False, every_frame=False)
+        self._analyzer.reset()
+        with open_source(str(path), rate=RATE, frame_rate=self.frame_rate) as video:
+            for time in feed_all(video, self._analyzer):
+                progress(time, video.duration)
+        return self._analyzer.tracker.sequences(self._analyzer.frame_size)
+
+
+def _names(name: str) -> tuple[str, str]:
+    """'Pistol squat' -> the label 'pistol_squat' and the title 'Pistol squat'."""
+    label = re.sub(r"[\s\-]+", "_", name.strip().lower())
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", label) or label == "other":
+        raise KinetagError(
+            f"'{name}' cannot be the name of an exercise: letters, digits and spaces, a letter first, at most 60"
+            + ("; 'other' is what none of the exercises is" if label == "other" else "")
+        )
+    return label, label.replace("_", " ").capitalize()
+
+
+def _known_name(name: str, profile: Profile, path: str | Path) -> str:
+    label = _names(name)[0]
+    if label not in profile.exercises:
+        raise KinetagError(f"{path} has no '{label}'; it has: {', '.join(profile.exercises) or 'nothing'}")
+    return label
+
+
+def _check_count(name: str, old: int, new: int) -> None:
+    if not new >= 1 or old + new > MAX_CLIPS:
+        has = f"; it has {old} already" if old else ""
+        raise KinetagError(f"{new} clips for '{name}': give 1 to {MAX_CLIPS - old}{has}")
+
+
+def _check_new(known: Sequence[Candidate], found: Sequence[Candidate]) -> None:
+    """The same clip twice would count for more than it says."""
+    before = list(known)
+    for each in found:
+        if any(_same_poses(each.poses, other.poses) for other in before):
+            raise KinetagError(f"{each.name} is given twice, or was taught before: leave it out")
+        before.append(each)
+
+
+def _same_poses(a: PoseSequence, b: PoseSequence) -> bool:
+    """Whether one is, to within what a profile rounds away, the other or a part of it."""
+    _, rows, others = np.intersect1d(a.times, b.times, return_indices=True)
+    if len(rows) < 0.9 * min(len(a), len(b)) or a.layout != b.layout:
+        return False
+    return bool(np.nanmax(np.abs(a.keypoints[rows] - b.keypoints[others])) < 1.0)

@@ -1,0 +1,74 @@
+"""What `kinetag teach` prints: a lesson, what a profile holds, and how well it is told apart."""
+
+from pathlib import Path
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from kinetag.few_shot.evaluation import Score
+from kinetag.few_shot.profile import Profile
+from kinetag.few_shot.teach import Lesson, counted_by, repetitions
+from kinetag.report.style import clock, readable
+
+
+def lesson_table(lesson: Lesson, path: Path) -> RenderableType:
+    """Which part of whose poses was learned from, clip by clip, and how it is counted."""
+    taught = lesson.taught
+    table = _table(("Clip", "Person", "Exercise from", "To", "Reps"), right=(2, 3, 4))
+    older = len(taught.clips) - len(lesson.people)
+    for number, (clip, count) in enumerate(zip(taught.clips, lesson.repetitions, strict=True)):
+        people = lesson.people[number - older] if number >= older else 1
+        who = f"{clip.poses.person} of {people}" if people > 1 else str(clip.poses.person)
+        shown = str(count) if taught.counting else "held" if count == 0 else ""
+        row = (escape(clip.name), who, clock(clip.start), clock(clip.end), shown)
+        table.add_row(*row, style="dim" if number < older else "")
+    how = f"counted by: {counted_by(taught.counting)}" if taught.counting else "a pose that is held: not counted"
+    parts: list[RenderableType] = [Text.assemble((readable(taught.name), "bold"), f"  {how}"), Text(), table]
+    others = [c.name for c, n in zip(taught.clips[older:], lesson.people, strict=True) if n > 1]
+    if others:
+        parts.append(Text(f"Several people in {', '.join(others)}: --person ID takes another one.\n"))
+    known = len(lesson.profile.exercises)
+    parts.append(Text(f"{path} now knows {known} exercise{'s' if known > 1 else ''} of yours. Next:"))
+    parts.append(Text(f"  kinetag analyze VIDEO --profile {path}\n  kinetag teach --evaluate --profile {path}"))
+    return Group(*parts)
+
+
+def profile_table(profile: Profile, path: Path) -> RenderableType:
+    """Everything that a profile holds."""
+    if not profile.exercises:
+        return Text(f"{path}: nothing is taught yet")
+    table = _table(("Taught", "Clips", "Seconds", "Reps", "Counted by"), right=(1, 2, 3))
+    for name, taught in profile.exercises.items():
+        seconds = sum(clip.end - clip.start for clip in taught.clips)
+        count = str(sum(repetitions(taught))) if taught.counting else "held"
+        table.add_row(readable(name), str(len(taught.clips)), f"{seconds:.0f}", count, counted_by(taught.counting))
+    return table
+
+
+def scores_table(scores: list[Score]) -> RenderableType:
+    """How well each taught exercise is told from the others and from the library."""
+    table = _table(("Taught", "Clips", "Recognised", "Taken for", "Others taken for it"), right=(1, 2))
+    for score in scores:
+        wrong = ", ".join(f"{readable(label)} {share:.0%}" for label, share in list(score.taken_for.items())[:3])
+        of = f", most of {readable(score.false_of)}" if score.false and score.false_of else ""
+        style = "" if score.good else "yellow"
+        table.add_row(
+            readable(score.name), str(score.clips), f"{score.right:.0%}", wrong, f"{score.false:.1%}{of}", style=style
+        )
+    notes = ["Recognised: windows of each clip, known only by the exercise's other clips, among everything."]
+    if any(score.clips == 1 for score in scores):
+        notes.append("With one clip, by halves of it, which flatters: teach another clip, of another person or view.")
+    weak = [readable(score.name) for score in scores if not score.good]
+    if weak:
+        notes.append(f"Weak: {', '.join(weak)}. More clips, from other sides and of other people, help most.")
+    return Group(table, *(Text(note, "dim") for note in notes))
+
+
+def _table(headings: tuple[str, ...], right: tuple[int, ...]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number in right else "left", no_wrap=number in right)
+    return table

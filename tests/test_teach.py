@@ -1,0 +1,223 @@
+"""Teaching, as a user meets it: files in, a profile out, and what is recognised with it."""
+
+import re
+import sys
+
+import numpy as np
+import pytest
+from made_teaching import embedding_model, salutes, squats, still
+
+import kinetag
+from kinetag import cli
+from kinetag.classifier import DEFAULT_MODEL, Classifier
+from kinetag.errors import KinetagError
+from kinetag.few_shot import space
+from kinetag.few_shot.profile import load_profile
+from kinetag.few_shot.teach import remove, teach, update
+from kinetag.pose.files import write_poses
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_space():
+    """Fewer people of the library: all that is measured here is far from its limits."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(space, "_WINDOWS", 30)
+        patch.setattr(space, "_MOTIONS", 4)
+        patch.setattr(space, "_NEGATIVES", 5)
+        yield
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    pytest.importorskip("onnx")
+    return embedding_model(tmp_path_factory.mktemp("model") / "classifier.onnx")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Three salutes, one more to test with, a pose that is held, and squats."""
+    folder = tmp_path_factory.mktemp("clips")
+    made = {f"salute_{i}": salutes(azimuth=a, period=p) for i, (a, p) in enumerate([(40, 1.6), (75, 2.0), (110, 1.8)])}
+    made |= {"test": salutes(azimuth=60, period=1.7, count=8), "held": still(6.0), "squats": squats(count=5)}
+    for name, poses in made.items():
+        write_poses([poses], folder / f"{name}.json")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def taught(model, clips, tmp_path_factory):
+    """A profile that knows the salute and the pose."""
+    path = tmp_path_factory.mktemp("profile") / "mine.npz"
+    teach("Salute", [clips / f"salute_{i}.json" for i in range(3)], path, model=model)
+    teach("hands-up", [clips / "held.json"], path, model=model)
+    return path
+
+
+def test_a_taught_exercise_is_recognised_and_counted(taught, model, clips):
+    timeline = kinetag.analyze(clips / "test.json", model=model, profile=taught)
+    main = timeline.people[0].main_segment
+    assert (main.label, main.repetition_count) == ("salute", 8)
+    before = kinetag.analyze(clips / "test.json", model=model).people[0].main_segment
+    assert before.label != "salute"
+
+
+def test_a_taught_pose_is_recognised_and_not_counted(taught, model, clips):
+    main = kinetag.analyze(clips / "held.json", model=model, profile=taught).people[0].main_segment
+    assert (main.label, main.repetitions) == ("hands_up", [])
+
+
+def test_what_the_library_knows_stays_known(taught, model, clips):
+    timelines = [kinetag.analyze(clips / "squats.json", model=model, profile=profile) for profile in (None, taught)]
+    before, after = (timeline.people[0].main_segment for timeline in timelines)
+    assert (after.label, after.repetition_count) == (before.label, before.repetition_count)
+    assert after.confidence > 0.9 * before.confidence
+
+
+def test_probabilities_sum_to_1_and_name_what_was_taught(taught, model, clips):
+    classifier, library = kinetag.analyzer.known_exercises(model, (), taught)
+    times, probabilities = classifier.predict(salutes())
+    assert classifier.labels == (*Classifier.load(model).labels, "salute", "hands_up")
+    assert probabilities.shape == (len(times), len(classifier.labels))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert library["salute"].title == "Salute"
+    nothing = classifier.predict(salutes().between(0, 0.1))
+    assert nothing[1].shape == (0, len(classifier.labels))
+
+
+def test_teaching_what_the_library_knows_replaces_it(model, clips, tmp_path):
+    path = tmp_path / "mine.npz"
+    teach("squat", [clips / "salute_0.json", clips / "salute_1.json"], path, model=model)
+    classifier, _ = kinetag.analyzer.known_exercises(model, (), path)
+    assert classifier.labels == Classifier.load(model).labels
+    main = kinetag.analyze(clips / "test.json", model=model, profile=path).people[0].main_segment
+    assert (main.label, main.repetition_count) == ("squat", 8)
+    own_way = teach("my squat", [clips / "squats.json"], tmp_path / "own.npz", model=model)
+    assert own_way.repetitions == (5,)
+    timeline = kinetag.analyze(clips / "squats.json", model=model, profile=tmp_path / "own.npz")
+    assert timeline.people[0].main_segment.label == "my_squat"
+
+
+def test_clips_are_added_and_what_was_taught_is_forgotten(model, clips, tmp_path):
+    path = tmp_path / "mine.npz"
+    assert len(teach("salute", [clips / "salute_0.json"], path, model=model).taught.clips) == 1
+    lesson = teach("salute", [clips / "salute_1.json"], path, model=model)
+    assert [clip.name for clip in lesson.taught.clips] == ["salute_0.json", "salute_1.json"]
+    with pytest.raises(KinetagError, match=r"salute_0\.json is given twice, or was taught before"):
+        teach("salute", [clips / "salute_0.json"], path, model=model)
+    with pytest.raises(KinetagError, match=r"9 clips for 'salute': give 1 to 8; it has 2 already"):
+        teach("salute", [clips / "salute_2.json"] * 9, path, model=model)
+    with pytest.raises(KinetagError, match="has no 'wave'; it has: salute"):
+        remove("wave", path, model=model)
+    assert remove("salute", path, model=model).exercises == {}
+    main = kinetag.analyze(clips / "test.json", model=model, profile=path).people[0].main_segment
+    assert main.label != "salute"
+
+
+def test_another_classifier_is_refused_until_the_profile_is_updated(taught, model, clips, tmp_path):
+    other = tmp_path / "other.onnx"
+    other.write_bytes(model.read_bytes())
+    onnx = pytest.importorskip("onnx")
+    proto = onnx.load(str(other))
+    proto.doc_string = "another file"
+    onnx.save(proto, str(other))
+    path = tmp_path / "mine.npz"
+    path.write_bytes(taught.read_bytes())
+    with pytest.raises(KinetagError, match=r"another classifier .* kinetag teach --update --profile"):
+        kinetag.analyze(clips / "test.json", model=other, profile=path)
+    update(path, model=other)
+    main = kinetag.analyze(clips / "test.json", model=other, profile=path).people[0].main_segment
+    assert (main.label, main.repetition_count) == ("salute", 8)
+
+
+def test_a_classifier_without_an_embedding_is_refused(clips, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    proto = onnx.load(str(DEFAULT_MODEL))
+    del proto.graph.output[1:]
+    onnx.save(proto, str(tmp_path / "plain.onnx"))
+    with pytest.raises(KinetagError, match="this classifier has no embedding"):
+        teach("salute", [clips / "test.json"], tmp_path / "mine.npz", model=tmp_path / "plain.onnx")
+    assert not (tmp_path / "mine.npz").exists()
+
+
+def test_no_picture_is_kept(taught):
+    """What is in the file: numbers of poses and of the space, nothing the size of a picture."""
+    with np.load(taught) as file:
+        names = {re.sub(r"_\d+$", "", name) for name in file.files}
+    assert names <= {
+        "about", "biases", "taught", "mean", "whitening", "prototypes", "prototype_labels", "negatives",
+        "negative_labels", "times", "centre", "keypoints", "confidence", "world",
+    }  # fmt: skip
+    assert len(load_profile(taught).exercises) == 2
+
+
+def test_the_command_line(model, clips, tmp_path, capsys):
+    path = tmp_path / "mine.npz"
+    given = ["--profile", str(path), "--model", str(model)]
+    files = [str(clips / f"salute_{i}.json") for i in range(3)]
+    assert cli.main(["teach", "Salute", *files, *given]) == 0
+    said = capsys.readouterr().out
+    assert "salute  counted by: elbow" in said
+    assert re.search(r"salute_1\.json .* 5 *\n", said)
+    assert f"kinetag analyze VIDEO --profile {path}" in " ".join(said.split())
+    assert cli.main(["teach", "--list", *given]) == 0
+    assert re.search(r"salute +3 ", capsys.readouterr().out)
+    assert cli.main(["teach", "--evaluate", *given]) == 0
+    assert re.search(r"salute +3 +(100|9\d)%", capsys.readouterr().out)
+    assert cli.main(["analyze", str(clips / "test.json"), "--format", "csv", *given]) == 0
+    assert ",salute," in capsys.readouterr().out
+    assert cli.main(["teach", "--remove", "salute", *given]) == 0
+    assert "forgot 'salute'; left: nothing" in capsys.readouterr().out
+    assert cli.main(["teach", "--evaluate", *given]) == 2
+    assert "nothing is taught yet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "teach what?"),
+        (["salute"], "no clips for 'salute'"),
+        (["other", "x.json"], "'other' is what none of the exercises is"),
+        (["../up", "x.json"], "cannot be the name"),
+        (["salute", *["x.json"] * 11], "give 1 to 10"),
+        (["salute", "nothing.json"], "no such file or folder: nothing.json"),
+        (["salute", "nothing.mp4"], "nothing.mp4"),
+        (["--list"], "no profile at"),
+        (["--list", "--update"], "goes with --profile alone"),
+        (["salute", "x.json", "--persn", "1"], "did you mean '--person'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_mistakes_are_told_in_one_line(words, said, model, tmp_path, capsys):
+    extra = ["--profile", str(tmp_path / "p.npz"), "--model", str(model)] if "--persn" not in words else []
+    assert cli.main(["teach", *words, *extra]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "p.npz").exists()
+
+
+def test_finetuning_without_torch_says_what_to_install(model, clips, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(KinetagError, match=r"teach --finetune needs the package 'torch'.*kinetag\[train\]"):
+        teach("salute", [clips / "salute_0.json"], tmp_path / "mine.npz", model=model, finetune=True)
+    assert not (tmp_path / "mine.npz").exists()
+
+
+@pytest.mark.slow
+def test_an_exported_network_gives_its_embedding(tmp_path):
+    torch = pytest.importorskip("torch")
+    from kinetag.models import build_window_model
+    from kinetag.models.card import ModelCard
+    from kinetag.models.onnx_file import export_onnx
+
+    torch.manual_seed(0)
+    network = build_window_model("multi_branch", 3)
+    export_onnx(network, tmp_path / "tiny.onnx", ModelCard(labels=("squat", "plank", "other")))
+    classifier = Classifier.load(tmp_path / "tiny.onnx")
+    times, embeddings = classifier.embed(squats())
+    assert embeddings.shape == (len(times), classifier.embedding_width)
+    np.testing.assert_array_equal(times, classifier.predict(squats())[0])
+    head = network.head
+    with torch.no_grad():
+        logits = head(torch.from_numpy(embeddings)).numpy()
+    np.testing.assert_allclose(classifier.calibrated(logits), classifier.predict(squats())[1], atol=1e-4)
