@@ -217,6 +217,7 @@ class Exercise(_Parts):
         default=None, description="The pose that is the turning point; the second in order if not given."
     )
     counting: Counting | None = None
+    counted: bool = Field(default=True, description="False for what nobody counts, such as steps.")
     norms: dict[str, Range] = {}
     faults: dict[Name, Fault] = {}
     looks_like: list[str] = []
