@@ -13,6 +13,7 @@ from kinetag.appearance import clothing_colors
 from kinetag.classifier import Classifier
 from kinetag.errors import KinetagError
 from kinetag.exercises.library import Exercise, exercises_by_label, load_library
+from kinetag.form import assess
 from kinetag.labelling import label_poses
 from kinetag.pose import PoseEstimator, open_estimator
 from kinetag.pose.files import is_pose_source, read_pose_file
@@ -262,7 +263,10 @@ def label_person(sequence: PoseSequence, classifier: Classifier, library: dict[s
     segments, times, probabilities = label_poses(poses, classifier, known)
     for segment in segments:
         if segment.label != OTHER:
-            segment.repetitions = count_any(poses, known.get(segment.label), segment.start, segment.end)
+            exercise = known.get(segment.label)
+            segment.repetitions = count_any(poses, exercise, segment.start, segment.end)
+            if exercise is not None:
+                assess(poses, exercise, segment)
     return Person(sequence.person, segments, poses, tuple(classifier.labels), times, probabilities)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kinetag.angles import Space, joint_angles, signal_confidence, signals, world_is_sane
-from kinetag.cycles import RATE, Cycle, find_cycles, low_pass, resample, turning_points, usual_swing
+from kinetag.cycles import RATE, Cycle, find_cycles, low_pass, resample, tempo, turning_points, usual_swing
 from kinetag.periodic import periodic_cycles
 from kinetag.sequence import PoseSequence
 from kinetag.timeline import Repetition
@@ -117,8 +117,9 @@ def _repetitions(
             end=min(cycle.end, end),
             partial=cycle.partial,
             range_of_motion={name: span[name] for name in names if name in span},
+            tempo=tempo(cycle, following),
         )
-        for cycle, span in zip(inside, ranges, strict=True)
+        for cycle, following, span in zip(inside, [*inside[1:], None], ranges, strict=False)
     ]
 
 

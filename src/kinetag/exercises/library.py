@@ -11,7 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from kinetag.alignment import ALIGNMENT
+from kinetag.angles import ANGLES, HEIGHTS, TURNS
 from kinetag.errors import KinetagError
+
+FORM_SIGNALS = (*ANGLES, *TURNS, *HEIGHTS, *ALIGNMENT)  # by which a fault can be told
 
 FOLDER = Path(__file__).parent / "library"
 ARM_STYLES = "arm_styles.yaml"
@@ -163,6 +167,9 @@ class Counting(_Model):
     sides: Literal["both", "either", "alternate"] = "both"
     min_period: Positive
     max_period: Positive
+    concentric: Literal["there", "back"] | None = Field(
+        default=None, description="The way that goes against the load: to the turning point, or back from it."
+    )
 
     @model_validator(mode="after")
     def _sane(self) -> "Counting":
@@ -174,12 +181,29 @@ class Counting(_Model):
 
 
 class Fault(_Model):
-    """A typical mistake: where the named angle goes beyond a limit at the turning point."""
+    """A typical mistake: a signal that goes ``above`` or ``below`` a limit.
+
+    ``angle`` is a name of `alignment.form_signals` without its side; where both sides are seen, the better one must be
+    beyond the limit. A turning point or a rest is a moment of each repetition; 'whole' is most of it (of a held pose:
+    most of each second), 'range' how much the signal changes in it. It is judged only where ``view`` lets it be seen:
+    from the 'side' or in trustworthy world points, from the 'front' (or back), or from 'any' side.
+    """
 
     description: str
     angle: str
     above: float | None = None
     below: float | None = None
+    at: Literal["peak", "rest", "whole", "range"] = "peak"
+    view: Literal["side", "front", "any"] = "side"
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> "Fault":
+        if (self.above is None) == (self.below is None):
+            raise ValueError("a fault needs either 'above' or 'below'")
+        known = {name.removeprefix("left_") for name in FORM_SIGNALS if not name.startswith("right_")}
+        if self.angle not in known:
+            _must_know(self.angle, sorted(known), "angle")
+        return self
 
 
 class _Parts(_Model):
@@ -227,6 +251,12 @@ class Exercise(_Parts):
     def static(self) -> bool:
         """Whether it is held rather than repeated."""
         return len(self.poses) == 1
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether left and right are meant to do the same at the same time."""
+        both = self.sides is None or "both" in self.sides
+        return both and not any(pose.left.given or pose.right.given for pose in (self.base, *self.poses.values()))
 
     @cached_property
     def styles(self) -> dict[str, ArmStyle]:
