@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from kinetag.angles import HEIGHTS, Space, included, joint_points, signal_confidence, signals
+from kinetag.angles import HEIGHTS, TRIPLES, Space, included, joint_points, signal_confidence, signals
 from kinetag.body import torso_length
 from kinetag.sequence import PoseSequence
 from kinetag.skeletons import get_layout
@@ -28,8 +28,14 @@ _LINES = {
 ALIGNMENT = (*_LINES, "knee_gap", "chin_height")
 
 _APART = 0.3  # torso lengths between the ankles: less says nothing about the knees
+# Lengths of bones in torso lengths (Winter, "Biomechanics and Motor Control of Human Movement": shares of the height).
+_LENGTHS = {
+    frozenset(("shoulder", "elbow")): 0.6, frozenset(("elbow", "wrist")): 0.52, frozenset(("shoulder", "hip")): 1.0,
+    frozenset(("hip", "knee")): 0.86, frozenset(("knee", "ankle")): 0.86, frozenset(("hip", "ankle")): 1.7,
+}  # fmt: skip
+_FLAT = 0.72  # of a bone's length: so long it looks, less than about 44 degrees off the plane of the picture
 # Widths of shoulders and hips together in torso lengths: about 1.1 from the front, 0 from the side.
-_FRONT, _SIDE = 0.75, 0.45
+_FRONT, _SIDE = 0.85, 0.45
 
 
 def form_signals(sequence: PoseSequence, space: Space) -> dict[str, np.ndarray]:
@@ -56,6 +62,29 @@ def form_confidence(sequence: PoseSequence) -> dict[str, np.ndarray]:
 def is_height(name: str) -> bool:
     """Whether a signal is a height, which is read from the picture alone, from wherever it was taken."""
     return name in HEIGHTS or name == "chin_height"
+
+
+def lies_flat(sequence: PoseSequence) -> dict[str, np.ndarray]:
+    """Whether both bones of a joint angle or line lie about in the plane of the picture, bool (T,) by signal.
+
+    Then the angle that is seen is about the true one. Told by how long the bones look against the body's size, which is
+    that of the bones that look longest.
+    """
+    points = joint_points(sequence, "2d")
+    bones = {
+        (name, i): np.linalg.norm(
+            points[:, _LAYOUT.index(joints[i])] - points[:, _LAYOUT.index(joints[i + 1])], axis=-1
+        )
+        / _LENGTHS[frozenset(joint.split("_", 1)[1] for joint in joints[i : i + 2])]
+        for name, joints in (TRIPLES | _LINES).items()
+        if "foot_index" not in joints[2]
+        for i in (0, 1)
+    }  # in torso lengths of its own
+    sizes = [np.nanquantile(length, 0.9) for length in bones.values() if np.isfinite(length).any()]
+    if not sizes:
+        return {}
+    size = sorted(sizes)[-min(3, len(sizes))]  # not the very longest, which errs most
+    return {name: np.fmin(bones[name, 0], bones[name, 1]) >= _FLAT * size for name, i in bones if i == 0}
 
 
 def view_of(sequence: PoseSequence) -> View:

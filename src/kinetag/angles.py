@@ -18,7 +18,7 @@ Space = Literal["auto", "2d", "3d"]
 
 _SIDES = ("left", "right")
 # Joint: the three points of its angle; the angle is at the middle one.
-_TRIPLES = {
+TRIPLES = {
     f"{side}_{joint}": (f"{side}_{first}", f"{side}_{joint}", f"{side}_{last}")
     for joint, first, last in (
         ("elbow", "shoulder", "wrist"),
@@ -29,13 +29,14 @@ _TRIPLES = {
     )
     for side in _SIDES
 }
-ANGLES = (*_TRIPLES, "trunk")
+ANGLES = (*TRIPLES, "trunk")
 _ACROSS = {
     f"{side}_across": (f"{other}_shoulder", f"{side}_shoulder", f"{side}_wrist")
     for side, other in zip(_SIDES, reversed(_SIDES), strict=True)
 }
 TURNS = (*_ACROSS, *(f"{side}_{turn}" for turn in ("twist", "lean") for side in _SIDES))
 HEIGHTS = tuple(f"{side}_{joint}_height" for joint in ("shoulder", "wrist", "hip", "knee", "ankle") for side in _SIDES)
+WIDTHS = ("stance",)
 
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _LAYOUT = get_layout("blazepose")  # has all the joints named here; others convert to it
@@ -52,7 +53,7 @@ def joint_angles(sequence: PoseSequence, space: Space = "auto") -> dict[str, np.
     """
     points = joint_points(sequence, space)  # (T, V, C)
     angles = {}
-    for name, triple in _TRIPLES.items():
+    for name, triple in TRIPLES.items():
         first, joint, last = (points[:, _LAYOUT.index(part)] for part in triple)
         angles[name] = included(first - joint, last - joint)
     angles["trunk"] = _trunk(points)
@@ -70,19 +71,25 @@ def signals(sequence: PoseSequence, space: Space = "auto") -> dict[str, np.ndarr
     Heights are in torso lengths, up positive: left_ and right_ with shoulder_height, wrist_height, hip_height,
     knee_height, ankle_height. They are read from the picture (world points have no floor) and lie above the ground:
     the height that the lowest ankle has at its lowest (5th percentile of the sequence; the lowest joint where no ankle
-    was seen). A camera that moves shifts them, so differences over a few seconds mean more than their values.
+    was seen). A camera that moves shifts them, so differences over a few seconds mean more than their values. stance is
+    the distance between the ankles in torso lengths.
     """
-    return {**joint_angles(sequence, space), **_turns(joint_points(sequence, space)), **_heights(sequence)}
+    points = joint_points(sequence, space)
+    feet = points[:, _LAYOUT.index("left_ankle")] - points[:, _LAYOUT.index("right_ankle")]
+    torso = torso_length(sequence) if points.shape[-1] == 2 else _world_torso(points)
+    widths = {"stance": np.linalg.norm(feet, axis=-1) / torso}
+    return {**joint_angles(sequence, space), **_turns(points), **_heights(sequence), **widths}
 
 
 def signal_confidence(sequence: PoseSequence) -> dict[str, np.ndarray]:
     """For each of `signals` the least confidence of the joints it is made from, (T,); of the trunk the surer side."""
     confidence = sequence.to_layout(_LAYOUT.name).confidence
     parts = {
-        **_TRIPLES,
+        **TRIPLES,
         **_ACROSS,
         **{name: _TRUNK for name in TURNS if name not in _ACROSS},
         **{name: (name.removesuffix("_height"),) for name in HEIGHTS},
+        "stance": ("left_ankle", "right_ankle"),
     }
     out = {name: confidence[:, _LAYOUT.indices(joints)].min(axis=1) for name, joints in parts.items()}
     sides = [confidence[:, _LAYOUT.indices((f"{side}_shoulder", f"{side}_hip"))].min(axis=1) for side in _SIDES]
@@ -163,6 +170,13 @@ def _turns(points: np.ndarray) -> dict[str, np.ndarray]:
     for name, to_left in (("twist", twist), ("lean", lean)):
         out |= {f"left_{name}": np.maximum(to_left, 0), f"right_{name}": np.maximum(-to_left, 0)}
     return out
+
+
+def _world_torso(points: np.ndarray) -> float:
+    """Usual length from mid-hip to mid-shoulder of points (T, V, C), in their unit; NaN where it was never seen."""
+    left_shoulder, right_shoulder, left_hip, right_hip = (points[:, _LAYOUT.index(joint)] for joint in _TRUNK)
+    length = np.linalg.norm((left_shoulder + right_shoulder - left_hip - right_hip) / 2, axis=-1)
+    return float(np.median(length[np.isfinite(length)])) if np.isfinite(length).any() else float("nan")
 
 
 def _heights(sequence: PoseSequence) -> dict[str, np.ndarray]:

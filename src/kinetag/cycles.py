@@ -185,12 +185,8 @@ def _cycle(times: np.ndarray, values: np.ndarray, around: tuple[int, int, int], 
     end = peak + int(np.flatnonzero(values[peak : right + 1] <= values[right] + _REST * rises[1])[0])
     arrives = start + int(np.flatnonzero(values[start : peak + 1] >= values[peak] - _REST * rises[0])[0])
     leaves = peak + int(np.flatnonzero(values[peak : end + 1] >= values[peak] - _REST * rises[1])[-1])
-    return Cycle(
-        *(float(times[i]) for i in (start, peak, end)),
-        excursion,
-        excursion < full,
-        *(float(times[i]) for i in (arrives, leaves)),
-    )
+    begins, turns, ends, arrived, left_again = (float(times[i]) for i in (start, peak, end, arrives, leaves))
+    return Cycle(begins, turns, ends, excursion, excursion < full, arrived, left_again)
 
 
 def tempo(cycle: Cycle, following: Cycle | None) -> tuple[float, float, float, float | None]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinetag.alignment import View, form_confidence, form_signals, is_height, view_of
-from kinetag.angles import Space, joint_angles, world_is_sane
+from kinetag.alignment import View, form_confidence, form_signals, is_height, lies_flat, view_of
+from kinetag.angles import Space, world_is_sane
 from kinetag.sequence import PoseSequence
 from kinetag.timeline import WAYS, Asymmetry, FormFault, Repetition, Segment
 
@@ -28,8 +28,8 @@ _MOST = 0.75  # of the time is 'whole'
 _SECOND = 1.0  # a pose that is held is judged second by second
 _MOVES = 15.0  # degrees: joints that move less are not compared
 _IDLE = 0.5  # of the busier side's range of motion: a side that moves less does something else
-_UNEVEN = 25.0  # percent by which ranges of motion must differ to be a fault, and degrees:
-_UNEVEN_DEGREES = 20.0
+_UNEVEN = 35.0  # percent by which ranges of motion must differ to be a fault, and degrees:
+_UNEVEN_DEGREES = 25.0
 
 Window = tuple[float, float]
 
@@ -41,8 +41,10 @@ class _Look:
     times: np.ndarray
     values: dict[Space, dict[str, np.ndarray]]
     confidence: dict[str, np.ndarray]
+    flat: dict[str, np.ndarray]  # whether the picture shows a joint angle as it is
     view: View
-    both_sides: bool  # whether both sides must be seen to tell anything
+    symmetric: bool  # whether one side tells what the other does
+    as_one: bool  # whether both sides always do the same, so that their mean is meant
 
 
 def assess(poses: PoseSequence, exercise: "Exercise", segment: Segment) -> None:
@@ -55,11 +57,13 @@ def assess(poses: PoseSequence, exercise: "Exercise", segment: Segment) -> None:
     if len(cut) < 4 or not (exercise.static or segment.repetitions):
         return
     spaces: list[Space] = ["2d", "3d"] if world_is_sane(cut) else ["2d"]
-    values = {space: form_signals(cut, space) for space in spaces}
-    look = _Look(cut.times, values, form_confidence(cut), view_of(cut), not exercise.symmetric)
+    values: dict[Space, dict[str, np.ndarray]] = {space: form_signals(cut, space) for space in spaces}
+    always = exercise.symmetric and set(exercise.sides or ("both",)) == {"both"}
+    look = _Look(cut.times, values, form_confidence(cut), lies_flat(cut), view_of(cut), exercise.symmetric, always)
     found = [_found(name, fault, look, segment, exercise.static) for name, fault in exercise.faults.items()]
     if exercise.symmetric:
-        _compare_sides(cut, look.confidence, segment.repetitions)
+        _compare_sides(look, segment.repetitions)
+    if always:
         found.append(_uneven(exercise.counting, segment.repetitions))
     _measure_by_norm(exercise, look, segment.repetitions)
     segment.faults = [fault for fault in found if fault is not None]
@@ -79,12 +83,16 @@ def _found(name: str, fault: "Fault", look: _Look, segment: Segment, held: bool)
     judged = [best for group in windows if (best := _best(fault, group, look)) is not None]
     above, limit = (True, fault.above) if fault.above is not None else (False, fault.below)
     assert limit is not None
-    margin = _LENGTHS if is_height(fault.angle) or fault.angle == "knee_gap" else _DEGREES
+    margin = _margin(fault)
     shown = [(t, v) for t, v in judged if (v > limit + margin if above else v < limit - margin)]
     if len(shown) < max(_LEAST, _SHARE * len(judged)):
         return None
     times, values = zip(*shown, strict=True)
     return FormFault(name, fault.description, fault.angle, above, limit, times, values, len(judged))
+
+
+def _margin(fault: "Fault") -> float:
+    return _LENGTHS if is_height(fault.angle) or fault.angle == "knee_gap" else _DEGREES
 
 
 def _seconds(segment: Segment) -> Iterator[list[Window]]:
@@ -122,30 +130,33 @@ def _values(fault: "Fault", inside: np.ndarray, look: _Look) -> list[float]:
     names = [f"{side}_{fault.angle}" for side in ("left", "right")]
     names = names if names[0] in look.confidence else [fault.angle]
     sure = [name for name in names if inside.any() and np.median(look.confidence[name][inside]) >= _SURE]
-    if look.both_sides and len(sure) < len(names):
+    if len(sure) < len(names) and not (look.symmetric or fault.both):
         return []
     found = []
     for space, values in look.values.items():
-        if not _shows(space, fault, look.view):
-            continue
+        sides = []
         for name in sure:
             seen = values[name][inside & np.isfinite(values[name])]
-            if len(seen) >= max(1, _SEEN * inside.sum()):
-                found.append(_summary(seen, fault))
+            if len(seen) >= max(1, _SEEN * inside.sum()) and _shows(space, name, fault, inside, look):
+                doubt = _margin(fault) if space == "3d" else 0.0  # their depth may be further off
+                sides.append(_summary(seen, fault) - (doubt if fault.above is not None else -doubt))
+        found += [float(np.mean(sides))] if sides and (look.as_one or fault.both) else sides
     return found
 
 
-def _shows(space: Space, fault: "Fault", view: View) -> bool:
-    """Whether a fault can be seen in the picture, or in the world points.
+def _shows(space: Space, name: str, fault: "Fault", inside: np.ndarray, look: _Look) -> bool:
+    """Whether the picture, or the world points, show a signal as it is.
 
-    These have no vertical of their own: that of a camera that looks down is tilted, so inclinations are read from the
-    side. And what must be seen from the front is too fine for their depth.
+    World points have no vertical of their own (that of a camera that looks down is tilted), so inclinations are read
+    from the side; and what must be seen from the front is too fine for their depth.
     """
-    if space == "2d":
-        return fault.view in ("any", view) or is_height(fault.angle)
-    return not is_height(fault.angle) and (
-        view == fault.view if fault.view == "front" or (fault.angle == "trunk" and fault.at != "range") else True
-    )
+    if is_height(fault.angle):
+        return space == "2d"
+    if fault.view == "front" or (fault.angle == "trunk" and fault.at != "range"):
+        return look.view == fault.view
+    if space == "3d":
+        return True
+    return bool(look.flat[name][inside].mean() >= _SEEN) if name in look.flat else look.view == fault.view
 
 
 def _summary(seen: np.ndarray, fault: "Fault") -> float:
@@ -156,17 +167,26 @@ def _summary(seen: np.ndarray, fault: "Fault") -> float:
     return float(np.median(seen))
 
 
-def _compare_sides(cut: PoseSequence, confidence: dict[str, np.ndarray], repetitions: list[Repetition]) -> None:
-    """Left less right of every joint that moves, in the repetitions in which both were seen well."""
-    angles = joint_angles(cut)
+def _compare_sides(look: _Look, repetitions: list[Repetition]) -> None:
+    """Left less right of every joint that moves, in the repetitions in which both sides were seen well: from the front
+    or back, in world points or in the plane of the picture. What differs less is kept of the two."""
+    if look.view != "front":
+        return
     for repetition in repetitions:
-        inside = (cut.times >= repetition.start) & (cut.times <= repetition.end)
+        inside = (look.times >= repetition.start) & (look.times <= repetition.end)
         for joint in sorted(name.removeprefix("left_") for name in repetition.range_of_motion if name[:5] == "left_"):
             sides = [f"{side}_{joint}" for side in ("left", "right")]
-            if all(s in repetition.range_of_motion and np.median(confidence[s][inside]) >= _SURE for s in sides):
-                differs = _asymmetry(cut.times[inside], *(angles[side][inside] for side in sides))
-                if differs is not None:
-                    repetition.asymmetry[joint] = differs
+            if not all(
+                s in repetition.range_of_motion and np.median(look.confidence[s][inside]) >= _SURE for s in sides
+            ):
+                continue
+            found = [
+                _asymmetry(look.times[inside], *(values[side][inside] for side in sides))
+                for space, values in look.values.items()
+                if space == "3d" or all(look.flat[side][inside].mean() >= _SEEN for side in sides)
+            ]
+            if found and None not in found:
+                repetition.asymmetry[joint] = min((a for a in found if a), key=lambda a: abs(a.degrees))
 
 
 def _asymmetry(times: np.ndarray, left: np.ndarray, right: np.ndarray) -> Asymmetry | None:

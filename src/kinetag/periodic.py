@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kinetag.angles import HEIGHTS, signal_confidence, signals, world_is_sane
+from kinetag.angles import HEIGHTS, WIDTHS, signal_confidence, signals, world_is_sane
 from kinetag.cycles import RATE, Cycle, find_cycles, low_pass, resample, usual_swing
 from kinetag.sequence import PoseSequence
 
@@ -90,7 +90,7 @@ def _pairs(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Signals (T,) of left and right; one without sides, or whose other side is not seen, twice."""
     seen = {
-        name: signal / (_LENGTHS if name in HEIGHTS else _DEGREES)
+        name: signal / (_LENGTHS if name in HEIGHTS + WIDTHS else _DEGREES)
         for name, signal in values.items()
         if np.isfinite(signal).mean() >= _SEEN and confidences[name][np.isfinite(signal)].mean() >= _SURE
     }

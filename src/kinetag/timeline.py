@@ -26,6 +26,10 @@ OTHER = "other"
 WAYS = ("out", "pause", "back", "rest")
 
 
+# Seconds of the way to the turning point, of the pause there, of the way back, and of the pause at rest.
+Tempo = tuple[float, float, float, float | None]
+
+
 @dataclass
 class Repetition:
     """One repetition: from ``start`` through its turning point at ``time`` to ``end``.
@@ -42,7 +46,7 @@ class Repetition:
     end: float
     partial: bool = False
     range_of_motion: dict[str, tuple[float, float]] = field(default_factory=dict)
-    tempo: tuple[float, float, float, float | None] | None = None
+    tempo: Tempo | None = None
     asymmetry: dict[str, "Asymmetry"] = field(default_factory=dict)
     short_of_norm: float | None = None
 

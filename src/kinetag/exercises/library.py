@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from kinetag.alignment import ALIGNMENT
-from kinetag.angles import ANGLES, HEIGHTS, TURNS
+from kinetag.angles import ANGLES, HEIGHTS, TURNS, WIDTHS
 from kinetag.errors import KinetagError
 
-FORM_SIGNALS = (*ANGLES, *TURNS, *HEIGHTS, *ALIGNMENT)  # by which a fault can be told
+FORM_SIGNALS = (*ANGLES, *TURNS, *HEIGHTS, *WIDTHS, *ALIGNMENT)  # by which a fault can be told
 
 FOLDER = Path(__file__).parent / "library"
 ARM_STYLES = "arm_styles.yaml"
@@ -161,7 +161,7 @@ class Counting(_Model):
     """
 
     signal: Literal["elbow", "shoulder", "hip", "knee", "ankle", "across", "trunk", "twist", "lean", "hip_height",
-                    "wrist_height", "shoulder_height", "knee_height", "ankle_height"]  # fmt: skip
+                    "wrist_height", "shoulder_height", "knee_height", "ankle_height", "stance"]  # fmt: skip
     rest: float
     peak: float
     sides: Literal["both", "either", "alternate"] = "both"
@@ -185,8 +185,9 @@ class Fault(_Model):
 
     ``angle`` is a name of `alignment.form_signals` without its side; where both sides are seen, the better one must be
     beyond the limit. A turning point or a rest is a moment of each repetition; 'whole' is most of it (of a held pose:
-    most of each second), 'range' how much the signal changes in it. It is judged only where ``view`` lets it be seen:
-    from the 'side' or in trustworthy world points, from the 'front' (or back), or from 'any' side.
+    most of each second), 'range' how much the signal changes in it. It is judged only where it can be seen: heights
+    from anywhere, joint angles in trustworthy world points or where their bones lie in the plane of the picture, all
+    else from ``view``: the 'side', or the 'front' (or back).
     """
 
     description: str
@@ -194,7 +195,8 @@ class Fault(_Model):
     above: float | None = None
     below: float | None = None
     at: Literal["peak", "rest", "whole", "range"] = "peak"
-    view: Literal["side", "front", "any"] = "side"
+    view: Literal["side", "front"] = "side"
+    both: bool = Field(default=False, description="Both sides do it at that moment, so that one that is seen tells it.")
 
     @model_validator(mode="after")
     def _one_limit(self) -> "Fault":
