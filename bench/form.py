@@ -93,7 +93,6 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
         "swinging": {"poses": {"up": SWING}},
         "too_low": {"poses": {"up": {"shoulder": [26, 36]}}},
     },
-    "upright_row": {"swinging": {"poses": {"up": SWING}}},
     "bent_over_row": {
         "rising": {"base": {"trunk": [55, 80]}, "poses": {"up": {"trunk": [5, 15]}}},
         "too_small": {"poses": {"up": {"elbow": [18, 28], "shoulder": [5, 20]}}},
@@ -115,12 +114,12 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
     },
     "split_squat": {
         "too_shallow": {
-            "poses": {"bottom": {"left": {"thigh": [30, 38], "shin": [0, 6]}, "right": {"thigh": -20, "knee": 30}}}
+            "poses": {"bottom": {"left": {"thigh": [30, 38], "shin": [0, 6]}, "right": {"thigh": -20, "knee": 36}}}
         },
         "leaning": {"poses": {"bottom": {"trunk": [60, 75]}}},
     },
     "sit_up": {"too_small": {"poses": {"up": {"trunk": [-84, -78]}}}},
-    "glute_bridge": {"too_low": {"poses": {"up": {"trunk": [-101, -97], "thigh": [132, 140]}}}},
+    "glute_bridge": {"too_low": {"poses": {"up": {"trunk": [-99, -96], "thigh": [136, 144]}}}},
     "hip_thrust": {"too_low": {"poses": {"up": {"trunk": [-72, -64], "thigh": [104, 112]}}}},
     "leg_raise": {
         "too_low": {"poses": {"up": {"thigh": [112, 122]}}},
@@ -138,7 +137,6 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
         "not_straight": {"poses": {"straight": {"elbow": [60, 72]}, "bent": {"elbow": [120, 140]}}},
     },
     "jumping_jack": {"arms_low": {"poses": {"open": {"shoulder": [62, 78]}, "hop": {"shoulder": [35, 50]}}}},
-    "chair_pose": {"too_high": {"poses": {"held": {"thigh": [4, 10], "shin": [3, 8]}}}},
     "wall_sit": {"too_high": {"poses": {"held": {"thigh": [20, 32], "knee": [20, 32]}}}},
 }  # fmt: skip
 
@@ -181,7 +179,6 @@ def done_wrong(exercise: Exercise, fault: str, sets: int, seed: int) -> float:
     wrong = exercise.model_copy(
         update={"variants": [Variant.model_validate({"name": "wrong", **WRONG[exercise.name][fault]})]}
     )
-    wrong.__dict__.pop("styles", None)
     hits = 0
     for i in range(sets):
         rng = np.random.default_rng([seed, i, 2])
@@ -202,7 +199,7 @@ def library_rows(sets: int, seed: int, only: list[str]) -> list[dict[str, Any]]:
         alarms = done_right(exercise, sets, seed)
         found = {fault: round(done_wrong(exercise, fault, sets, seed), 2) for fault in WRONG.get(name, {})}
         any_alarm = alarms.pop("")
-        rows.append({"exercise": name, "sets": sets, "false": any_alarm, "which": str(alarms), "found": str(found)})
+        rows.append({"exercise": name, "sets": sets, "false": any_alarm, "which": alarms, "found": found})
     return rows
 
 
@@ -241,6 +238,8 @@ def main() -> None:
     show("Done right: sets with a fault reported. Done wrong: share of sets in which it is found", rows)
     false, sets = sum(r["false"] for r in rows), sum(r["sets"] for r in rows)
     print(f"false alarms: {false} of {sets} sets ({false / sets:.1%})")
+    found = [share for r in rows for share in r["found"].values()]
+    print(f"found: {np.mean(found or [0]):.1%} of sets with one of {len(found)} faults done on purpose")
     results: dict[str, Any] = {"library": rows}
     if args.data:
         results["ui_prmd"] = prmd_rows(data_folder(args.data), args.seed)

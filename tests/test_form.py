@@ -40,6 +40,7 @@ def test_a_shallow_squat_is_told_and_a_deep_one_is_not():
     assert len(fault.times) == fault.judged == 5
     assert np.median(fault.values) == pytest.approx(140, abs=8)
     np.testing.assert_allclose(fault.times, [r.time for r in shallow.repetitions])
+    assert all(r.start < t < r.end for r, t in zip(shallow.repetitions, fault.times, strict=True))
 
 
 def test_one_bad_repetition_is_no_fault():
@@ -94,14 +95,14 @@ def test_left_and_right_are_compared_from_the_front():
         sequence = smooth(seen(joints, times, azimuth=azimuth))
         return judged(sequence, "biceps_curl", sides={"both": 1.0})
 
-    even = curls(110, 110, 0)
+    even = curls(110, 110, 30)
     for repetition in even.repetitions:
         assert abs(repetition.asymmetry["elbow"].degrees) < 3
         assert abs(repetition.asymmetry["elbow"].seconds) < 0.05
-    uneven = curls(120, 70, 0)
+    uneven = curls(120, 75, 30)
     assert "uneven" in faults(uneven)
-    assert uneven.repetitions[1].asymmetry["elbow"].degrees == pytest.approx(50, abs=8)
-    assert uneven.repetitions[1].asymmetry["elbow"].percent == pytest.approx(100 * 50 / 95, abs=9)
+    assert uneven.repetitions[1].asymmetry["elbow"].degrees == pytest.approx(45, abs=8)
+    assert uneven.repetitions[1].asymmetry["elbow"].percent == pytest.approx(100 * 45 / 97, abs=9)
     assert not any(repetition.asymmetry for repetition in curls(120, 70, 90).repetitions)
 
 
@@ -125,8 +126,10 @@ def test_tempo_of_a_set_with_pauses():
     assert segment.tempo_names == ("eccentric", "pause", "concentric", "rest")
     assert len(segment.repetitions) == 4
     for repetition in segment.repetitions[:-1]:
-        np.testing.assert_allclose(repetition.tempo, (1.0, 0.8, 0.6, 0.5), atol=0.25)
-    assert segment.repetitions[-1].tempo[3] is None
+        assert repetition.tempo == pytest.approx((1.0, 0.8, 0.6, 0.5), abs=0.25)
+    last = segment.repetitions[-1].tempo
+    assert last is not None
+    assert last[3] is None
 
 
 def test_a_swing_has_no_pause():
@@ -144,7 +147,7 @@ def test_signals_have_a_confidence_and_a_fault_needs_a_known_one():
     assert set(FORM_SIGNALS) == set(form_signals(sequence, "2d")) == set(form_confidence(sequence))
     for wrong in ({"angle": "nose", "above": 1}, {"angle": "knee"}, {"angle": "knee", "above": 1, "below": 2}):
         with pytest.raises(ValueError, match=r"unknown angle|either 'above' or 'below'"):
-            Fault(description="wrong", **wrong)
+            Fault.model_validate({"description": "wrong", **wrong})
 
 
 @pytest.mark.parametrize(
@@ -166,7 +169,7 @@ def test_what_is_found_is_in_the_outputs():
     timeline = Timeline("made.mp4", 10.0, 15.0, [Person(1, [segment])])
     found = validate_timeline(timeline.to_dict()).people[0].segments[0]
     assert found.faults[0].name == segment.faults[0].name
-    assert found.repetition_details[0].tempo.keys() == {"eccentric", "pause", "concentric", "rest"}
+    assert (found.repetition_details[0].tempo or {}).keys() == {"eccentric", "pause", "concentric", "rest"}
     header, first, *_ = timeline.to_repetitions_csv().splitlines()
     row = dict(zip(header.split(","), first.split(","), strict=True))
     assert "too_shallow" in row["faults"]

@@ -25,8 +25,8 @@ def test_squats(number, view):
 @pytest.mark.parametrize("azimuth", [0, 90])
 def test_sides_that_take_turns_are_two_repetitions(azimuth):
     times = np.arange(0, 18, 1 / 15)
-    left = sum(humps(times, 1, start=start, period=1.9) for start in (1, 5, 9, 13))
-    right = sum(humps(times, 1, start=start, period=1.9) for start in (3, 7, 11, 15))
+    left = np.sum([humps(times, 1, start=start, period=1.9) for start in (1, 5, 9, 13)], axis=0)
+    right = np.sum([humps(times, 1, start=start, period=1.9) for start in (3, 7, 11, 15)], axis=0)
     assert count(curls(left, right, times, azimuth=azimuth, noise=0.01)) == 8
     assert count(curls(left + right, np.zeros_like(left), times, azimuth=azimuth, noise=0.01)) == 8
 

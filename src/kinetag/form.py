@@ -5,7 +5,6 @@ beyond the limit by more than a margin, in at least half of the repetitions that
 Where it can be measured in more than one way (both sides, the picture and the world points), all must agree.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,7 @@ _AROUND = (0.07, 0.25)  # seconds looked at before and after a moment, at least 
 _MOST = 0.75  # of the time is 'whole'
 _SECOND = 1.0  # a pose that is held is judged second by second
 _MOVES = 15.0  # degrees: joints that move less are not compared
+_WORKS = 25.0  # degrees: a side that moves so far does the exercise
 _IDLE = 0.5  # of the busier side's range of motion: a side that moves less does something else
 _UNEVEN = 35.0  # percent by which ranges of motion must differ to be a fault, and degrees:
 _UNEVEN_DEGREES = 25.0
@@ -43,8 +43,16 @@ class _Look:
     confidence: dict[str, np.ndarray]
     flat: dict[str, np.ndarray]  # whether the picture shows a joint angle as it is
     view: View
-    symmetric: bool  # whether one side tells what the other does
+    symmetric: bool  # whether both sides do the same, in turn or together
     as_one: bool  # whether both sides always do the same, so that their mean is meant
+
+    def within(self, start: float, end: float) -> np.ndarray:
+        return (self.times >= start) & (self.times <= end)
+
+    def moves(self, name: str, inside: np.ndarray) -> bool:
+        """Whether a joint angle changes much in the frames ``inside`` (T,), in every space."""
+        ranges = [np.ptp(seen) for v in self.values.values() if len(seen := v[name][inside & np.isfinite(v[name])])]
+        return bool(ranges) and min(ranges) >= _WORKS
 
 
 def assess(poses: PoseSequence, exercise: "Exercise", segment: Segment) -> None:
@@ -79,8 +87,14 @@ def tempo_names(counting: "Counting | None") -> tuple[str, ...]:
 
 def _found(name: str, fault: "Fault", look: _Look, segment: Segment, held: bool) -> FormFault | None:
     """The fault, if it is clearly there."""
-    windows = _seconds(segment) if held else (_windows(fault, repetition) for repetition in segment.repetitions)
-    judged = [best for group in windows if (best := _best(fault, group, look)) is not None]
+    wholes = _seconds(segment) if held else [(repetition.start, repetition.end) for repetition in segment.repetitions]
+    windows = (
+        [[whole] for whole in wholes] if held else [_windows(fault, repetition) for repetition in segment.repetitions]
+    )
+    judged = [_best(fault, group, look, whole) for group, whole in zip(windows, wholes, strict=True)]
+    judged = [
+        (_inside(best[0], whole), best[1]) for best, whole in zip(judged, wholes, strict=True) if best is not None
+    ]
     above, limit = (True, fault.above) if fault.above is not None else (False, fault.below)
     assert limit is not None
     margin = _margin(fault)
@@ -91,14 +105,19 @@ def _found(name: str, fault: "Fault", look: _Look, segment: Segment, held: bool)
     return FormFault(name, fault.description, fault.angle, above, limit, times, values, len(judged))
 
 
+def _inside(time: float, whole: Window) -> float:
+    """A moment of rest lies between two repetitions; it is told as one of its own repetition."""
+    return float(np.clip(time, whole[0] + 0.001, whole[1] - 0.001))
+
+
 def _margin(fault: "Fault") -> float:
     return _LENGTHS if is_height(fault.angle) or fault.angle == "knee_gap" else _DEGREES
 
 
-def _seconds(segment: Segment) -> Iterator[list[Window]]:
+def _seconds(segment: Segment) -> list[Window]:
     """A held pose second by second, without how it is taken up and left."""
-    for start in np.arange(segment.start + _SECOND, segment.end - 2 * _SECOND + 1e-9, _SECOND):
-        yield [(float(start), float(start) + _SECOND)]
+    starts = np.arange(segment.start + _SECOND, segment.end - 2 * _SECOND + 1e-9, _SECOND)
+    return [(float(start), float(start) + _SECOND) for start in starts]
 
 
 def _windows(fault: "Fault", repetition: Repetition) -> list[Window]:
@@ -114,24 +133,31 @@ def _windows(fault: "Fault", repetition: Repetition) -> list[Window]:
     return [(repetition.start, repetition.end)]
 
 
-def _best(fault: "Fault", windows: list[Window], look: _Look) -> tuple[float, float] | None:
-    """The time and value that speak least for the fault, of all windows, sides and spaces; None if it was not seen."""
+def _best(fault: "Fault", windows: list[Window], look: _Look, whole: Window) -> tuple[float, float] | None:
+    """The time and value that speak least for the fault, of all windows, sides and spaces; None if it was not seen.
+
+    ``whole`` is the repetition, in which a side must move to be judged alone.
+    """
     found = [
         ((start + end) / 2, value)
         for start, end in windows
-        for value in _values(fault, (look.times >= start) & (look.times <= end), look)
+        for value in _values(fault, look.within(start, end), look, look.within(*whole))
     ]
     choose = min if fault.above is not None else max
     return choose(found, key=lambda item: item[1], default=None)
 
 
-def _values(fault: "Fault", inside: np.ndarray, look: _Look) -> list[float]:
-    """The signal in the frames ``inside`` (T,), for every side and space in which it was seen well."""
+def _values(fault: "Fault", inside: np.ndarray, look: _Look, whole: np.ndarray) -> list[float]:
+    """The signal in the frames ``inside`` (T,), for every side and space in which it was seen well.
+
+    Where not both sides were, and they need not do the same, one counts that moves in the ``whole`` repetition (T,):
+    the other may be the one at work.
+    """
     names = [f"{side}_{fault.angle}" for side in ("left", "right")]
     names = names if names[0] in look.confidence else [fault.angle]
     sure = [name for name in names if inside.any() and np.median(look.confidence[name][inside]) >= _SURE]
-    if len(sure) < len(names) and not (look.symmetric or fault.both):
-        return []
+    if len(sure) < len(names) and not (look.as_one or fault.both):
+        sure = [name for name in sure if look.symmetric and look.moves(name, whole)]
     found = []
     for space, values in look.values.items():
         sides = []
@@ -173,7 +199,7 @@ def _compare_sides(look: _Look, repetitions: list[Repetition]) -> None:
     if look.view != "front":
         return
     for repetition in repetitions:
-        inside = (look.times >= repetition.start) & (look.times <= repetition.end)
+        inside = look.within(repetition.start, repetition.end)
         for joint in sorted(name.removeprefix("left_") for name in repetition.range_of_motion if name[:5] == "left_"):
             sides = [f"{side}_{joint}" for side in ("left", "right")]
             if not all(
@@ -233,6 +259,6 @@ def _measure_by_norm(exercise: "Exercise", look: _Look, repetitions: list[Repeti
     above, below = (high, None) if closes else (None, low)
     short = Fault(description="short of the norm", angle=counting.signal, above=above, below=below)
     for repetition in repetitions:
-        best = _best(short, _windows(short, repetition), look)
+        best = _best(short, _windows(short, repetition), look, (repetition.start, repetition.end))
         if best is not None:
             repetition.short_of_norm = max(0.0, best[1] - high if closes else low - best[1])

@@ -264,7 +264,7 @@ class Timeline:
 def _form_cells(repetition: Repetition, faults: list[FormFault]) -> list[Any]:
     """Tempo, what is missing to the norm, and the names of the faults that this repetition shows."""
     tempo = repetition.tempo or (None, None, None, None)
-    shown = [fault.name for fault in faults if repetition.time in fault.times]
+    shown = [fault.name for fault in faults if any(repetition.start < time < repetition.end for time in fault.times)]
     short = repetition.short_of_norm
     cells = ["" if value is None else _round(value, 2) for value in tempo]
     return [*cells, "" if short is None else _round(short, 1), " ".join(shown)]
