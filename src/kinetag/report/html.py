@@ -228,7 +228,6 @@ def _columns(repetitions: Sequence[Repetition], ways: Sequence[str], angles: Seq
     columns: dict[str, Cell] = {
         "From": lambda rep, _: clock(rep.start),
         "Turn": lambda rep, _: clock(rep.time),
-        "To": lambda rep, _: clock(rep.end),
         "Lasts": lambda rep, _: f"{rep.duration:.1f} s",
     }
     if any(rep.tempo for rep in repetitions):
@@ -253,7 +252,7 @@ def _differences(rep: Repetition) -> str:
     if not rep.asymmetry:
         return ""
     joint, differs = max(rep.asymmetry.items(), key=lambda item: abs(item[1].degrees))
-    return f"{escape(readable(joint))} {differs.degrees:+.0f}° ({differs.percent:+.0f} %)"
+    return f"{escape(readable(joint))} {differs.degrees:+.0f}°"
 
 
 def moving_angles(repetitions: Sequence[Repetition]) -> list[str]:

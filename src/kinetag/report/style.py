@@ -45,5 +45,5 @@ def fault_text(fault: FormFault) -> str:
 
 
 def tempo_text(tempo: Tempo) -> str:
-    """'2.1-0.3-1.4-0.5': the way there, pause, the way back, rest; '–' for what is not known."""
-    return "-".join("–" if seconds is None else f"{seconds:.1f}" for seconds in tempo)
+    """'2.1-0.3-1.4-0.5': the way there, pause, the way back, rest; the rest is left out where nothing followed."""
+    return "-".join(f"{seconds:.1f}" for seconds in tempo if seconds is not None)
