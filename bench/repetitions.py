@@ -20,7 +20,7 @@ from common import data_folder, save, show
 from sensor import observe
 
 from kinetag.exercises.library import Counting, Exercise, load_library
-from kinetag.reps import count_repetitions
+from kinetag.reps import count_periodic, count_repetitions
 from kinetag.sequence import PoseSequence
 from kinetag.skeletons import KINETAG13
 from kinetag.smoothing import smooth
@@ -34,6 +34,7 @@ VIEWS: dict[str, dict[str, Any]] = {
 }
 
 CUT = "noisy, cut"  # sets that are under way when the clip starts and ends, of any depth and with pauses
+UNKNOWN = "rule ignored"  # noisy, with and without world points in turn, counted by what repeats
 
 # UI-PRMD's movements that a joint counts, and its joints in the order of the 'kinetag' layout.
 PRMD: dict[int, dict[str, Any]] = {
@@ -50,22 +51,25 @@ PRMD: dict[int, dict[str, Any]] = {
 PRMD_JOINTS = ("upper_arm", "forearm", "hand", "upper_leg", "lower_leg", "foot")
 
 
-def count(sequence: PoseSequence, exercise: Exercise) -> tuple[int, int]:
-    """Full repetitions, and partial ones."""
-    found = count_repetitions(smooth(sequence), exercise, sequence.times[0], sequence.times[-1])
+def count(sequence: PoseSequence, exercise: Exercise | None) -> tuple[int, int]:
+    """Full repetitions, and partial ones; without an exercise by what repeats."""
+    poses, start, end = smooth(sequence), sequence.times[0], sequence.times[-1]
+    found = count_periodic(poses, start, end) if exercise is None else count_repetitions(poses, exercise, start, end)
     partial = sum(repetition.partial for repetition in found)
     return len(found) - partial, partial
 
 
-def row(name: str, errors: list[int], **more: Any) -> dict[str, Any]:
-    wrong = np.abs(errors)
+def row(name: str, errors: list[tuple[int, int]], **more: Any) -> dict[str, Any]:
+    """``errors``: counted less true, and true repetitions, of each set; MAE as in RepNet (Dwibedi, CVPR 2020)."""
+    error, truth = np.array(errors).T
     return {
         "exercise": name,
         **more,
         "sets": len(errors),
-        "exact": round(float((wrong == 0).mean()), 3),
-        "within 1": round(float((wrong <= 1).mean()), 3),
-        "mean error": round(float(np.mean(errors)), 2),
+        "exact": round(float((error == 0).mean()), 3),
+        "within 1": round(float((np.abs(error) <= 1).mean()), 3),
+        "MAE": round(float((np.abs(error) / np.maximum(truth, 1)).mean()), 3),
+        "mean error": round(float(error.mean()), 2),
     }
 
 
@@ -79,19 +83,19 @@ def synthetic(sets: int, seed: int, only: list[str]) -> list[dict[str, Any]]:
     for name, exercise in load_library().items():
         if exercise.counting is None or (only and name not in only):
             continue
-        errors: dict[str, list[int]] = {view: [] for view in (*VIEWS, CUT)}
+        errors: dict[str, list[tuple[int, int]]] = {view: [] for view in (*VIEWS, CUT, UNKNOWN)}
         for i in range(sets):
             rng = np.random.default_rng([seed, i])
             whole = generate(exercise, rng, rate=RATE, repetitions=int(rng.integers(1, 13)))
             part = generate(exercise, rng, rate=RATE, duration=float(rng.uniform(6, 25)))
             for view in errors:
                 motion = part if view == CUT else whole
-                options = VIEWS.get(view, VIEWS["noisy"])
+                options = VIEWS.get(view, VIEWS["noisy" if view == CUT or i % 2 else "noisy 2D"])
                 seen = observe(motion.times, motion.joints[:, joints], np.random.default_rng([seed, i, 1]), **options)
-                full, partial = count(seen, exercise)
+                full, partial = count(seen, None if view == UNKNOWN else exercise)
                 # Cut sets are of any depth, so what falls short of the usual was nevertheless done.
                 counted = full + partial if view == CUT else full
-                errors[view].append(_error(counted, motion.repetitions, motion.times))
+                errors[view].append((_error(counted, motion.repetitions, motion.times), len(motion.repetitions)))
         rows += [row(name, wrong, view=view) for view, wrong in errors.items()]
     return rows
 
@@ -123,14 +127,15 @@ def prmd(folder: Path, seed: int) -> list[dict[str, Any]]:
     """One row for each movement; the sets done wrong have repetitions that were meant to fall short."""
     names = np.load(folder / "ui_prmd.npz")["movement_names"]
     squat = load_library()["squat"]
-    errors: dict[tuple[int, bool, str], list[int]] = {}
+    errors: dict[tuple[int, bool, str], list[tuple[int, int]]] = {}
     for number, (movement, correct, truth, times, joints) in enumerate(prmd_sets(folder / "ui_prmd.npz")):
         counting = Counting(min_period=0.8, max_period=6.0, **PRMD[movement])
         exercise = squat.model_copy(update={"name": "movement", "counting": counting})
         for view in ("noisy", "noisy 2D"):
             seen = observe(times, joints, np.random.default_rng([seed, number]), **VIEWS[view])
             full, partial = count(seen, exercise)
-            errors.setdefault((movement, correct, view), []).append(full + (0 if correct else partial) - truth)
+            error = full + (0 if correct else partial) - truth
+            errors.setdefault((movement, correct, view), []).append((error, truth))
     return [
         row(str(names[movement - 1]), wrong, done="right" if correct else "wrong", view=view)
         for (movement, correct, view), wrong in errors.items()
@@ -168,10 +173,11 @@ def main() -> None:
     args = parser.parse_args()
     results: dict[str, Any] = {"library": synthetic(args.sets, args.seed, args.only)}
     show("Motions of the library", results["library"])
-    for view in (*VIEWS, CUT):
+    for view in (*VIEWS, CUT, UNKNOWN):
         rows = [r for r in results["library"] if r["view"] == view]
-        exact = np.mean([r["exact"] for r in rows])
-        print(f"{view}: exact {exact:.1%}, within 1 {np.mean([r['within 1'] for r in rows]):.1%}")
+        exact, near, error = (float(np.mean([r[key] for r in rows])) for key in ("exact", "within 1", "MAE"))
+        sets = sum(r["sets"] for r in rows)
+        print(f"{view}, {sets} sets: exact {exact:.1%}, within 1 {near:.1%}, MAE {error:.3f}")
     if args.data:
         results["ui_prmd"] = prmd(data_folder(args.data), args.seed)
         show("UI-PRMD, sets of ten", results["ui_prmd"])

@@ -3,9 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from kinetag.angles import ANGLES, HEIGHTS, TURNS
 from kinetag.errors import KinetagError
-from kinetag.exercises.library import FOLDER, Exercise, load_arm_styles, load_library, read_exercises
+from kinetag.exercises.library import FOLDER, FORM_SIGNALS, Exercise, load_arm_styles, load_library, read_exercises
 
 MINIMAL = """name: arm_wave
 title: Arm wave
@@ -45,7 +44,7 @@ def test_every_shipped_exercise_is_complete(exercise: Exercise):
     assert len(exercise.description) > 30
     assert exercise.family != "other"
     assert exercise.min_duration <= 5
-    names = {name.removeprefix("left_") for name in (*ANGLES, *TURNS, *HEIGHTS)}
+    names = {name.removeprefix("left_") for name in FORM_SIGNALS}
     if exercise.counting:
         assert exercise.counting.signal in names
     for name in (*exercise.norms, *(fault.angle for fault in exercise.faults.values())):

@@ -13,11 +13,12 @@ from kinetag.appearance import clothing_colors
 from kinetag.classifier import Classifier
 from kinetag.errors import KinetagError
 from kinetag.exercises.library import Exercise, exercises_by_label, load_library
+from kinetag.form import assess
 from kinetag.labelling import label_poses
 from kinetag.pose import PoseEstimator, open_estimator
 from kinetag.pose.files import is_pose_source, read_pose_file
 from kinetag.pose_log import PoseLog, open_log
-from kinetag.reps import count_repetitions
+from kinetag.reps import count_any
 from kinetag.running import RunningLabel
 from kinetag.sequence import Frame, Pose, PoseSequence
 from kinetag.smoothing import smooth
@@ -272,12 +273,14 @@ def label_people(
 def label_person(sequence: PoseSequence, classifier: Classifier, library: dict[str, Exercise]) -> Person:
     """One person's raw poses -> smoothed poses, class probabilities, segments and their repetitions."""
     poses = smooth(sequence)
-    known = exercises_by_label(classifier.labels, library)  # a label that the library does not know is not counted
+    known = exercises_by_label(classifier.labels, library)
     segments, times, probabilities = label_poses(poses, classifier, known)
     for segment in segments:
-        exercise = known.get(segment.label)
-        if exercise is not None and segment.label != OTHER:
-            segment.repetitions = count_repetitions(poses, exercise, segment.start, segment.end)
+        if segment.label != OTHER:
+            exercise = known.get(segment.label)
+            segment.repetitions = count_any(poses, exercise, segment.start, segment.end)
+            if exercise is not None:
+                assess(poses, exercise, segment)
     return Person(sequence.person, segments, poses, tuple(classifier.labels), times, probabilities)
 
 

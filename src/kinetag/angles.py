@@ -18,7 +18,7 @@ Space = Literal["auto", "2d", "3d"]
 
 _SIDES = ("left", "right")
 # Joint: the three points of its angle; the angle is at the middle one.
-_TRIPLES = {
+TRIPLES = {
     f"{side}_{joint}": (f"{side}_{first}", f"{side}_{joint}", f"{side}_{last}")
     for joint, first, last in (
         ("elbow", "shoulder", "wrist"),
@@ -29,13 +29,14 @@ _TRIPLES = {
     )
     for side in _SIDES
 }
-ANGLES = (*_TRIPLES, "trunk")
+ANGLES = (*TRIPLES, "trunk")
 _ACROSS = {
     f"{side}_across": (f"{other}_shoulder", f"{side}_shoulder", f"{side}_wrist")
     for side, other in zip(_SIDES, reversed(_SIDES), strict=True)
 }
 TURNS = (*_ACROSS, *(f"{side}_{turn}" for turn in ("twist", "lean") for side in _SIDES))
 HEIGHTS = tuple(f"{side}_{joint}_height" for joint in ("shoulder", "wrist", "hip", "knee", "ankle") for side in _SIDES)
+WIDTHS = ("stance",)
 
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _LAYOUT = get_layout("blazepose")  # has all the joints named here; others convert to it
@@ -50,11 +51,11 @@ def joint_angles(sequence: PoseSequence, space: Space = "auto") -> dict[str, np.
     Names: left_ and right_ with elbow, shoulder, hip, knee, ankle; and trunk. ``space``: '3d' from the world points,
     '2d' as seen in the picture (foreshortened), 'auto': 3D when there are world points that agree with the picture.
     """
-    points = _points(sequence, space)  # (T, V, C)
+    points = joint_points(sequence, space)  # (T, V, C)
     angles = {}
-    for name, triple in _TRIPLES.items():
+    for name, triple in TRIPLES.items():
         first, joint, last = (points[:, _LAYOUT.index(part)] for part in triple)
-        angles[name] = _included(first - joint, last - joint)
+        angles[name] = included(first - joint, last - joint)
     angles["trunk"] = _trunk(points)
     return angles
 
@@ -70,19 +71,25 @@ def signals(sequence: PoseSequence, space: Space = "auto") -> dict[str, np.ndarr
     Heights are in torso lengths, up positive: left_ and right_ with shoulder_height, wrist_height, hip_height,
     knee_height, ankle_height. They are read from the picture (world points have no floor) and lie above the ground:
     the height that the lowest ankle has at its lowest (5th percentile of the sequence; the lowest joint where no ankle
-    was seen). A camera that moves shifts them, so differences over a few seconds mean more than their values.
+    was seen). A camera that moves shifts them, so differences over a few seconds mean more than their values. stance is
+    the distance between the ankles in torso lengths.
     """
-    return {**joint_angles(sequence, space), **_turns(_points(sequence, space)), **_heights(sequence)}
+    points = joint_points(sequence, space)
+    feet = points[:, _LAYOUT.index("left_ankle")] - points[:, _LAYOUT.index("right_ankle")]
+    torso = torso_length(sequence) if points.shape[-1] == 2 else _world_torso(points)
+    widths = {"stance": np.linalg.norm(feet, axis=-1) / torso}
+    return {**joint_angles(sequence, space), **_turns(points), **_heights(sequence), **widths}
 
 
 def signal_confidence(sequence: PoseSequence) -> dict[str, np.ndarray]:
     """For each of `signals` the least confidence of the joints it is made from, (T,); of the trunk the surer side."""
     confidence = sequence.to_layout(_LAYOUT.name).confidence
     parts = {
-        **_TRIPLES,
+        **TRIPLES,
         **_ACROSS,
         **{name: _TRUNK for name in TURNS if name not in _ACROSS},
         **{name: (name.removesuffix("_height"),) for name in HEIGHTS},
+        "stance": ("left_ankle", "right_ankle"),
     }
     out = {name: confidence[:, _LAYOUT.indices(joints)].min(axis=1) for name, joints in parts.items()}
     sides = [confidence[:, _LAYOUT.indices((f"{side}_shoulder", f"{side}_hip"))].min(axis=1) for side in _SIDES]
@@ -124,7 +131,7 @@ def _misfit(world: np.ndarray, picture: np.ndarray, seen: np.ndarray) -> np.ndar
     return np.sqrt(((a - scale[:, None, None] * b) ** 2 * weight).sum(axis=(1, 2)))
 
 
-def _points(sequence: PoseSequence, space: Space) -> np.ndarray:
+def joint_points(sequence: PoseSequence, space: Space) -> np.ndarray:
     """The joints that angles are taken from, (T, 33, 2 or 3), NaN where unseen."""
     body = sequence.to_layout(_LAYOUT.name)
     in_depth = body.world is not None and (space == "3d" or (space == "auto" and world_is_sane(sequence)))
@@ -133,7 +140,7 @@ def _points(sequence: PoseSequence, space: Space) -> np.ndarray:
     return np.where((body.confidence >= _MIN_CONFIDENCE)[..., None], points, np.nan).astype(float)
 
 
-def _included(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def included(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Angle in degrees between vectors (T, C); NaN for one without length."""
     lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
     cosine = (a * b).sum(axis=-1) / np.where(lengths > 1e-9, lengths, np.nan)
@@ -146,17 +153,17 @@ def _trunk(points: np.ndarray) -> np.ndarray:
     left, right = left_shoulder - left_hip, right_shoulder - right_hip
     up = (left + right) / 2
     up = np.where(np.isfinite(up), up, np.where(np.isfinite(left), left, right))  # one side tells it nearly as well
-    return _included(up, np.broadcast_to(np.eye(up.shape[-1])[1] * -1.0, up.shape))
+    return included(up, np.broadcast_to(np.eye(up.shape[-1])[1] * -1.0, up.shape))
 
 
 def _turns(points: np.ndarray) -> dict[str, np.ndarray]:
     at = {joint: points[:, _LAYOUT.index(joint)] for triple in _ACROSS.values() for joint in (*triple, *_TRUNK)}
-    out = {name: _included(at[a] - at[b], at[c] - at[b]) for name, (a, b, c) in _ACROSS.items()}
+    out = {name: included(at[a] - at[b], at[c] - at[b]) for name, (a, b, c) in _ACROSS.items()}
     shoulders, hips = (at[f"left_{joint}"] - at[f"right_{joint}"] for joint in ("shoulder", "hip"))
     up = (at["left_shoulder"] + at["right_shoulder"] - at["left_hip"] - at["right_hip"]) / 2
     if points.shape[-1] == 3:  # x to the right, y down, z away: right-handed
-        twist = _included(shoulders, hips) * np.sign((np.cross(hips, shoulders) * up).sum(axis=-1))
-        lean = 90 - _included(up, hips)
+        twist = included(shoulders, hips) * np.sign((np.cross(hips, shoulders) * up).sum(axis=-1))
+        lean = 90 - included(up, hips)
     else:  # hips seen from an angle are foreshortened; they only tell which side is which
         twist = np.full(len(points), np.nan)
         lean = np.degrees(np.arctan2(up[:, 0], -up[:, 1])) * np.sign(hips[:, 0])
@@ -165,8 +172,15 @@ def _turns(points: np.ndarray) -> dict[str, np.ndarray]:
     return out
 
 
+def _world_torso(points: np.ndarray) -> float:
+    """Usual length from mid-hip to mid-shoulder of points (T, V, C), in their unit; NaN where it was never seen."""
+    left_shoulder, right_shoulder, left_hip, right_hip = (points[:, _LAYOUT.index(joint)] for joint in _TRUNK)
+    length = np.linalg.norm((left_shoulder + right_shoulder - left_hip - right_hip) / 2, axis=-1)
+    return float(np.median(length[np.isfinite(length)])) if np.isfinite(length).any() else float("nan")
+
+
 def _heights(sequence: PoseSequence) -> dict[str, np.ndarray]:
-    points = _points(sequence, "2d")  # (T, V, 2)
+    points = joint_points(sequence, "2d")  # (T, V, 2)
     up = -points[..., 1] / torso_length(sequence)[:, None]  # (T, V) torso lengths
     ankles = up[:, _LAYOUT.indices(("left_ankle", "right_ankle"))]
     lowest = ankles if np.isfinite(ankles).any() else up

@@ -15,18 +15,24 @@ _RETURN = 0.45  # of the usual excursion: the signal must come back this far bet
 _PARTIAL = 0.25  # of the usual excursion: less is no repetition at all
 _REST = 0.05  # of a repetition's excursion: below this it has not begun or is over
 _HOLD = 0.3  # seconds
+_TURNING = 0.2  # a cosine is within _REST of an end for this share of the time that the rest of the way takes
 _EDGE = 0.15  # of the usual excursion: how much of a repetition's far side must be seen for its peak to be a peak
 
 
 @dataclass(frozen=True)
 class Cycle:
-    """``start``, ``peak`` and ``end`` in seconds; ``excursion`` from rest to peak in the signal's unit."""
+    """``start``, ``peak`` and ``end`` in seconds; ``excursion`` from rest to peak in the signal's unit.
+
+    From ``arrives`` to ``leaves`` the signal stays at the turning point.
+    """
 
     start: float
     peak: float
     end: float
     excursion: float
     partial: bool
+    arrives: float
+    leaves: float
 
 
 def resample(times: np.ndarray, values: np.ndarray, grid: np.ndarray) -> np.ndarray:
@@ -193,4 +199,24 @@ def _cycle(times: np.ndarray, values: np.ndarray, around: tuple[int, int, int], 
     excursion = float(rises.mean() if rises.min() >= 0.5 * rises.max() else rises.max())
     start = left + int(np.flatnonzero(values[left : peak + 1] <= values[left] + _REST * rises[0])[-1])
     end = peak + int(np.flatnonzero(values[peak : right + 1] <= values[right] + _REST * rises[1])[0])
-    return Cycle(float(times[start]), float(times[peak]), float(times[end]), excursion, excursion < full)
+    arrives = start + int(np.flatnonzero(values[start : peak + 1] >= values[peak] - _REST * rises[0])[0])
+    leaves = peak + int(np.flatnonzero(values[peak : end + 1] >= values[peak] - _REST * rises[1])[-1])
+    begins, turns, ends, arrived, left_again = (float(times[i]) for i in (start, peak, end, arrives, leaves))
+    return Cycle(begins, turns, ends, excursion, excursion < full, arrived, left_again)
+
+
+def tempo(cycle: Cycle, following: Cycle | None) -> tuple[float, float, float, float | None]:
+    """Seconds of the way there, the pause at the turning point, the way back, and the pause at rest until the next.
+
+    A swing that turns without stopping has no pause: of a cosine, what lies within 5 % of a turning point belongs to
+    the way there and back. The last is None where no repetition follows.
+    """
+    there, back = cycle.arrives - cycle.start, cycle.end - cycle.leaves
+    share = _TURNING * (there + back)
+    pause = max(0.0, cycle.leaves - cycle.arrives - share)
+    # What the turning took is given back to both ways, at rest as at the turning point.
+    ways = [(1 + 2 * _TURNING) * way for way in (there, back)]
+    if following is None:
+        return ways[0], pause, ways[1], None
+    turning = _TURNING * (back + following.arrives - following.start)
+    return ways[0], pause, ways[1], max(0.0, following.start - cycle.end - turning)

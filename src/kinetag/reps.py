@@ -4,9 +4,10 @@ The library names the signal that counts (a joint angle or a height) with typica
 point. That signal exists several times: left and right, from the picture and in depth. Each is turned into progress
 (0 at rest, 1 at the turning point), cleaned, and judged by how much of it was seen, how far it goes and how cleanly it
 swings; the best one counts. Where the signal cannot be used (joints out of sight, or the movement goes along the line
-of sight), the strongest periodic component of all joints stands in for it.
+of sight), the strongest periodic movement of all joints stands in for it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kinetag.angles import Space, joint_angles, signal_confidence, signals, world_is_sane
-from kinetag.body import torso_length
-from kinetag.cycles import RATE, Cycle, find_cycles, low_pass, periodicity, resample, turning_points, usual_swing
+from kinetag.cycles import RATE, Cycle, find_cycles, low_pass, resample, tempo, turning_points, usual_swing
+from kinetag.periodic import periodic_cycles
 from kinetag.sequence import PoseSequence
 from kinetag.timeline import Repetition
 
@@ -37,7 +38,6 @@ _SURE = 0.3  # mean confidence below which a signal is guessed rather than seen
 _IDLE = 0.5  # of the busier side's excursion: a side that moves less is idle
 _UNDER_WAY = 0.25  # of a repetition's excursion: beyond it the other side's movement is part of it
 _TOGETHER = 0.6  # correlation from which on one side tells what the other does
-_PERIODIC = 0.5  # autocorrelation from which on a movement is periodic
 _MOVES = 15.0  # degrees: joint angles that change less in a repetition are not reported, but for the counting joint
 
 _REPORTED = tuple(f"{s}_{joint}" for joint in ("elbow", "shoulder", "hip", "knee") for s in ("left", "right"))
@@ -69,19 +69,58 @@ def count_repetitions(sequence: PoseSequence, exercise: "Exercise", start: float
     counting = exercise.counting
     if counting is None:
         return []
+    return _repetitions(sequence, start, end, lambda run: _cycles(run, counting), counting.signal)
+
+
+def count_any(sequence: PoseSequence, exercise: "Exercise | None", start: float, end: float) -> list[Repetition]:
+    """Repetitions by the exercise's rule; by `count_periodic` where the library does not know one (None: nothing is
+    known); none of what is held or of what nobody counts."""
+    if exercise is None or not (exercise.counting or exercise.static or not exercise.counted):
+        return count_periodic(sequence, start, end)
+    return count_repetitions(sequence, exercise, start, end)
+
+
+def count_periodic(sequence: PoseSequence, start: float, end: float) -> list[Repetition]:
+    """Repetitions in [start, end] seconds of a movement that the library does not know, in order of time.
+
+    Counted is the strongest periodic movement of all joints; where the sides take turns, each side's is a repetition.
+    ``sequence`` should be smoothed. A movement that is done once, or that does not repeat, gives nothing.
+    """
+    return _repetitions(sequence, start, end, periodic_cycles, None)
+
+
+def _repetitions(
+    sequence: PoseSequence,
+    start: float,
+    end: float,
+    find: Callable[[PoseSequence], list[Cycle]],
+    signal: str | None,
+) -> list[Repetition]:
+    """The cycles that ``find`` sees in each stretch of poses, as repetitions with their ranges of motion."""
     inside: list[Cycle] = []
     ranges: list[Ranges] = []
     marks = [*np.arange(start, end - _PIECE / 2, _PIECE), end] if end - start > 1.5 * _PIECE else [start, end]
     for first, last in pairwise(marks):
         before, after = (_MARGIN if mark in (start, end) else _CONTEXT for mark in (first, last))
         piece = sequence.between(first - before, last + after)
-        cycles = [cycle for run in _runs(piece) for cycle in _cycles(run, counting)]
+        cycles = [cycle for run in _runs(piece) for cycle in find(run)]
         # One at the seam is found in both pieces.
-        earliest = max(first, inside[-1].peak + counting.min_period / 2) if inside else first
+        earliest = max(first, (inside[-1].peak + inside[-1].end) / 2) if inside else first
         kept = [cycle for cycle in cycles if earliest <= cycle.peak <= last]
         inside += kept
         ranges += _ranges(piece, kept)
-    return _repetitions(counting, inside, ranges, start, end)
+    names = [name for name in (*_REPORTED, "trunk") if _is_main(name, signal, ranges)]
+    return [
+        Repetition(
+            start=max(cycle.start, start),
+            time=cycle.peak,
+            end=min(cycle.end, end),
+            partial=cycle.partial,
+            range_of_motion={name: span[name] for name in names if name in span},
+            tempo=tempo(cycle, following),
+        )
+        for cycle, following, span in zip(inside, [*inside[1:], None], ranges, strict=False)
+    ]
 
 
 def _runs(cut: PoseSequence) -> list[PoseSequence]:
@@ -105,7 +144,7 @@ def _cycles(cut: PoseSequence, counting: "Counting") -> list[Cycle]:
             cycles = [replace(cycle, partial=cycle.partial or cycle.excursion < _PARTIAL) for cycle in cycles]
         return cycles
     if _is_hidden(groups) or not world_is_sane(cut):
-        return _periodic_cycles(cut, grid, counting)
+        return periodic_cycles(cut, counting.min_period, counting.max_period)
     return []
 
 
@@ -309,72 +348,6 @@ def _same(cycle: Cycle, other: Cycle, level: float, top: float) -> bool:
     return other.start <= cycle.peak <= other.end and level >= top - (1 - _UNDER_WAY) * other.excursion
 
 
-def _periodic_cycles(cut: PoseSequence, grid: np.ndarray, counting: "Counting") -> list[Cycle]:
-    """Cycles of the strongest periodic component of all joints: principal components, judged by autocorrelation."""
-    movement = _movement(cut, grid, counting)  # (G, D) torso lengths
-    if not movement.shape[1]:
-        return []
-    left, strength, _ = np.linalg.svd(movement, full_matrices=False)
-    components = (left * strength)[:, :3].T / np.sqrt(movement.shape[1])  # (<= 3, G) torso lengths
-    judged = [
-        (periodicity(c, counting.min_period, counting.max_period) * float(c.std()), c)
-        for c in components
-        if c.std() > 0.02
-    ]
-    judged = [(score, c) for score, c in judged if score > _PERIODIC * c.std()]
-    if not judged:
-        return []
-    component = max(judged, key=lambda item: item[0])[1]
-    swing = usual_swing(component, float(component.std()))
-    if swing <= 0:
-        return []
-    # Which end is rest is not known: sets begin and end there, so it is the one that gives more whole repetitions;
-    # and most exercises dwell at rest, so otherwise the longer tail is the peak.
-    skew = float(((component - np.median(component)) ** 3).mean())
-    signs = (1, -1) if skew >= 0 else (-1, 1)
-    return max(
-        (
-            find_cycles(
-                grid,
-                sign * component / swing,
-                threshold=0.4,
-                min_period=counting.min_period,
-                max_period=counting.max_period,
-            )
-            for sign in signs
-        ),
-        key=len,
-    )
-
-
-def _movement(cut: PoseSequence, grid: np.ndarray, counting: "Counting") -> np.ndarray:
-    """All joints that are mostly seen, (G, 2 x joints) in torso lengths, without slow drift."""
-    points = np.where((cut.confidence > 0.05)[..., None], cut.keypoints, np.nan) / torso_length(cut)[:, None, None]
-    columns = points.reshape(len(cut), -1).T
-    columns = [column for column in columns if np.isfinite(column).mean() >= 0.7]
-    if not columns:
-        return np.zeros((len(grid), 0))
-    clean = low_pass(np.stack([resample(cut.times, c, grid) for c in columns], axis=1), counting.min_period)
-    return clean - low_pass(clean, 2 * counting.max_period)
-
-
-def _repetitions(
-    counting: "Counting", cycles: list[Cycle], ranges: list[Ranges], start: float, end: float
-) -> list[Repetition]:
-    """Cycles as repetitions, each with the range of motion of the joints that matter."""
-    names = [name for name in (*_REPORTED, "trunk") if _is_main(name, counting, ranges)]
-    return [
-        Repetition(
-            start=max(cycle.start, start),
-            time=cycle.peak,
-            end=min(cycle.end, end),
-            partial=cycle.partial,
-            range_of_motion={name: span[name] for name in names if name in span},
-        )
-        for cycle, span in zip(cycles, ranges, strict=True)
-    ]
-
-
 def _ranges(piece: PoseSequence, cycles: list[Cycle]) -> list[Ranges]:
     """Smallest and largest value of each joint angle in each cycle; angles not seen there are left out."""
     angles, times = joint_angles(piece) if cycles else {}, piece.times
@@ -386,9 +359,9 @@ def _ranges(piece: PoseSequence, cycles: list[Cycle]) -> list[Ranges]:
     return ranges
 
 
-def _is_main(name: str, counting: "Counting", ranges: list[Ranges]) -> bool:
+def _is_main(name: str, signal: str | None, ranges: list[Ranges]) -> bool:
     """Whether an angle is worth reporting: the counting joint's, and those that usually move."""
-    if name.removeprefix("left_").removeprefix("right_") == counting.signal:
+    if name.removeprefix("left_").removeprefix("right_") == signal:
         return True
     spans = [span[name][1] - span[name][0] for span in ranges if name in span]
     return bool(spans) and float(np.median(spans)) >= _MOVES

@@ -11,9 +11,10 @@ import numpy as np
 from kinetag.classifier import Classifier
 from kinetag.exercises.library import Exercise, exercises_by_label
 from kinetag.labelling import label_poses
-from kinetag.reps import count_repetitions
+from kinetag.reps import count_any
 from kinetag.sequence import Pose, PoseSequence
 from kinetag.smoothing import smooth
+from kinetag.timeline import OTHER
 
 _PERIOD = 0.5  # seconds between two runs of the decoder
 _HORIZON = 20.0  # seconds of poses that it looks at
@@ -60,9 +61,8 @@ class RunningLabel:
         if not continues:
             self._since, self._kept = segment.start, []
         self._label, self._confidence = segment.label, segment.confidence
-        exercise = self._known.get(segment.label)
-        if exercise is not None:
-            counted = count_repetitions(poses, exercise, segment.start, segment.end)
+        if segment.label != OTHER:
+            counted = count_any(poses, self._known.get(segment.label), segment.start, segment.end)
             # Near the edge of the horizon a repetition is cut, so what was counted there before stays.
             settled = poses.times[0] + 3.0 if continues and self._since < poses.times[0] else -np.inf
             old = [moment for moment in self._kept if moment < settled]

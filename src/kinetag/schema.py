@@ -17,6 +17,29 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="allow")  # later versions may add keys; readers should ignore unknown ones
 
 
+class AsymmetryModel(_Model):
+    """How left and right differ in one repetition, left less right."""
+
+    degrees: float = Field(description="Difference of the joint's range of motion, degrees.")
+    percent: float = Field(description="The same in percent of the mean of both.")
+    seconds: float = Field(description="How much later the left side moves, s.")
+
+
+class FaultModel(_Model):
+    """A typical mistake that was clearly there: an angle beyond its limit."""
+
+    name: str = Field(description="As the exercise's file calls it; 'uneven' where left and right differ.")
+    description: str
+    angle: str = Field(description="What it was told by: a joint angle in degrees, or a height or width.")
+    above: float | None = Field(default=None, description="The limit, when being above it is the fault.")
+    below: float | None = Field(default=None, description="The limit, when being below it is the fault.")
+    times: list[float] = Field(
+        description="When it showed, s: one moment of each repetition, or of a pose each second."
+    )
+    values: list[float] = Field(description="What was measured at each of these times.")
+    judged: int = Field(ge=0, description="How many repetitions (of a pose: seconds) could be judged.")
+
+
 class RepetitionModel(_Model):
     """One repetition, full or partial."""
 
@@ -26,6 +49,17 @@ class RepetitionModel(_Model):
     partial: bool = Field(description="True when it stayed well short of the exercise's usual range; not counted.")
     range_of_motion: dict[str, tuple[float, float]] = Field(
         description="Joint angle name to [smallest, largest] degrees reached during the repetition."
+    )
+    tempo: dict[str, float | None] | None = Field(
+        default=None,
+        description="Seconds of the way to the turning point, 'pause' there, the way back, and 'rest' (null after the "
+        "last one). The ways are 'eccentric' and 'concentric' where it is known which is which, else 'out' and 'back'.",
+    )
+    asymmetry: dict[str, AsymmetryModel] = Field(
+        default_factory=dict, description="By joint, where both sides were seen well and are meant to do the same."
+    )
+    short_of_norm: float | None = Field(
+        default=None, ge=0, description="Degrees missing to the usual range of the counted joint; absent if not seen."
     )
 
 
@@ -41,6 +75,7 @@ class SegmentModel(_Model):
     repetition_details: list[RepetitionModel] = Field(
         default_factory=list, description="Every repetition with its range of motion, partial ones included."
     )
+    faults: list[FaultModel] = Field(default_factory=list, description="Faults of form that were clearly there.")
 
 
 class PersonModel(_Model):

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from kinetag.snapshots import Snapshots
 
 OTHER = "other"
+# The four parts of a repetition's tempo where it is not known which way goes against the load.
+WAYS = ("out", "pause", "back", "rest")
+
+
+# Seconds of the way to the turning point, of the pause there, of the way back, and of the pause at rest.
+Tempo = tuple[float, float, float, float | None]
 
 
 @dataclass
@@ -29,7 +35,10 @@ class Repetition:
     """One repetition: from ``start`` through its turning point at ``time`` to ``end``.
 
     ``range_of_motion`` maps a joint angle's name to (smallest, largest) degrees reached. ``partial`` marks one that
-    stayed well short of the exercise's usual range.
+    stayed well short of the exercise's usual range. ``tempo``: seconds of the way there, of the pause at the turning
+    point, of the way back, and of the pause at rest (None after the last one). ``asymmetry`` maps a joint's name to
+    its `Asymmetry`, where both sides were seen well. ``short_of_norm``: degrees by which the counted joint stayed short
+    of the library's norm, None where that was not seen reliably.
     """
 
     start: float
@@ -37,21 +46,91 @@ class Repetition:
     end: float
     partial: bool = False
     range_of_motion: dict[str, tuple[float, float]] = field(default_factory=dict)
+    tempo: Tempo | None = None
+    asymmetry: dict[str, "Asymmetry"] = field(default_factory=dict)
+    short_of_norm: float | None = None
 
     @property
     def duration(self) -> float:
         return self.end - self.start
 
+    def to_dict(self, tempo_names: tuple[str, ...] = WAYS) -> dict[str, Any]:
+        """As in ``timeline.json``; what was not measured is left out."""
+        out: dict[str, Any] = {
+            "start": _round(self.start),
+            "time": _round(self.time),
+            "end": _round(self.end),
+            "partial": bool(self.partial),
+            "range_of_motion": {
+                angle: [_round(low, 1), _round(high, 1)] for angle, (low, high) in self.range_of_motion.items()
+            },
+        }
+        if self.tempo is not None:
+            seconds = (None if value is None else _round(value, 2) for value in self.tempo)
+            out["tempo"] = dict(zip(tempo_names, seconds, strict=True))
+        if self.asymmetry:
+            out["asymmetry"] = {
+                joint: {"degrees": _round(a.degrees, 1), "percent": _round(a.percent, 1), "seconds": _round(a.seconds)}
+                for joint, a in self.asymmetry.items()
+            }
+        if self.short_of_norm is not None:
+            out["short_of_norm"] = _round(self.short_of_norm, 1)
+        return out
+
+
+@dataclass(frozen=True)
+class Asymmetry:
+    """How left and right differ in one repetition, left less right: the joint's range of motion in ``degrees``, the
+    same in ``percent`` of their mean, and the time of the turning point in ``seconds``."""
+
+    degrees: float
+    percent: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class FormFault:
+    """A typical mistake that was clearly there: ``signal`` went ``values`` at ``times`` (s), beyond ``limit``.
+
+    ``judged``: repetitions (of a pose that is held: seconds) that could be judged; ``times`` are those that show it.
+    """
+
+    name: str
+    description: str
+    signal: str
+    above: bool
+    limit: float
+    times: tuple[float, ...]
+    values: tuple[float, ...]
+    judged: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "description": self.description,
+            "angle": self.signal,
+            "above" if self.above else "below": _round(self.limit, 2),
+            "times": [_round(time) for time in self.times],
+            "values": [_round(value, 2) for value in self.values],
+            "judged": self.judged,
+        }
+
 
 @dataclass
 class Segment:
-    """A stretch of time in which a person does one thing. ``confidence`` is a calibrated probability in [0, 1]."""
+    """A stretch of time in which a person does one thing. ``confidence`` is a calibrated probability in [0, 1].
+
+    ``tempo_names`` are the four parts of each repetition's tempo, with 'eccentric' and 'concentric' where the library
+    says which way is which.
+    """
 
     label: str
     start: float
     end: float
     confidence: float
     repetitions: list[Repetition] = field(default_factory=list)
+    faults: list[FormFault] = field(default_factory=list)
+    tempo_names: tuple[str, ...] = WAYS
 
     @property
     def duration(self) -> float:
@@ -71,19 +150,8 @@ class Segment:
             "confidence": _round(self.confidence),
             "repetitions": len(counted),
             "repetition_times": [_round(repetition.time) for repetition in counted],
-            "repetition_details": [
-                {
-                    "start": _round(repetition.start),
-                    "time": _round(repetition.time),
-                    "end": _round(repetition.end),
-                    "partial": bool(repetition.partial),
-                    "range_of_motion": {
-                        angle: [_round(low, 1), _round(high, 1)]
-                        for angle, (low, high) in repetition.range_of_motion.items()
-                    },
-                }
-                for repetition in self.repetitions
-            ],
+            "repetition_details": [repetition.to_dict(self.tempo_names) for repetition in self.repetitions],
+            "faults": [fault.to_dict() for fault in self.faults],
         }
 
 
@@ -153,21 +221,22 @@ class Timeline:
         )
 
     def to_repetitions_csv(self) -> str:
-        """One line a repetition: person, label, number, times, partial, and each joint angle's range in degrees."""
-        angles = sorted({a for p in self.people for s in p.segments for r in s.repetitions for a in r.range_of_motion})
+        """One line a repetition: person, label, number, times, partial, tempo, how far it stayed short of the norm,
+        faults it shows, each joint angle's range and how left and right differ in it, in degrees."""
+        repetitions = [r for p in self.people for s in p.segments for r in s.repetitions]
+        angles = sorted({angle for r in repetitions for angle in r.range_of_motion})
+        joints = sorted({joint for r in repetitions for joint in r.asymmetry})
         header = ["person", "label", "repetition", "start", "time", "end", "partial"]
+        header += [*(f"tempo_{way}" for way in WAYS), "short_of_norm", "faults"]
         header += [f"{angle}_{bound}" for angle in angles for bound in ("min", "max")]
+        header += [f"{joint}_left_minus_right{unit}" for joint in joints for unit in ("", "_percent", "_seconds")]
         rows = []
         for person in self.people:
             for segment in person.segments:
                 for number, rep in enumerate(segment.repetitions, 1):
-                    ranges = [
-                        _round(value, 1)
-                        for angle in angles
-                        for value in rep.range_of_motion.get(angle, (float("nan"), float("nan")))
-                    ]
                     times = (_round(rep.start), _round(rep.time), _round(rep.end))
-                    rows.append((person.id, segment.label, number, *times, rep.partial, *ranges))
+                    own = (person.id, segment.label, number, *times, rep.partial)
+                    rows.append((*own, *_form_cells(rep, segment.faults), *_angle_cells(rep, angles, joints)))
         return _csv(header, rows)
 
     def to_vtt(self) -> str:
@@ -190,6 +259,26 @@ class Timeline:
         rows = [{"person": p.id, **s.to_dict()} for p in self.people for s in p.segments]
         columns = ["person", "label", "start", "end", "confidence", "repetitions", "repetition_times"]
         return pandas.DataFrame(rows, columns=columns)
+
+
+def _form_cells(repetition: Repetition, faults: list[FormFault]) -> list[Any]:
+    """Tempo, what is missing to the norm, and the names of the faults that this repetition shows."""
+    tempo = repetition.tempo or (None, None, None, None)
+    shown = [fault.name for fault in faults if any(repetition.start < time < repetition.end for time in fault.times)]
+    short = repetition.short_of_norm
+    cells = ["" if value is None else _round(value, 2) for value in tempo]
+    return [*cells, "" if short is None else _round(short, 1), " ".join(shown)]
+
+
+def _angle_cells(repetition: Repetition, angles: list[str], joints: list[str]) -> list[Any]:
+    """Smallest and largest value of each angle, and the differences of left and right for each joint."""
+    unknown = (float("nan"), float("nan"))
+    cells: list[Any] = [_round(v, 1) for angle in angles for v in repetition.range_of_motion.get(angle, unknown)]
+    for joint in joints:
+        differs = repetition.asymmetry.get(joint)
+        found = ("", "", "") if differs is None else (differs.degrees, differs.percent, differs.seconds)
+        cells += ["" if value == "" else _round(value, digits) for value, digits in zip(found, (1, 1, 3), strict=True)]
+    return cells
 
 
 def _count_times(segment: Segment) -> list[float]:

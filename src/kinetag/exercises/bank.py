@@ -21,7 +21,9 @@ BANK_SECONDS = 9.0  # two windows long, so that windows start anywhere in a repe
 # Shares of a batch; the rest is spread evenly over the exercises.
 _OTHER_SHARE = 0.25
 _TRANSITION_SHARE = 0.2  # windows in which one motion gives way to another
-_RECORDED_SHARE = 0.3  # windows of recordings, where there are any
+# Where there are recordings: windows of theirs, and synthetic ones that their errors are lent to. More of the former
+# teaches the clips by heart.
+_RECORDED_SHARE, _LENT_SHARE = 0.08, 0.5
 
 
 @dataclass
@@ -153,7 +155,9 @@ def _synthetic(bank: Bank, rng: np.random.Generator, size: int, weights: np.ndar
     first, second = (_cut(bank.joints, pick[:, side], rng) for side in (0, 1))
     fade = _fades(size, rng)  # (N, T), 0 while the first motion lasts, 1 in the second
     joints = _join(first, second, fade)
-    seen = observe(joints, rng, clean=clean)
+    lend = bank.recorded is not None and len(bank.recorded) and not clean
+    errors = bank.recorded.lent(round(_LENT_SHARE * size), rng) if bank.recorded is not None and lend else None
+    seen = observe(joints, rng, clean=clean, errors=errors)
     features, mask = window_features(seen.keypoints, seen.confidence, world=seen.world)
     return Batch(features, mask, pick[:, 0], pick[:, 1], fade)
 

@@ -11,7 +11,11 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from kinetag.alignment import ALIGNMENT
+from kinetag.angles import ANGLES, HEIGHTS, TURNS, WIDTHS
 from kinetag.errors import KinetagError
+
+FORM_SIGNALS = (*ANGLES, *TURNS, *HEIGHTS, *WIDTHS, *ALIGNMENT)  # by which a fault can be told
 
 FOLDER = Path(__file__).parent / "library"
 ARM_STYLES = "arm_styles.yaml"
@@ -168,12 +172,15 @@ class Counting(_Model):
     """
 
     signal: Literal["elbow", "shoulder", "hip", "knee", "ankle", "across", "trunk", "twist", "lean", "hip_height",
-                    "wrist_height", "shoulder_height", "knee_height", "ankle_height"]  # fmt: skip
+                    "wrist_height", "shoulder_height", "knee_height", "ankle_height", "stance"]  # fmt: skip
     rest: float
     peak: float
     sides: Literal["both", "either", "alternate"] = "both"
     min_period: Positive
     max_period: Positive
+    concentric: Literal["there", "back"] | None = Field(
+        default=None, description="The way that goes against the load: to the turning point, or back from it."
+    )
 
     @model_validator(mode="after")
     def _sane(self) -> "Counting":
@@ -185,12 +192,31 @@ class Counting(_Model):
 
 
 class Fault(_Model):
-    """A typical mistake: where the named angle goes beyond a limit at the turning point."""
+    """A typical mistake: a signal that goes ``above`` or ``below`` a limit.
+
+    ``angle`` is a name of `alignment.form_signals` without its side; where both sides are seen, the better one must be
+    beyond the limit. A turning point or a rest is a moment of each repetition; 'whole' is most of it (of a held pose:
+    most of each second), 'range' how much the signal changes in it. It is judged only where it can be seen: heights
+    from anywhere, joint angles in trustworthy world points or where their bones lie in the plane of the picture, all
+    else from ``view``: the 'side', or the 'front' (or back).
+    """
 
     description: str
     angle: str
     above: float | None = None
     below: float | None = None
+    at: Literal["peak", "rest", "whole", "range"] = "peak"
+    view: Literal["side", "front"] = "side"
+    both: bool = Field(default=False, description="Both sides do it at that moment, so that one that is seen tells it.")
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> "Fault":
+        if (self.above is None) == (self.below is None):
+            raise ValueError("a fault needs either 'above' or 'below'")
+        known = {name.removeprefix("left_") for name in FORM_SIGNALS if not name.startswith("right_")}
+        if self.angle not in known:
+            _must_know(self.angle, sorted(known), "angle")
+        return self
 
 
 class _Parts(_Model):
@@ -232,6 +258,7 @@ class Exercise(_Parts):
         default=None, description="The pose that is the turning point; the second in order if not given."
     )
     counting: Counting | None = None
+    counted: bool = Field(default=True, description="False for what nobody counts, such as steps.")
     norms: dict[str, Range] = {}
     faults: dict[Name, Fault] = {}
     looks_like: LookAlikes = {}
@@ -241,6 +268,12 @@ class Exercise(_Parts):
     def static(self) -> bool:
         """Whether it is held rather than repeated."""
         return len(self.poses) == 1
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether left and right are meant to do the same at the same time."""
+        both = self.sides is None or "both" in self.sides
+        return both and not any(pose.left.given or pose.right.given for pose in (self.base, *self.poses.values()))
 
     @cached_property
     def styles(self) -> dict[str, ArmStyle]:

@@ -1,7 +1,7 @@
 """Training windows from recordings: what BlazePose really made of people of whom the truth is known.
 
-The recorded clips stand beside the synthetic motions in a `kinetag.exercises.bank.Bank`: their errors are no
-imitation, but there are far fewer of them, and all come from one estimator.
+The recorded clips stand beside the synthetic motions in a `kinetag.exercises.bank.Bank`, and lend them their errors:
+those are no imitation. But there are far fewer clips than motions, and all come from one estimator.
 """
 
 from collections.abc import Sequence
@@ -10,22 +10,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinetag.errors import KinetagError
+from kinetag.exercises.kinematics import BODY
 from kinetag.exercises.recordings import Recording
-from kinetag.exercises.synthesis import Observation, drop
+from kinetag.exercises.synthesis import Errors, Observation, drop, unit_scale
 from kinetag.features import LAYOUT, RATE, WINDOW
+from kinetag.sequence import PoseSequence
 from kinetag.skeletons import get_layout
 from kinetag.smoothing import smooth
 
-_JOINTS = len(get_layout(LAYOUT))
+_SKELETON = get_layout(LAYOUT)
+_JOINTS = len(_SKELETON)
+_BODY = [BODY.index(joint) for joint in _SKELETON.joints]
+_WILD = 3.0  # body scales: an error beyond it is another person, or nobody
 
 
 @dataclass
 class Recorded:
     """Clips (R,) of F frames on the classifier's time grid: ``points`` (R, F, V, 5) are x, y of the picture and the
-    world's x, y, z; ``confidence`` (R, F, V), 0 where a joint or the whole person was not seen."""
+    world's x, y, z; ``confidence`` (R, F, V), 0 where a joint or the whole person was not seen. ``errors`` (R, F, V, 5):
+    how far the points are off, in body scales, with the depth's ``slope`` (R,) taken out: how much of it came out."""
 
     points: np.ndarray
     confidence: np.ndarray
+    errors: np.ndarray
+    slope: np.ndarray
 
     def __len__(self) -> int:
         return len(self.points)
@@ -43,6 +51,7 @@ class Recorded:
         length = max(frames, default=WINDOW)
         points = np.zeros((len(clips), length, _JOINTS, 5), np.float32)
         confidence = np.zeros(points.shape[:3], np.float32)
+        errors, slope = np.zeros_like(points), np.ones(len(clips), np.float32)
         for row, clip in enumerate(clips):
             if clip.found.sum() < 2:
                 continue
@@ -51,7 +60,22 @@ class Recorded:
             world = seen.world if seen.world is not None else np.full((*seen.keypoints.shape[:2], 3), np.nan)
             points[row, at] = np.nan_to_num(np.concatenate([seen.keypoints, world], axis=-1))
             confidence[row, at] = seen.confidence
-        return cls(points, confidence)
+            errors[row, at], slope[row] = _errors(clip, seen, at)
+        lost = ~np.isfinite(errors).all(axis=-1) | (np.abs(errors) > _WILD).any(axis=-1)
+        errors[lost] = 0
+        return cls(points, confidence, errors, slope)
+
+    def lent(self, count: int, rng: np.random.Generator) -> Errors:
+        """What went wrong in ``count`` windows of random clips, some of them in a mirror, more or less of it."""
+        rows = rng.integers(0, len(self), count)
+        at = rng.integers(0, self.points.shape[1] - WINDOW + 1, count)[:, None] + np.arange(WINDOW)  # (N, T)
+        errors, confidence = self.errors[rows[:, None], at], self.confidence[rows[:, None], at]
+        flip = rng.random(count) < 0.5
+        twins = _SKELETON.mirror
+        errors[flip] = errors[flip][:, :, twins] * np.array([-1, 1, -1, 1, 1], np.float32)
+        confidence[flip] = confidence[flip][:, :, twins]
+        amount = rng.uniform(0.5, 1.3, (count, 1, 1, 1)).astype(np.float32)
+        return Errors(errors[..., :2] * amount, errors[..., 2:] * amount, self.slope[rows], confidence)
 
     def windows(self, rows: np.ndarray, rng: np.random.Generator) -> Observation:
         """A window of each clip in ``rows`` (N,), from a random moment in a random tempo, with more left out."""
@@ -69,3 +93,23 @@ class Recorded:
         confidence = confidence * np.where(rng.random((len(rows), 1, 1)) < 0.5, 1, drop(confidence.shape, rng))
         flat = rng.random((len(rows), 1, 1, 1)) < 0.3  # without depth, as from other estimators
         return Observation(points[..., :2], confidence.astype(np.float32), np.where(flat, np.nan, points[..., 2:]))
+
+
+def _errors(clip: Recording, seen: PoseSequence, at: np.ndarray) -> tuple[np.ndarray, float]:
+    """Errors (n, V, 5) of what was seen in frames ``at`` (n,), in body scales, and how much of the depth came out."""
+    truth = clip.joints[at][:, _BODY].astype(np.float32)  # x right, y down, z away
+    flat = clip.pixels[at][:, _BODY].astype(np.float32)
+    size = unit_scale(flat[None])
+    off = (seen.keypoints - flat) / size[0]
+    if seen.world is None:
+        return np.concatenate([off, np.full((*off.shape[:2], 3), np.nan)], axis=-1), 1.0
+    true, found = (_own(points) for points in (truth, seen.world))
+    slope = float((true[..., 2] * found[..., 2]).sum() / max(float((true[..., 2] ** 2).sum()), 1e-6))
+    slope = float(np.clip(slope, 0.2, 1.3))
+    return np.concatenate([off, found - true * np.array([1, 1, slope], np.float32)], axis=-1).astype(np.float32), slope
+
+
+def _own(points: np.ndarray) -> np.ndarray:
+    """Points (n, V, 3) about each frame's middle, in the body's own scale."""
+    centred = points - points.mean(axis=1, keepdims=True)
+    return centred / max(float(np.sqrt((centred**2).sum(axis=-1).mean())), 1e-4)

@@ -65,10 +65,22 @@ class Observation:
     world: np.ndarray
 
 
-def observe(joints: np.ndarray, rng: Rng, *, clean: bool = False) -> Observation:
+@dataclass
+class Errors:
+    """What an estimator really got wrong in windows of N people: ``flat`` (N, T, V, 2) and ``deep`` (N, T, V, 3) in body
+    scales, ``slope`` (N,), how much of the depth comes out, ``confidence`` (N, T, V)."""
+
+    flat: np.ndarray
+    deep: np.ndarray
+    slope: np.ndarray
+    confidence: np.ndarray
+
+
+def observe(joints: np.ndarray, rng: Rng, *, clean: bool = False, errors: Errors | None = None) -> Observation:
     """Look at each motion (N, T, V, 3) with a camera and an estimator of its own; V are 13 or 19 joints.
 
-    ``clean`` leaves out the estimator's errors and all occlusion: only the camera remains.
+    ``clean`` leaves out the estimator's errors and all occlusion: only the camera remains. ``errors`` of a real
+    estimator take the place of its imitation for the first of the motions, as many as there are.
     """
     joints, given = _all_joints(joints)
     space = camera_space(joints, rng)
@@ -79,6 +91,10 @@ def observe(joints: np.ndarray, rng: Rng, *, clean: bool = False) -> Observation
         return _given(Observation(truth, confidence, space.astype(np.float32)), given)
     keypoints, confidence = estimate(truth, depth, rng)
     world = world_points(space, keypoints - truth, rng)
+    if errors is not None:
+        real = slice(0, len(errors.flat))
+        keypoints[real], confidence[real] = truth[real] + errors.flat, errors.confidence
+        world[real] = _own_scale(space[real]) * _depth_only(errors.slope) + errors.deep
     both = np.concatenate([keypoints, world], axis=-1)
     both, confidence = _swap_sides(both, confidence, rng)
     keypoints, world = both[..., :2], both[..., 2:]
@@ -143,11 +159,9 @@ def world_points(space: np.ndarray, error: np.ndarray, rng: Rng) -> np.ndarray:
     worse, the farther a joint is from the hips, and comes out too flat. A third of the people have none at all (NaN).
     """
     count, _, joints, _ = space.shape
-    centred = space - space.mean(axis=2, keepdims=True)
-    scale = np.maximum(np.sqrt((centred**2).sum(axis=-1).mean(axis=(1, 2)))[:, None, None, None], 1e-4)
-    torso = centred[:, :, _TRUNK[:2]].mean(axis=2) - centred[:, :, _HIPS].mean(axis=2)
-    torso = np.linalg.norm(torso, axis=-1).mean(axis=1)[:, None, None, None] / scale
-    world = (centred / scale).astype(np.float32)
+    world = _own_scale(space)
+    torso = world[:, :, _TRUNK[:2]].mean(axis=2) - world[:, :, _HIPS].mean(axis=2)
+    torso = np.linalg.norm(torso, axis=-1).mean(axis=1)[:, None, None, None]
     stays, wanders, jitters = _WORLD_ERRORS[:, :, None]  # (V, 1) each
     off = stays * rng.standard_normal((count, 1, joints, 1), np.float32)
     off = off + wanders * _drift(rng, (*space.shape[:3], 1), knots=8)
@@ -157,6 +171,18 @@ def world_points(space: np.ndarray, error: np.ndarray, rng: Rng) -> np.ndarray:
     world[..., 2:] = world[..., 2:] * slope + off
     world[..., :2] += error
     return np.where(rng.random((count, 1, 1, 1)) < 0.33, np.float32(np.nan), world)
+
+
+def _own_scale(space: np.ndarray) -> np.ndarray:
+    """Joints (N, T, V, 3) about each frame's middle, in body scales."""
+    centred = space - space.mean(axis=2, keepdims=True)
+    scale = np.sqrt((centred**2).sum(axis=-1).mean(axis=(1, 2)))[:, None, None, None]
+    return (centred / np.maximum(scale, 1e-4)).astype(np.float32)
+
+
+def _depth_only(slope: np.ndarray) -> np.ndarray:
+    """Factors (N, 1, 1, 3) that leave x and y as they are."""
+    return np.stack([np.ones_like(slope), np.ones_like(slope), slope], axis=-1)[:, None, None]
 
 
 def estimate(points: np.ndarray, depth: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
@@ -297,10 +323,15 @@ def _restyle(confidence: np.ndarray, rng: Rng) -> np.ndarray:
 
 def _unit_scale(points: np.ndarray) -> np.ndarray:
     """Centre each window, and scale it so that joints lie 1 from their body's centre (root mean square)."""
+    middle = points[:, :, _MAIN].mean(axis=(1, 2), keepdims=True)
+    return (points - middle) / unit_scale(points)
+
+
+def unit_scale(points: np.ndarray) -> np.ndarray:
+    """The body's scale in each window (N, 1, 1, 1): root mean square distance of the main joints from their centre."""
     main = points[:, :, _MAIN]
     spread = main - main.mean(axis=2, keepdims=True)
-    scale = np.sqrt((spread**2).sum(axis=-1).mean(axis=(1, 2)))[:, None, None, None]
-    return (points - main.mean(axis=(1, 2), keepdims=True)) / np.maximum(scale, 1e-4)
+    return np.maximum(np.sqrt((spread**2).sum(axis=-1).mean(axis=(1, 2)))[:, None, None, None], 1e-4)
 
 
 def _each(rng: Rng, count: int, low: float, high: float, dims: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The report: one HTML page that needs nothing else, neither files, nor scripts, nor the network."""
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from kinetag import __version__
 from kinetag.report.charts import Span, angle_chart, range_chart, segment_strip, time_axis
-from kinetag.report.style import LABELS, PEOPLE, clock, readable
+from kinetag.report.style import LABELS, PEOPLE, clock, fault_text, readable, tempo_text
 from kinetag.timeline import OTHER, Person, Repetition, Segment, Timeline
 
 _MAX_ROWS = 150  # of a table; the rest is in the CSV files
@@ -137,6 +137,7 @@ def _person(person: Person, span: Span, colors: Mapping[str, int], pictures: Pic
     return (
         f'<section class="card" aria-labelledby="{heading}"><h2 id="{heading}">{_dot(person)}Person {person.id}</h2>'
         + _segment_table(person.segments)
+        + _faults(person.segments)
         + _pictures(person, pictures)
         + _repetitions(person)
         + _angles(person, span, colors)
@@ -161,6 +162,17 @@ def _count(segment: Segment) -> str:
     return f"{segment.repetition_count}{f' and {partial} partial' if partial else ''}"
 
 
+def _faults(segments: Sequence[Segment]) -> str:
+    """What was clearly wrong, with the angle that shows it."""
+    items = [
+        f"<li><b>{escape(readable(segment.label))} at {clock(segment.start)}</b> {escape(fault_text(fault))}</li>"
+        for segment in segments
+        for fault in segment.faults
+    ]
+    more = f"<li>and {len(items) - _MAX_ROWS} more, in timeline.json</li>" if len(items) > _MAX_ROWS else ""
+    return f'<h3>Form</h3><ul class="faults">{"".join(items[:_MAX_ROWS])}{more}</ul>' if items else ""
+
+
 def _pictures(person: Person, pictures: Pictures) -> str:
     items = []
     for segment in person.segments:
@@ -183,24 +195,64 @@ def _pictures(person: Person, pictures: Pictures) -> str:
 
 def _repetitions(person: Person) -> str:
     """For each exercise: the range of the joint that moves most, and a table of every repetition."""
-    grouped: dict[str, list[Repetition]] = {}
+    grouped: dict[str, list[tuple[Repetition, Segment]]] = {}
     for segment in person.segments:
-        if segment.repetitions:
-            grouped.setdefault(segment.label, []).extend(segment.repetitions)
+        grouped.setdefault(segment.label, []).extend((repetition, segment) for repetition in segment.repetitions)
     parts = []
-    for label, repetitions in grouped.items():
+    for label, owned in grouped.items():
+        if not owned:
+            continue
+        repetitions = [repetition for repetition, _ in owned]
         angles = moving_angles(repetitions)
         charts = "".join(range_chart(angle, repetitions[:_MAX_BARS]) for angle in angles[:2])
-        head = _head("Repetition", "From", "Turn", "To", "Lasts", *(escape(readable(angle)) for angle in angles))
-        rows = [_repetition_row(number, rep, angles) for number, rep in enumerate(repetitions[:_MAX_ROWS], 1)]
+        columns = _columns(repetitions, owned[0][1].tempo_names, angles)
+        head = _head("Repetition", *columns)
+        rows = [
+            _repetition_row(number, *own, list(columns.values())) for number, own in enumerate(owned[:_MAX_ROWS], 1)
+        ]
         is_open = " open" if len(repetitions) <= 12 else ""
         parts.append(
-            f"<h3>Range of motion: {escape(readable(label))}</h3>"
+            f"<h3>Repetitions: {escape(readable(label))}</h3>"
             f'<div class="charts">{charts}</div>'
             f"<details{is_open}><summary>{len(repetitions)} repetitions</summary>{_table(head, rows)}"
             f"{_more(len(repetitions), 'repetitions.csv')}</details>"
         )
     return "".join(parts)
+
+
+Cell = Callable[[Repetition, Segment], str]
+
+
+def _columns(repetitions: Sequence[Repetition], ways: Sequence[str], angles: Sequence[str]) -> dict[str, Cell]:
+    """Heading -> what a repetition's cell says; columns in which nothing was measured are left out."""
+    columns: dict[str, Cell] = {
+        "From": lambda rep, _: clock(rep.start),
+        "Turn": lambda rep, _: clock(rep.time),
+        "Lasts": lambda rep, _: f"{rep.duration:.1f} s",
+    }
+    if any(rep.tempo for rep in repetitions):
+        heading = f'<span title="seconds: {", ".join(ways)}">Tempo</span>'
+        columns[heading] = lambda rep, _: tempo_text(rep.tempo) if rep.tempo else ""
+    for angle in angles:
+        columns[escape(readable(angle))] = lambda rep, _, angle=angle: _range(rep, angle)
+    if any(rep.asymmetry for rep in repetitions):
+        columns["Left − right"] = lambda rep, _: _differences(rep)
+    if any(rep.short_of_norm for rep in repetitions):
+        columns["Short of norm"] = lambda rep, _: f"{rep.short_of_norm:.0f}°" if rep.short_of_norm else ""
+    return columns
+
+
+def _range(rep: Repetition, angle: str) -> str:
+    low, high = rep.range_of_motion.get(angle, (np.nan, np.nan))
+    return f"{low:.0f}° to {high:.0f}°" if np.isfinite(low) and np.isfinite(high) else ""
+
+
+def _differences(rep: Repetition) -> str:
+    """The joint that differs most, left less right."""
+    if not rep.asymmetry:
+        return ""
+    joint, differs = max(rep.asymmetry.items(), key=lambda item: abs(item[1].degrees))
+    return f"{escape(readable(joint))} {differs.degrees:+.0f}°"
 
 
 def moving_angles(repetitions: Sequence[Repetition]) -> list[str]:
@@ -213,13 +265,10 @@ def moving_angles(repetitions: Sequence[Repetition]) -> list[str]:
     return sorted(ranges, key=lambda angle: -float(np.mean(ranges[angle])))[:_SHOWN_ANGLES]
 
 
-def _repetition_row(number: int, rep: Repetition, angles: Sequence[str]) -> str:
-    cells = [clock(rep.start), clock(rep.time), clock(rep.end), f"{rep.duration:.1f} s"]
-    for angle in angles:
-        low, high = rep.range_of_motion.get(angle, (np.nan, np.nan))
-        cells.append(f"{low:.0f}° to {high:.0f}°" if np.isfinite(low) and np.isfinite(high) else "")
+def _repetition_row(number: int, rep: Repetition, segment: Segment, cells: Sequence[Cell]) -> str:
     kind, note = (' class="partial-row"', " partial") if rep.partial else ("", "")
-    return f'<tr{kind}><th scope="row">{number}{note}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+    said = "".join(f"<td>{cell(rep, segment)}</td>" for cell in cells)
+    return f'<tr{kind}><th scope="row">{number}{note}</th>{said}</tr>'
 
 
 def _angles(person: Person, span: Span, colors: Mapping[str, int]) -> str:
@@ -255,7 +304,9 @@ def _footer(timeline: Timeline) -> str:
         f"<footer><p>{' '.join(made)}. Source: {escape(timeline.source)}.</p>"
         "<p>“Sure” is the calibrated probability that the label is right. Angles are degrees between body parts: 180° "
         "is straight; a shoulder's 0° is a hanging arm; the trunk's 0° is upright. A partial repetition stayed well "
-        "short of the exercise's usual range and is not counted.</p></footer>"
+        "short of the exercise's usual range and is not counted. Tempo is the seconds of the way to the turning point, "
+        "of the pause there, of the way back and of the rest after it. Faults of form are told only where they were "
+        "clearly seen; this is no medical advice.</p></footer>"
     )
 
 

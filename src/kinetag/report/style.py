@@ -1,5 +1,7 @@
 """What all outputs share: colours, and how labels and times are written."""
 
+from kinetag.timeline import FormFault, Tempo
+
 # Okabe and Ito's palette (https://jfly.uni-koeln.de/color/): distinct with any kind of colour vision. One a person.
 PEOPLE = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0072B2")
 
@@ -27,3 +29,21 @@ def clock(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     seconds_part = f"{rest // 10:02d}.{rest % 10}"
     return f"{hours}:{minutes:02d}:{seconds_part}" if hours else f"{minutes}:{seconds_part}"
+
+
+def fault_text(fault: FormFault) -> str:
+    """'the hips sag: body line -24°, should not be below -15°; in 4 of 5, first at 0:07.2'."""
+    unit = "" if fault.signal == "knee_gap" or fault.signal.endswith("_height") else "°"
+    unit = "%" if fault.name == "uneven" else unit
+    digits = 0 if unit else 2
+    value = sorted(fault.values)[len(fault.values) // 2]
+    way = "above" if fault.above else "below"
+    return (
+        f"{fault.description}: {readable(fault.signal)} {value:.{digits}f}{unit}, should not be {way} "
+        f"{fault.limit:.{digits}f}{unit}; in {len(fault.times)} of {fault.judged}, first at {clock(fault.times[0])}"
+    )
+
+
+def tempo_text(tempo: Tempo) -> str:
+    """'2.1-0.3-1.4-0.5': the way there, pause, the way back, rest; the rest is left out where nothing followed."""
+    return "-".join(f"{seconds:.1f}" for seconds in tempo if seconds is not None)

@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from kinetag.report.style import PEOPLE, clock, readable
+from kinetag.report.style import PEOPLE, clock, fault_text, readable
 from kinetag.timeline import OTHER, Person, Segment, Timeline
 
 
@@ -15,6 +15,8 @@ def timeline_table(timeline: Timeline) -> RenderableType:
     parts: list[RenderableType] = [_header(timeline)]
     if timeline.people:
         parts += [Text(), _segments(timeline), Text(), *(_totals(person) for person in timeline.people)]
+        faults = _faults(timeline)
+        parts += [Text(), Text("Form", "bold"), *faults] if faults else []
     if timeline.warnings:
         parts += [Text(), *(Text.assemble(("warning: ", "yellow"), warning) for warning in timeline.warnings)]
     return Group(*parts)
@@ -41,6 +43,20 @@ def _segments(timeline: Timeline) -> Table:
             last = number == len(person.segments) - 1
             table.add_row(name, *_cells(segment), style="dim" if segment.label == OTHER else "", end_section=last)
     return table
+
+
+def _faults(timeline: Timeline) -> list[Text]:
+    """One line a fault, under the table: they are too long for its cells."""
+    return [
+        Text.assemble(
+            (f"● {person.id}  ", PEOPLE[(person.id - 1) % len(PEOPLE)]),
+            f"{readable(segment.label)} at {clock(segment.start)}  ",
+            (fault_text(fault), "yellow"),
+        )
+        for person in timeline.people
+        for segment in person.segments
+        for fault in segment.faults
+    ]
 
 
 def _cells(segment: Segment) -> list[str]:

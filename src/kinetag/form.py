@@ -1,0 +1,264 @@
+"""Form: the library's typical faults, what is missing to its norms, and how left and right differ.
+
+A fault is reported only when it is clearly there: its signal seen with confident joints, from where it can be seen,
+beyond the limit by more than a margin, in at least half of the repetitions that could be judged and in two of them.
+Where it can be measured in more than one way (both sides, the picture and the world points), all must agree.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kinetag.alignment import View, form_confidence, form_signals, is_height, lies_flat, view_of
+from kinetag.angles import Space, world_is_sane
+from kinetag.sequence import PoseSequence
+from kinetag.timeline import WAYS, Asymmetry, FormFault, Repetition, Segment
+
+if TYPE_CHECKING:
+    from kinetag.exercises.library import Counting, Exercise, Fault
+
+_SURE = 0.5  # least median confidence of the joints of what is judged
+_SEEN = 0.6  # least share of the poses that show it
+_SHARE, _LEAST = 0.5, 2  # of the judged repetitions, and how many, must show a fault
+_DEGREES, _LENGTHS = 5.0, 0.05  # beyond the limit by so much: what measuring alone may bring about
+_AROUND = (0.07, 0.25)  # seconds looked at before and after a moment, at least and at most
+_MOST = 0.75  # of the time is 'whole'
+_SECOND = 1.0  # a pose that is held is judged second by second
+_MOVES = 15.0  # degrees: joints that move less are not compared
+_WORKS = 25.0  # degrees: a side that moves so far does the exercise
+_IDLE = 0.5  # of the busier side's range of motion: a side that moves less does something else
+_UNEVEN = 35.0  # percent by which ranges of motion must differ to be a fault, and degrees:
+_UNEVEN_DEGREES = 25.0
+
+Window = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """The signals of a stretch of poses in each space that can be used, (T,) each, and from where it was seen."""
+
+    times: np.ndarray
+    values: dict[Space, dict[str, np.ndarray]]
+    confidence: dict[str, np.ndarray]
+    flat: dict[str, np.ndarray]  # whether the picture shows a joint angle as it is
+    view: View
+    symmetric: bool  # whether both sides do the same, in turn or together
+    as_one: bool  # whether both sides always do the same, so that their mean is meant
+
+    def within(self, start: float, end: float) -> np.ndarray:
+        return (self.times >= start) & (self.times <= end)
+
+    def moves(self, name: str, inside: np.ndarray) -> bool:
+        """Whether a joint angle changes much in the frames ``inside`` (T,), in every space."""
+        ranges = [np.ptp(seen) for v in self.values.values() if len(seen := v[name][inside & np.isfinite(v[name])])]
+        return bool(ranges) and min(ranges) >= _WORKS
+
+
+def assess(poses: PoseSequence, exercise: "Exercise", segment: Segment) -> None:
+    """Fill in the segment's faults and tempo names, and its repetitions' asymmetry and distance from the norm.
+
+    ``poses`` (smoothed) are the person's, ``segment`` has its repetitions already.
+    """
+    segment.tempo_names = tempo_names(exercise.counting)
+    cut = poses.between(segment.start - 1, segment.end + 1)
+    if len(cut) < 4 or not (exercise.static or segment.repetitions):
+        return
+    spaces: list[Space] = ["2d", "3d"] if world_is_sane(cut) else ["2d"]
+    values: dict[Space, dict[str, np.ndarray]] = {space: form_signals(cut, space) for space in spaces}
+    always = exercise.symmetric and set(exercise.sides or ("both",)) == {"both"}
+    look = _Look(cut.times, values, form_confidence(cut), lies_flat(cut), view_of(cut), exercise.symmetric, always)
+    found = [_found(name, fault, look, segment, exercise.static) for name, fault in exercise.faults.items()]
+    if exercise.symmetric:
+        _compare_sides(look, segment.repetitions)
+    if always:
+        found.append(_uneven(exercise.counting, segment.repetitions))
+    _measure_by_norm(exercise, look, segment.repetitions)
+    segment.faults = [fault for fault in found if fault is not None]
+
+
+def tempo_names(counting: "Counting | None") -> tuple[str, ...]:
+    """The parts of a repetition's tempo: which way is eccentric where the library says it."""
+    if counting is None or counting.concentric is None:
+        return WAYS
+    ways = ("concentric", "eccentric") if counting.concentric == "there" else ("eccentric", "concentric")
+    return ways[0], WAYS[1], ways[1], WAYS[3]
+
+
+def _found(name: str, fault: "Fault", look: _Look, segment: Segment, held: bool) -> FormFault | None:
+    """The fault, if it is clearly there."""
+    wholes = _seconds(segment) if held else [(repetition.start, repetition.end) for repetition in segment.repetitions]
+    windows = (
+        [[whole] for whole in wholes] if held else [_windows(fault, repetition) for repetition in segment.repetitions]
+    )
+    judged = [_best(fault, group, look, whole) for group, whole in zip(windows, wholes, strict=True)]
+    judged = [
+        (_inside(best[0], whole), best[1]) for best, whole in zip(judged, wholes, strict=True) if best is not None
+    ]
+    above, limit = (True, fault.above) if fault.above is not None else (False, fault.below)
+    assert limit is not None
+    margin = _margin(fault)
+    shown = [(t, v) for t, v in judged if (v > limit + margin if above else v < limit - margin)]
+    if len(shown) < max(_LEAST, _SHARE * len(judged)):
+        return None
+    times, values = zip(*shown, strict=True)
+    return FormFault(name, fault.description, fault.angle, above, limit, times, values, len(judged))
+
+
+def _inside(time: float, whole: Window) -> float:
+    """A moment of rest lies between two repetitions; it is told as one of its own repetition."""
+    return float(np.clip(time, whole[0] + 0.001, whole[1] - 0.001))
+
+
+def _margin(fault: "Fault") -> float:
+    return _LENGTHS if is_height(fault.angle) or fault.angle == "knee_gap" else _DEGREES
+
+
+def _seconds(segment: Segment) -> list[Window]:
+    """A held pose second by second, without how it is taken up and left."""
+    starts = np.arange(segment.start + _SECOND, segment.end - 2 * _SECOND + 1e-9, _SECOND)
+    return [(float(start), float(start) + _SECOND) for start in starts]
+
+
+def _windows(fault: "Fault", repetition: Repetition) -> list[Window]:
+    """The moments (from, to) of a repetition at any of which it would be right not to show the fault."""
+    around = float(np.clip(0.08 * repetition.duration, *_AROUND))
+    if fault.at == "peak":
+        return [(repetition.time - around, repetition.time + around)]
+    if fault.at == "rest":
+        return [
+            (repetition.start - around, repetition.start + around),
+            (repetition.end - around, repetition.end + around),
+        ]
+    return [(repetition.start, repetition.end)]
+
+
+def _best(fault: "Fault", windows: list[Window], look: _Look, whole: Window) -> tuple[float, float] | None:
+    """The time and value that speak least for the fault, of all windows, sides and spaces; None if it was not seen.
+
+    ``whole`` is the repetition, in which a side must move to be judged alone.
+    """
+    found = [
+        ((start + end) / 2, value)
+        for start, end in windows
+        for value in _values(fault, look.within(start, end), look, look.within(*whole))
+    ]
+    choose = min if fault.above is not None else max
+    return choose(found, key=lambda item: item[1], default=None)
+
+
+def _values(fault: "Fault", inside: np.ndarray, look: _Look, whole: np.ndarray) -> list[float]:
+    """The signal in the frames ``inside`` (T,), for every side and space in which it was seen well.
+
+    Where not both sides were, and they need not do the same, one counts that moves in the ``whole`` repetition (T,):
+    the other may be the one at work.
+    """
+    names = [f"{side}_{fault.angle}" for side in ("left", "right")]
+    names = names if names[0] in look.confidence else [fault.angle]
+    sure = [name for name in names if inside.any() and np.median(look.confidence[name][inside]) >= _SURE]
+    if len(sure) < len(names) and not (look.as_one or fault.both):
+        sure = [name for name in sure if look.symmetric and look.moves(name, whole)]
+    found = []
+    for space, values in look.values.items():
+        sides = []
+        for name in sure:
+            seen = values[name][inside & np.isfinite(values[name])]
+            if len(seen) >= max(1, _SEEN * inside.sum()) and _shows(space, name, fault, inside, look):
+                doubt = _margin(fault) if space == "3d" else 0.0  # their depth may be further off
+                sides.append(_summary(seen, fault) - (doubt if fault.above is not None else -doubt))
+        found += [float(np.mean(sides))] if sides and (look.as_one or fault.both) else sides
+    return found
+
+
+def _shows(space: Space, name: str, fault: "Fault", inside: np.ndarray, look: _Look) -> bool:
+    """Whether the picture, or the world points, show a signal as it is.
+
+    World points have no vertical of their own (that of a camera that looks down is tilted), so inclinations are read
+    from the side; and what must be seen from the front is too fine for their depth.
+    """
+    if is_height(fault.angle):
+        return space == "2d"
+    if fault.view == "front" or (fault.angle == "trunk" and fault.at != "range"):
+        return look.view == fault.view
+    if space == "3d":
+        return True
+    return bool(look.flat[name][inside].mean() >= _SEEN) if name in look.flat else look.view == fault.view
+
+
+def _summary(seen: np.ndarray, fault: "Fault") -> float:
+    if fault.at == "range":
+        return float(np.quantile(seen, 0.95) - np.quantile(seen, 0.05))
+    if fault.at == "whole":
+        return float(np.quantile(seen, 1 - _MOST if fault.above is not None else _MOST))
+    return float(np.median(seen))
+
+
+def _compare_sides(look: _Look, repetitions: list[Repetition]) -> None:
+    """Left less right of every joint that moves, in the repetitions in which both sides were seen well: from the front
+    or back, in world points or in the plane of the picture. What differs less is kept of the two."""
+    if look.view != "front":
+        return
+    for repetition in repetitions:
+        inside = look.within(repetition.start, repetition.end)
+        for joint in sorted(name.removeprefix("left_") for name in repetition.range_of_motion if name[:5] == "left_"):
+            sides = [f"{side}_{joint}" for side in ("left", "right")]
+            if not all(
+                s in repetition.range_of_motion and np.median(look.confidence[s][inside]) >= _SURE for s in sides
+            ):
+                continue
+            found = [
+                _asymmetry(look.times[inside], *(values[side][inside] for side in sides))
+                for space, values in look.values.items()
+                if space == "3d" or all(look.flat[side][inside].mean() >= _SEEN for side in sides)
+            ]
+            if found and None not in found:
+                repetition.asymmetry[joint] = min((a for a in found if a), key=lambda a: abs(a.degrees))
+
+
+def _asymmetry(times: np.ndarray, left: np.ndarray, right: np.ndarray) -> Asymmetry | None:
+    """How two sides (T,) differ in one repetition; None where one of them hardly moves or was hardly seen."""
+    known = np.isfinite(left) & np.isfinite(right)
+    if known.sum() < max(4, _SEEN * len(times)):
+        return None
+    times, left, right = times[known], left[known], right[known]
+    ranges = [float(np.ptp(left)), float(np.ptp(right))]
+    if min(ranges) < max(_MOVES, _IDLE * max(ranges)):
+        return None
+    degrees = ranges[0] - ranges[1]
+    return Asymmetry(degrees, 100 * degrees / (sum(ranges) / 2), _centre(times, left) - _centre(times, right))
+
+
+def _centre(times: np.ndarray, values: np.ndarray) -> float:
+    """The time around which a signal (T,) is away from rest, where it begins and ends."""
+    away = (values - (values[0] + values[-1]) / 2) ** 2
+    return float((times * away).sum() / away.sum()) if away.sum() > 0 else float(times.mean())
+
+
+def _uneven(counting: "Counting | None", repetitions: list[Repetition]) -> FormFault | None:
+    """The fault that every exercise has in which both sides are meant to do the same."""
+    compared = [
+        (r.time, r.asymmetry[counting.signal]) for r in repetitions if counting and counting.signal in r.asymmetry
+    ]
+    shown = [(t, abs(a.percent)) for t, a in compared if abs(a.percent) > _UNEVEN and abs(a.degrees) > _UNEVEN_DEGREES]
+    if counting is None or len(shown) < max(_LEAST, _SHARE * len(compared)):
+        return None
+    times, values = zip(*shown, strict=True)
+    said = f"the ranges of the left and the right {counting.signal} differ, in percent"
+    return FormFault("uneven", said, counting.signal, True, _UNEVEN, times, values, len(compared))
+
+
+def _measure_by_norm(exercise: "Exercise", look: _Look, repetitions: list[Repetition]) -> None:
+    """How far each repetition stays short of what the library calls a full range of the counted joint."""
+    from kinetag.exercises.library import Fault
+
+    counting = exercise.counting
+    if counting is None or counting.signal not in exercise.norms:
+        return
+    low, high = exercise.norms[counting.signal]
+    closes = counting.peak < counting.rest
+    above, below = (high, None) if closes else (None, low)
+    short = Fault(description="short of the norm", angle=counting.signal, above=above, below=below)
+    for repetition in repetitions:
+        best = _best(short, _windows(short, repetition), look, (repetition.start, repetition.end))
+        if best is not None:
+            repetition.short_of_norm = max(0.0, best[1] - high if closes else low - best[1])
