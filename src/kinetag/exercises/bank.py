@@ -23,7 +23,7 @@ _OTHER_SHARE = 0.25
 _TRANSITION_SHARE = 0.2  # windows in which one motion gives way to another
 # Where there are recordings: windows of theirs, and synthetic ones that their errors are lent to. More of the former
 # teaches the clips by heart.
-_RECORDED_SHARE, _LENT_SHARE = 0.08, 0.5
+_RECORDED_SHARE, _LENT_SHARE = 0.08, 0.6
 
 
 @dataclass
