@@ -14,7 +14,7 @@ from kinetag.classifier import Classifier
 from kinetag.errors import KinetagError
 from kinetag.exercises.library import Exercise, exercises_by_label, load_library
 from kinetag.form import assess
-from kinetag.labelling import label_poses
+from kinetag.labelling import describe, label_poses
 from kinetag.pose import PoseEstimator, open_estimator
 from kinetag.pose.files import is_pose_source, read_pose_file
 from kinetag.pose_log import PoseLog, open_log
@@ -275,6 +275,7 @@ def label_person(sequence: PoseSequence, classifier: Classifier, library: dict[s
     poses = smooth(sequence)
     known = exercises_by_label(classifier.labels, library)
     segments, times, probabilities = label_poses(poses, classifier, known)
+    describe(segments, times, probabilities, poses, classifier)
     for segment in segments:
         if segment.label != OTHER:
             exercise = known.get(segment.label)

@@ -9,12 +9,13 @@ import numpy as np
 
 from kinetag.errors import KinetagError
 from kinetag.features import CHANNELS, HOP, LAYOUT, RATE, WINDOW, mirror, window_batches
-from kinetag.metrics import softmax
+from kinetag.metrics import log_softmax, softmax
 from kinetag.models.card import ModelCard
 from kinetag.sequence import PoseSequence
 from kinetag.timeline import OTHER
 
 DEFAULT_MODEL = Path(__file__).parent / "weights" / "exercise_classifier.onnx"
+_MIDDLE = 2  # frames on either side of a window's centre that say what is done there: a third of a second
 _STEPS = 10  # windows in the time of one, at most, of networks that were trained on clips
 
 
@@ -115,6 +116,23 @@ class Classifier:
 
         return self.session.run([EMBEDDING], {"features": features, "mask": mask})[0]
 
+    def way(self, sequence: PoseSequence, label: str, *, hop: float = 1.0) -> tuple[str, float]:
+        """In which way an exercise is done all through ``sequence``, and how probable that is among all its ways.
+
+        ('', 0.0) where the classifier does not tell ways apart, or nothing was seen.
+        """
+        from kinetag.models.onnx_file import VARIANTS
+
+        rows = [row for row, (name, _) in enumerate(self.card.variants) if name == label]
+        if not rows or VARIANTS not in {output.name for output in self.session.get_outputs()}:
+            return "", 0.0
+        total, count = np.zeros(len(rows)), 0
+        for cut in window_batches(sequence, hop=hop, rate=self.card.rate or RATE, length=self.card.window or WINDOW):
+            logits = self.session.run([VARIANTS], {"features": cut.features, "mask": cut.mask})[0][:, rows]
+            total, count = total + softmax(logits.astype(np.float64)).sum(axis=0), count + len(logits)
+        best = int(total.argmax())
+        return (self.card.variants[rows[best]][1], float(total[best] / count)) if count else ("", 0.0)
+
     def _windows(self, sequence: PoseSequence, hop: float, both: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Times (W,) and logits (W, K) of windows of kinetag's own features."""
         assert self.card.rate is not None
@@ -143,7 +161,12 @@ class Classifier:
 
     def logits(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """The network's raw answer (W, K) to windows (W, T, V, C) and mask (W, T)."""
-        return self.session.run(None, {"features": features, "mask": mask})[0]
+        weight = self.card.frame_weight
+        if not weight:
+            return self.session.run(["logits"], {"features": features, "mask": mask})[0]
+        whole, frames = self.session.run(["logits", "frames"], {"features": features, "mask": mask})
+        middle = slice(frames.shape[1] // 2 - _MIDDLE, frames.shape[1] // 2 + _MIDDLE)
+        return (1 - weight) * log_softmax(whole) + weight * log_softmax(frames[:, middle]).mean(axis=1)
 
     def calibrated(self, logits: np.ndarray) -> np.ndarray:
         """Probabilities by temperature scaling (Guo et al., ICML 2017) with a bias for 'other'."""

@@ -16,6 +16,13 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return odds / odds.sum(axis=-1, keepdims=True)
 
 
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Logits (..., K) -> logarithms of probabilities (..., K); computed in float64."""
+    logits = np.asarray(logits, np.float64)
+    logits = logits - logits.max(axis=-1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+
+
 def confusion(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
     """How often each class (rows) was taken for each class (columns), int64 (K, K)."""
     labels, predictions = np.asarray(labels, np.int64), np.asarray(predictions, np.int64)

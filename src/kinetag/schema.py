@@ -76,6 +76,15 @@ class SegmentModel(_Model):
         default_factory=list, description="Every repetition with its range of motion, partial ones included."
     )
     faults: list[FaultModel] = Field(default_factory=list, description="Faults of form that were clearly there.")
+    variant: str | None = Field(default=None, description="The way in which it is done; absent where not clear.")
+    family: str | None = Field(
+        default=None,
+        description="Kind of exercise that the label belongs to; for 'other' what kind it is all the same, where no "
+        "single exercise is probable.",
+    )
+    family_confidence: float | None = Field(
+        default=None, ge=0, le=1, description="Probability that it is some exercise of that kind."
+    )
 
 
 class PersonModel(_Model):

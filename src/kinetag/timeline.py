@@ -120,8 +120,10 @@ class FormFault:
 class Segment:
     """A stretch of time in which a person does one thing. ``confidence`` is a calibrated probability in [0, 1].
 
-    ``tempo_names`` are the four parts of each repetition's tempo, with 'eccentric' and 'concentric' where the library
-    says which way is which.
+    ``family`` is the kind of exercise that it is, with the probability ``family_confidence`` that it is any of that
+    kind; for 'other' it is given where no single exercise is probable but their kind is. ``variant`` is the way in
+    which the exercise is done, '' where that is not clear. ``tempo_names`` are the four parts of each repetition's
+    tempo, with 'eccentric' and 'concentric' where the library says which way is which.
     """
 
     label: str
@@ -131,6 +133,9 @@ class Segment:
     repetitions: list[Repetition] = field(default_factory=list)
     faults: list[FormFault] = field(default_factory=list)
     tempo_names: tuple[str, ...] = WAYS
+    family: str = ""
+    family_confidence: float = 0.0
+    variant: str = ""
 
     @property
     def duration(self) -> float:
@@ -143,8 +148,11 @@ class Segment:
 
     def to_dict(self) -> dict[str, Any]:
         counted = [repetition for repetition in self.repetitions if not repetition.partial]
+        kind = {"family": self.family, "family_confidence": _round(self.family_confidence)} if self.family else {}
         return {
             "label": self.label,
+            **({"variant": self.variant} if self.variant else {}),
+            **kind,
             "start": _round(self.start),
             "end": _round(self.end),
             "confidence": _round(self.confidence),

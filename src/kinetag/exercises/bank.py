@@ -39,8 +39,8 @@ class Bank:
     recorded: Recorded | None = None
 
     def weights(self) -> tuple[np.ndarray, np.ndarray]:
-        """Chance of each motion (M,) and of each recording (R,) to be picked: classes by their frequency, whatever their
-        number of motions, with more 'other'."""
+        """Chance of each motion (M,) and of each recording (R,) to be picked: classes by their frequency, whatever
+        their number of motions, with more 'other'."""
         made = len(self.joints)
         return self._weights(self.labels[:made]), self._weights(self.labels[made:])
 

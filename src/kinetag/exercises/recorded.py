@@ -27,8 +27,9 @@ _WILD = 3.0  # body scales: an error beyond it is another person, or nobody
 @dataclass
 class Recorded:
     """Clips (R,) of F frames on the classifier's time grid: ``points`` (R, F, V, 5) are x, y of the picture and the
-    world's x, y, z; ``confidence`` (R, F, V), 0 where a joint or the whole person was not seen. ``errors`` (R, F, V, 5):
-    how far the points are off, in body scales, with the depth's ``slope`` (R,) taken out: how much of it came out."""
+    world's x, y, z; ``confidence`` (R, F, V), 0 where a joint or the whole person was not seen. ``errors``
+    (R, F, V, 5): how far the points are off, in body scales, with ``slope`` (R,), how much of the depth came out, taken
+    out."""
 
     points: np.ndarray
     confidence: np.ndarray

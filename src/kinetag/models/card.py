@@ -24,8 +24,10 @@ class ModelCard:
     length; see `kinetag.datasets.augment.sample_clip`), and ``people`` how many persons a clip holds.
 
     ``window`` and ``length`` are frames, ``rate`` frames a second (None: unknown). Probabilities are
-    softmax((logits + other_bias for 'other') / temperature). ``variants`` are the (label, way of doing it) that the
-    output of that name tells apart, and ``families`` the kind of exercise that labels belong to, where known.
+    softmax((logits + other_bias for 'other') / temperature). ``frame_weight``: how much the answer for the middle
+    frames counts beside that for the window, in a network that gives both; more follows changes faster. ``variants``
+    are the (label, way of doing it) that the output of that name tells apart, and ``families`` the kind of exercise
+    that labels belong to, where known.
     """
 
     labels: tuple[str, ...]
@@ -49,6 +51,7 @@ class ModelCard:
     strategy: str = ""
     recipe: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
+    frame_weight: float = 0.0
     variants: tuple[tuple[str, str], ...] = ()
     families: dict[str, str] = field(default_factory=dict)
 

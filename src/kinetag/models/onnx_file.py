@@ -12,7 +12,7 @@ from kinetag.whole_file import whole_file
 
 CPU = ("CPUExecutionProvider",)
 OUTPUTS = ("logits", "variants", "frames", "embedding")  # of the shipped one; see models/multi_branch.py
-EMBEDDING = OUTPUTS[-1]  # what the last layer decides by: few-shot teaching works on it
+VARIANTS, EMBEDDING = OUTPUTS[1], OUTPUTS[3]  # the latter is what the last layer decides by: teaching works on it
 
 
 def open_session(model: bytes, name: str, *, providers: Sequence[Any] = CPU, threads: int = 1) -> Any:

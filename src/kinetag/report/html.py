@@ -9,7 +9,7 @@ import numpy as np
 
 from kinetag import __version__
 from kinetag.report.charts import Span, angle_chart, range_chart, segment_strip, time_axis
-from kinetag.report.style import LABELS, PEOPLE, clock, fault_text, readable, tempo_text
+from kinetag.report.style import LABELS, PEOPLE, clock, doing, fault_text, readable, tempo_text
 from kinetag.timeline import OTHER, Person, Repetition, Segment, Timeline
 
 _MAX_ROWS = 150  # of a table; the rest is in the CSV files
@@ -147,7 +147,7 @@ def _person(person: Person, span: Span, colors: Mapping[str, int], pictures: Pic
 
 def _segment_table(segments: Sequence[Segment]) -> str:
     rows = [
-        f'<tr><th scope="row">{escape(readable(s.label))}</th><td>{clock(s.start)}</td><td>{clock(s.end)}</td>'
+        f'<tr><th scope="row">{escape(doing(s))}</th><td>{clock(s.start)}</td><td>{clock(s.end)}</td>'
         f"<td>{s.duration:.1f} s</td><td>{_count(s)}</td><td>{s.confidence:.0%}</td></tr>"
         for s in segments[:_MAX_ROWS]
     ]

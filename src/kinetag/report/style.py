@@ -1,6 +1,6 @@
 """What all outputs share: colours, and how labels and times are written."""
 
-from kinetag.timeline import FormFault, Tempo
+from kinetag.timeline import OTHER, FormFault, Segment, Tempo
 
 # Okabe and Ito's palette (https://jfly.uni-koeln.de/color/): distinct with any kind of colour vision. One a person.
 PEOPLE = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0072B2")
@@ -20,6 +20,26 @@ def person_color(person: int) -> Color:
 def readable(label: str) -> str:
     """'push_up' -> 'push up'."""
     return label.replace("_", " ")
+
+
+# What an exercise of a family is called when it is not clear which one it is.
+_KINDS = {
+    "legs": "leg exercise", "hinge": "hip hinge", "push": "pressing movement", "pull": "pulling movement",
+    "arms": "arm exercise", "shoulders": "shoulder exercise", "core": "exercise of the trunk", "hips": "hip exercise",
+    "cardio": "cardio exercise", "yoga": "yoga pose", "everyday": "everyday posture", "balance": "balance exercise",
+    "back": "back exercise", "flexibility": "stretch", "full_body": "full-body exercise",
+}  # fmt: skip
+_DOUBTFUL = 0.5  # confidence below which the kind is said beside the label
+
+
+def doing(segment: Segment) -> str:
+    """'squat (sumo)', 'bench press? (some pressing movement)' where that is much surer, 'some pulling movement'."""
+    kind = f"some {_KINDS.get(segment.family, f'{readable(segment.family)} exercise')}" if segment.family else ""
+    if segment.label == OTHER:
+        return kind or readable(segment.label)
+    if kind and segment.confidence < _DOUBTFUL < segment.family_confidence:
+        return f"{readable(segment.label)}? ({kind})"
+    return readable(segment.label) + (f" ({readable(segment.variant)})" if segment.variant else "")
 
 
 def clock(seconds: float) -> str:

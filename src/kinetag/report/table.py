@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from kinetag.report.style import PEOPLE, clock, fault_text, readable
+from kinetag.report.style import PEOPLE, clock, doing, fault_text, readable
 from kinetag.timeline import OTHER, Person, Segment, Timeline
 
 
@@ -65,7 +65,7 @@ def _cells(segment: Segment) -> list[str]:
     if partial:
         repetitions += f" (+{partial} partial)"
     return [
-        escape(readable(segment.label)),
+        escape(doing(segment)),
         clock(segment.start),
         clock(segment.end),
         f"{segment.duration:.1f} s",

@@ -1,0 +1,84 @@
+"""Accuracy of the classifier by view: rendered people through BlazePose itself, from all around and three heights.
+
+    python -m kinetag.exercises.recording --out views.npz --per-class 6 --seed 100
+    python bench/views.py views.npz [--model FILE]
+
+Every class of the library (and 'other'), random people, cameras and rooms; a fifth of the clips is cut off by the
+picture's edge, some are partly hidden. Record with a seed that no training used. A clip's label is the class with the
+highest mean probability over its windows. Cells are 45 degrees of azimuth by three heights of the camera; 'as a kind'
+counts another exercise of the same family as right.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import save, show
+
+from kinetag.classifier import DEFAULT_MODEL, Classifier
+from kinetag.exercises.recordings import Recording, read_recordings
+from kinetag.smoothing import smooth
+
+DIRECTIONS = ("front", "front left", "left", "back left", "back", "back right", "right", "front right")
+HEIGHTS = (("low", -90.0, 5.0), ("middle", 5.0, 20.0), ("high", 20.0, 90.0))  # degrees above the person's middle
+_SHOWN = 0.85  # share of the 13 main joints in the picture and free: above it a person counts as wholly seen
+
+
+def judge(classifier: Classifier, clips: list[Recording]) -> list[dict[str, Any]]:
+    """One row a clip: where the camera was, and whether the answer was right."""
+    rows, families = [], classifier.card.families
+    for clip in clips:
+        if clip.label not in classifier.labels or clip.found.sum() < 2:
+            continue
+        _, probabilities = classifier.predict(smooth(clip.sequence()))
+        if not len(probabilities):
+            continue
+        order = np.argsort(-probabilities.mean(axis=0))
+        said = [classifier.labels[i] for i in order[:2]]
+        rows.append(
+            {
+                "label": clip.label,
+                "direction": DIRECTIONS[round(clip.azimuth / 45) % 8],
+                "height": next(name for name, low, high in HEIGHTS if low <= clip.elevation < high),
+                "whole": float(clip.shown.mean()) > _SHOWN,
+                "right": said[0] == clip.label,
+                "two": clip.label in said,
+                "kind": families.get(said[0], said[0]) == families.get(clip.label, clip.label),
+            }
+        )
+    return rows
+
+
+def summary(rows: list[dict[str, Any]], **facts: Any) -> dict[str, Any]:
+    share = {name: round(float(np.mean([row[name] for row in rows])), 3) for name in ("right", "two", "kind")}
+    names = {"right": "top-1", "two": "top-2", "kind": "as a kind"}
+    return {**facts, "clips": len(rows), **{names[name]: value for name, value in share.items()}}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recordings", nargs="+", type=Path)
+    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
+    args = parser.parse_args()
+    clips = [clip for path in args.recordings for clip in read_recordings(path)]
+    rows = judge(Classifier.load(args.model), clips)
+    cells = [
+        summary(found, direction=direction, height=height)
+        for direction in DIRECTIONS
+        for height, *_ in HEIGHTS
+        if (found := [row for row in rows if (row["direction"], row["height"]) == (direction, height)])
+    ]
+    groups = [summary(rows, people="all")]
+    groups += [
+        summary(found, people=name)
+        for name, whole in (("wholly seen", True), ("cut off or partly hidden", False))
+        if (found := [row for row in rows if row["whole"] == whole])
+    ]
+    show("By direction and height of the camera", cells)
+    show("Rendered people through BlazePose", groups)
+    print(f"written: {save('views', seeds=sorted({clip.seed for clip in clips}), groups=groups, cells=cells)}")
+
+
+if __name__ == "__main__":
+    main()
