@@ -19,7 +19,7 @@ SHIFT = 9.0  # pixels that the left wrist is off
 def recording(*, rate: float = RATE, frames: int = FRAMES, lost: slice = slice(0, 0)) -> Recording:
     """Somebody before a camera 4 m away who sways, seen without error but for the left wrist, and half as deep."""
     rng = np.random.default_rng(0)
-    home = rng.normal(0, 0.4, (len(BODY), 3)) + (0, 0, 4)
+    home = rng.normal(0, 0.4, (len(BODY), 3)) + np.array([0, 0, 4])
     sway = 0.05 * np.sin(np.arange(frames) / 6)[:, None, None]
     joints = (home + sway).astype(np.float32)
     flat = joints[..., :2] / joints[..., 2:] * 500 + 200

@@ -149,6 +149,10 @@ def test_onnx_is_the_same_as_torch(bank, tmp_path):
         expected = trainer.average.eval()(features, mask)[0].numpy()
     assert np.allclose(classifier.logits(features.numpy(), mask.numpy()), expected, atol=1e-4)
     assert classifier.card.variants == bank.variants
+    small = Classifier.load(path.with_stem("model_int8"))
+    assert (small.card.precision, small.labels) == ("int8", bank.classes)
+    assert path.with_stem("model_int8").stat().st_size < 0.5 * path.stat().st_size
+    assert np.abs(small.logits(features.numpy(), mask.numpy()) - expected).max() < 0.5
     assert json.loads(classifier.card.to_json())["training"]["steps"] == OPTIONS.steps
 
 

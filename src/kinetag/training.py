@@ -21,7 +21,7 @@ from kinetag.errors import KinetagError, missing_extra
 from kinetag.exercises.bank import Bank, Batch, build_bank, sample
 from kinetag.features import CHANNELS, LAYOUT
 from kinetag.models import build_window_model
-from kinetag.models.onnx_file import ModelCard, export_onnx
+from kinetag.models.onnx_file import ModelCard, export_onnx, write_int8
 from kinetag.skeletons import get_layout
 from kinetag.timeline import OTHER
 from kinetag.whole_file import whole_file
@@ -307,6 +307,9 @@ def finish(trainer: Trainer, path: Path, report: Report) -> ModelCard:
     )
     export_onnx(trainer.average.cpu(), path, card)
     report(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB), same as torch; temperature {card.temperature:.2f}")
+    small = path.with_stem(f"{path.stem}_int8")
+    write_int8(path, small)
+    report(f"wrote {small} ({small.stat().st_size / 1e6:.1f} MB)")
     return card
 
 

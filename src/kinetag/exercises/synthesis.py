@@ -48,7 +48,8 @@ PARTS: tuple[tuple[float, tuple[str, ...]], ...] = (
 _BY_PART = {
     "nose": (0.20, 0.14, 0.033), "ear": (0.20, 0.14, 0.033), "shoulder": (0.12, 0.10, 0.025),
     "elbow": (0.19, 0.15, 0.030), "wrist": (0.34, 0.22, 0.050), "hip": (0.04, 0.022, 0.006),
-    "knee": (0.15, 0.09, 0.021), "ankle": (0.24, 0.14, 0.032), "heel": (0.25, 0.15, 0.034), "index": (0.26, 0.15, 0.036),
+    "knee": (0.15, 0.09, 0.021), "ankle": (0.24, 0.14, 0.032), "heel": (0.25, 0.15, 0.034),
+    "index": (0.26, 0.15, 0.036),
 }  # fmt: skip
 _WORLD_ERRORS = np.array([_BY_PART[name.rsplit("_", 1)[-1]] for name in _SKELETON.joints], np.float32).T
 _WORLD_SPREAD = 0.5  # people differ: spread (log) of all errors

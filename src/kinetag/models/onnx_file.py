@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,28 @@ def export_onnx(model: Any, path: Path, card: ModelCard, *, tolerance: float = 1
         if not difference <= tolerance:
             raise KinetagError(f"the exported {path.name} differs from torch by {difference:.2g}; it was not written")
         os.replace(draft, path)
+
+
+def write_int8(path: Path, target: Path) -> None:
+    """A quarter of the size and faster: the same network with 8-bit weights, products taken in 8 bits.
+
+    Dynamic quantisation (onnxruntime): ranges of what flows through are those of each window. The sum over a class's
+    variants stays as it is, since its terms span many powers of ten.
+    """
+    try:
+        import onnx
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+    except ImportError:
+        raise missing_extra("onnx", "train", "writing an ONNX file") from None
+    card = card_in(open_session(path.read_bytes(), path.name), path.name)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        ready, small = Path(folder) / "ready.onnx", Path(folder) / target.name
+        quant_pre_process(str(path), str(ready), skip_symbolic_shape=True)  # merges batch norms
+        sums = [node.name for node in onnx.load(str(ready)).graph.node if "belongs" in node.input]
+        quantize_dynamic(str(ready), str(small), weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=sums)
+        write_card(small, replace(card, precision="int8"))
+        os.replace(small, target)
 
 
 def write_card(path: Path, card: ModelCard) -> None:
