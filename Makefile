@@ -20,8 +20,11 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+# Twenty minutes of recording and fifty of training on two cores; stopped, it goes on where it was.
 train: $(VENV)/.test
-	$(BIN)/python -m kinetag.training --seconds 600 --seed 2 --per-class 450 --out training_run
+	$(BIN)/python -m kinetag.exercises.recording --out training_run/recordings.npz --per-class 12 --seed 7
+	$(BIN)/python -m kinetag.training --seconds 3000 --seed 2 --per-class 400 \
+		--recordings training_run/recordings.npz --out training_run
 
 $(VENV)/.base: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from kinetag.analyzer import known_exercises
 from kinetag.classifier import DEFAULT_MODEL, Classifier
 from kinetag.errors import KinetagError
 from kinetag.exercises.bank import select_joints
@@ -118,3 +119,27 @@ def test_the_shipped_file_tells_where_it_comes_from(classifier):
     assert card.data
     assert card.training["steps"] > 0
     assert DEFAULT_MODEL.stat().st_size < 4e6
+
+
+def test_among_few_exercises_the_answer_is_one_of_them(classifier):
+    few = classifier.only(["squat", "push_up"])
+    assert few.labels == tuple(label for label in classifier.labels if label in ("squat", "push_up", "other"))
+    _, probabilities = few.predict(seen("squat"))
+    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert few.labels[probabilities.mean(axis=0).argmax()] == "squat"
+    _, all_of_them = classifier.predict(seen("squat"))
+    columns = [classifier.labels.index(label) for label in few.labels]
+    share = all_of_them[:, columns] / all_of_them[:, columns].sum(axis=1, keepdims=True)
+    assert np.allclose(probabilities, share, atol=1e-4)  # the same odds
+
+
+@pytest.mark.parametrize(("name", "labels"), [("squat", {"squat"}), ("Push-ups", {"push_up"}), ("hinge", {"deadlift"})])
+def test_only_takes_names_other_names_and_families(classifier, name, labels):
+    few, _ = known_exercises(only=[name])
+    assert labels < set(few.labels)
+    assert len(few.labels) < len(classifier.labels) / 2
+
+
+def test_a_name_that_means_nothing_is_explained():
+    with pytest.raises(KinetagError, match=r"knows no exercise or family 'squatt', did you mean 'squat'\?"):
+        known_exercises(only=["squatt"])

@@ -56,6 +56,7 @@ def analyze(
     model: str | Path | None = None,
     exercises: Sequence[str | Path] = (),
     profile: str | Path | None = None,
+    only: Sequence[str] = (),
     max_people: int = 10,
     frame_rate: float = 30.0,
     frame_size: tuple[int, int] | None = None,
@@ -71,8 +72,9 @@ def analyze(
     are made while somebody moves slowly: more follows faster movement and takes longer. ``pose`` is 'blazepose' or an
     ONNX file of the RTMPose or RTMO kind, for which ``detector`` may be a YOLOX file that finds people; ``model`` a
     classifier ONNX in place of the shipped one; ``exercises`` further YAML files or folders for the library;
-    ``profile`` what `kinetag teach` made, whose exercises are recognised too. ``frame_rate`` is that of a folder of
-    frames or of poses without times, ``frame_size`` (width, height) that of the video that poses came from.
+    ``profile`` what `kinetag teach` made, whose exercises are recognised too; ``only`` the exercises, or families of
+    them, that can occur: everything else is 'other', and these are told apart more surely. ``frame_rate`` is that of a
+    folder of frames or of poses without times, ``frame_size`` (width, height) that of the video that poses came from.
     ``progress`` is called with the time reached and the duration (None when unknown). With
     ``keep_partial`` a KeyboardInterrupt ends the reading and gives the timeline of what was seen, with a warning that
     says so. ``snapshots`` keeps small pictures of everybody, which spare a report the second reading of the video.
@@ -83,7 +85,7 @@ def analyze(
     """
     if not rate > 0:
         raise KinetagError(f"rate is {rate}, but must be more than 0 poses a second")
-    classifier, library = known_exercises(model, exercises, profile)
+    classifier, library = known_exercises(model, exercises, profile, only)
     if is_pose_source(source):
         read = read_pose_file(str(source), frame_rate=frame_rate, frame_size=frame_size)
         cut = (_cut(sequence, start, end) for sequence in read)
@@ -122,10 +124,19 @@ def analyze(
 
 
 def known_exercises(
-    model: str | Path | None = None, exercises: Sequence[str | Path] = (), profile: str | Path | None = None
+    model: str | Path | None = None,
+    exercises: Sequence[str | Path] = (),
+    profile: str | Path | None = None,
+    only: Sequence[str] = (),
 ) -> tuple[Classifier, dict[str, Exercise]]:
-    """A classifier and a library for `Analyzer`: the shipped ones, others, and what `kinetag teach` added."""
+    """A classifier and a library for `Analyzer`: the shipped ones, others, and what `kinetag teach` added.
+
+    ``only``: labels, other names of theirs, or families that the classifier shall choose among; all when empty. What
+    was taught always stays.
+    """
     classifier, library = Classifier.load(model), load_library([Path(path) for path in exercises])
+    if only:
+        classifier = classifier.only([label for name in only for label in named(name, classifier, library)])
     if profile is None:
         return classifier, library
     from kinetag.few_shot.taught import with_profile
@@ -283,6 +294,23 @@ def label_person(sequence: PoseSequence, classifier: Classifier, library: dict[s
             if exercise is not None:
                 assess(poses, exercise, segment)
     return Person(sequence.person, segments, poses, tuple(classifier.labels), times, probabilities)
+
+
+def named(name: str, classifier: Classifier, library: dict[str, Exercise]) -> list[str]:
+    """The classifier's labels that a label, another name of an exercise, or a family means; KinetagError for none."""
+    known = exercises_by_label(classifier.labels, library)
+    if name in classifier.labels:
+        return [name]
+    if family := [label for label, exercise in known.items() if exercise.family == name]:
+        return family
+    meant = exercises_by_label([name], library).get(name)
+    if found := [label for label, exercise in known.items() if exercise is meant]:
+        return found
+    from kinetag.exercises.yaml_file import nearest
+
+    families = {exercise.family for exercise in known.values()}
+    hint = nearest(name, (*classifier.labels, *families))
+    raise KinetagError(f"the classifier knows no exercise or family '{name}'{hint}; kinetag exercises lists them")
 
 
 def _from_poses(

@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +31,11 @@ class Classifier:
     writes, which takes clips of any layout, rate and coordinates. The file's card tells which.
     """
 
-    def __init__(self, session, card: ModelCard, fingerprint: str = "") -> None:
+    def __init__(self, session, card: ModelCard, fingerprint: str = "", rows: Sequence[int] | None = None) -> None:
         self.session = session  # onnxruntime.InferenceSession
         self.card = card
         self.fingerprint = fingerprint  # of the file's content: what was learned with it fits no other
+        self.rows = list(range(len(card.labels)) if rows is None else rows)  # of the network's answer, by label
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "Classifier":
@@ -66,6 +68,12 @@ class Classifier:
     @property
     def labels(self) -> tuple[str, ...]:
         return self.card.labels
+
+    def only(self, labels: Sequence[str]) -> "Classifier":
+        """The same, choosing among these labels (and 'other') alone: who knows what can come is told more surely."""
+        kept = [i for i, label in enumerate(self.labels) if label in labels or label == OTHER]
+        card = replace(self.card, labels=tuple(self.labels[i] for i in kept))
+        return Classifier(self.session, card, self.fingerprint, [self.rows[i] for i in kept])
 
     def predict(
         self, sequence: PoseSequence, *, hop: float = HOP, average_mirror: bool = False
@@ -170,7 +178,7 @@ class Classifier:
 
     def calibrated(self, logits: np.ndarray) -> np.ndarray:
         """Probabilities by temperature scaling (Guo et al., ICML 2017) with a bias for 'other'."""
-        logits = logits.astype(np.float64)
+        logits = logits[:, self.rows].astype(np.float64)
         if OTHER in self.labels:
             logits[:, self.labels.index(OTHER)] += self.card.other_bias
         return softmax(logits / self.card.temperature).astype(np.float32)

@@ -97,6 +97,7 @@ def analyze(args: argparse.Namespace) -> int:
             model=args.model,
             exercises=args.exercises,
             profile=args.profile,
+            only=args.only,
             max_people=args.max_people,
             frame_rate=args.frame_rate,
             frame_size=args.frame_size,
@@ -130,6 +131,7 @@ def live(args: argparse.Namespace) -> int:
         model=args.model,
         exercises=args.exercises,
         profile=args.profile,
+        only=args.only,
         max_people=args.max_people,
         window=args.window,
         snapshots=args.out is not None,
@@ -254,6 +256,13 @@ def _model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detector", metavar="FILE", help="a YOLOX .onnx that finds people for an RTMPose --pose")
     parser.add_argument("--model", type=Path, metavar="FILE", help="a classifier .onnx in place of the shipped one")
     parser.add_argument("--profile", type=Path, metavar="FILE", help="also recognise what kinetag teach put into it")
+    parser.add_argument(
+        "--only",
+        type=lambda text: [name.strip() for name in text.split(",") if name.strip()],
+        default=[],
+        metavar="NAMES",
+        help="exercises or families that can occur, by commas: told apart more surely, all else is 'other'",
+    )
     _extra_exercises(parser)
     parser.add_argument("--max-people", type=_count, default=10, metavar="N", help="people followed at once (10)")
 

@@ -46,6 +46,7 @@ def live(
     model: str | Path | None = None,
     exercises: Sequence[str | Path] = (),
     profile: str | Path | None = None,
+    only: Sequence[str] = (),
     max_people: int = 10,
     detector: str | Path | None = None,
     window: bool = True,
@@ -63,7 +64,7 @@ def live(
     from kinetag.video import open_source
 
     with open_source(source) as video:
-        classifier, library = known_exercises(model, exercises, profile)
+        classifier, library = known_exercises(model, exercises, profile, only)
         analyzer = Analyzer(
             pose=pose,
             detector=detector,
