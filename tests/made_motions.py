@@ -26,6 +26,12 @@ def included(joints: np.ndarray, a: str, b: str, c: str) -> np.ndarray:
     return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
 
 
+def torso(joints: np.ndarray) -> float:
+    """Mean distance from the pelvis to the middle of the shoulders, metres."""
+    shoulders = (joints[:, JOINT["left_shoulder"]] + joints[:, JOINT["right_shoulder"]]) / 2
+    return float(np.linalg.norm(shoulders - joints[:, JOINT["pelvis"]], axis=-1).mean())
+
+
 def signal(joints: np.ndarray, name: str) -> np.ndarray:
     """A counting signal for both sides, (2, T)."""
     if name == "trunk":
@@ -44,12 +50,14 @@ def signal(joints: np.ndarray, name: str) -> np.ndarray:
     if name == "across":
         pairs = zip(SIDES, reversed(SIDES), strict=True)
         return np.stack([included(joints, f"{o}_shoulder", f"{s}_shoulder", f"{s}_wrist") for s, o in pairs])
+    if name == "stance":
+        feet = joints[:, JOINT["left_ankle"]] - joints[:, JOINT["right_ankle"]]
+        value = np.linalg.norm(feet, axis=-1) / torso(joints)
+        return np.stack([value, value])
     if name.endswith("_height"):
-        shoulders = (joints[:, JOINT["left_shoulder"]] + joints[:, JOINT["right_shoulder"]]) / 2
-        torso = np.linalg.norm(shoulders - joints[:, JOINT["pelvis"]], axis=-1).mean()
         ground = min(joints[:, JOINT[f"{s}_ankle"], 1].min() for s in SIDES)
         joint = name.removesuffix("_height")
-        return np.stack([(joints[:, JOINT[f"{s}_{joint}"], 1] - ground) / torso for s in SIDES])
+        return np.stack([(joints[:, JOINT[f"{s}_{joint}"], 1] - ground) / torso(joints) for s in SIDES])
     ends = {"elbow": ("shoulder", "wrist"), "shoulder": ("elbow", "hip"), "hip": ("shoulder", "knee"),
             "knee": ("hip", "ankle"), "ankle": ("knee", "foot_index")}[name]  # fmt: skip
     return np.stack([included(joints, f"{s}_{ends[0]}", f"{s}_{name}", f"{s}_{ends[1]}") for s in SIDES])

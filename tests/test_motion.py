@@ -99,10 +99,11 @@ def test_hands_stay(name):
 @pytest.mark.parametrize("name", ["push_up", "plank"])
 def test_feet_stay_while_the_hands_bear(name):
     for motion in generate_batch(name, np.random.default_rng(3), 80, duration=6):
-        joint = "knee" if motion.variant == "on_knees" else "ankle"
+        # Of two knees the middle stays where it is; each gives way a little as its hip sways.
+        joint, most = ("knee", 0.05) if motion.variant == "on_knees" else ("ankle", 0.04)
         feet = [spread(path(motion, f"{side}_{joint}")) for side in ("left", "right")]
         if motion.variant != "knee_to_elbow":  # one foot after the other
-            assert (min if motion.variant in ("one_foot_up", "one_leg_up") else max)(feet) < 0.04, motion.variant
+            assert (min if motion.variant in ("one_foot_up", "one_leg_up") else max)(feet) < most, motion.variant
 
 
 @pytest.mark.parametrize("name", ["bird_dog", "donkey_kick", "fire_hydrant"])

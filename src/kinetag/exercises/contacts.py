@@ -405,11 +405,18 @@ def _ankle_height(parameters: np.ndarray, body: Proportions, surface: np.ndarray
 def _hand_place(
     radius: np.ndarray, reach: np.ndarray, base: np.ndarray, hand: np.ndarray, offset: np.ndarray
 ) -> np.ndarray:
-    """How far ahead of the feet the hands are, (B,): below the shoulders (but for the offset) with straight arms."""
-    top = reach.argmax(axis=1)
-    rows = np.arange(len(top))
-    up = np.sqrt(np.maximum(reach[rows, top] ** 2 - offset**2, 1e-4)) + hand - base[rows, top]
-    return np.sqrt(np.maximum(radius[rows, top] ** 2 - up**2, 0.01)) + offset
+    """How far ahead of the feet the hands are, (B,): below the shoulders (but for the offset) with straight arms.
+
+    The mean of all moments with straight arms: of somebody on hands and knees that may be the whole time, while hips
+    and spine bring the shoulders nearer to the knees and further away. At least so far that they never get so far ahead
+    that the arms would lie on the floor.
+    """
+    straight = reach >= 0.98 * reach.max(axis=1, keepdims=True)  # (B, T)
+    up = np.sqrt(np.maximum(reach**2 - offset[:, None] ** 2, 1e-4)) + hand[:, None] - base
+    ahead = np.sqrt(np.maximum(radius**2 - up**2, 0.01))
+    usual = ahead.mean(axis=1, where=straight) + offset
+    least = np.where(straight, radius - 0.9 * reach, 0).max(axis=1)
+    return np.maximum(usual, least)
 
 
 def _place_elbows(

@@ -62,11 +62,11 @@ def build_space(classifier: Classifier, *, seed: int = 0, shrinkage: float = SHR
 
     More ``shrinkage`` trusts less in how the library's windows vary; with 1 there is no whitening, only centring.
     """
-    embeddings, labels = library_embeddings(classifier, np.random.default_rng(seed))
+    embeddings, labels = library_embeddings(classifier, seed)
     return space_of(embeddings, labels, classifier.labels, np.random.default_rng([seed, 1]), shrinkage)
 
 
-def library_embeddings(classifier: Classifier, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def library_embeddings(classifier: Classifier, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Embeddings (N, D) of synthetic windows of every class that the library can make, and their labels' index (N,)."""
     from kinetag.exercises.bank import build_bank, sample
     from kinetag.exercises.motion import shipped_library
@@ -74,16 +74,27 @@ def library_embeddings(classifier: Classifier, rng: np.random.Generator) -> tupl
     known = [label for label in classifier.labels if label == OTHER or label in shipped_library()]
     if OTHER not in known:
         known.append(OTHER)
-    bank = build_bank(known, rng, _MOTIONS)
+    bank, rng = build_bank(known, seed, _MOTIONS), np.random.default_rng(seed)
+    weights = _even(bank.labels, known.index(OTHER))
     count = round(_WINDOWS * len(known) * 4 / 3)  # a quarter of them is 'other'
     found, labels = [], []
     for _ in range(0, count, 256):
-        batch = sample(bank, rng, 256, weights=bank.weights())
-        pure = batch.targets.max(axis=1) >= _PURE
+        batch = sample(bank, rng, 256, weights=(weights, np.zeros(0)))
+        first, second, share = bank.labels[batch.first], bank.labels[batch.second], batch.share()
+        pure = (first == second) | (np.maximum(share, 1 - share) >= _PURE)
         found.append(classifier.embeddings(batch.features[pure], batch.mask[pure]))
-        labels.append(batch.targets[pure].argmax(axis=1))
+        labels.append(np.where(share < 0.5, first, second)[pure])
     indices = np.array([classifier.labels.index(name) if name in classifier.labels else -1 for name in known])
     return np.concatenate(found), indices[np.concatenate(labels)]
+
+
+def _even(labels: np.ndarray, other: int) -> np.ndarray:
+    """Chance of each motion (M,) to be picked: a quarter for 'other', every other class alike, however common it is."""
+    counts = np.bincount(labels)
+    share = np.full(len(counts), 0.75 / max(len(counts) - 1, 1))
+    share[other] = 0.25
+    weights = (share / counts)[labels]
+    return weights / weights.sum()
 
 
 def space_of(
