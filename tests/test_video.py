@@ -120,14 +120,6 @@ def test_odd_rotation_goes_to_the_nearest_quarter(tmp_path, rotation, seen):
     assert "nearest quarter" in source.warnings[0]
 
 
-class Matrix:
-    """A picture with a display matrix."""
-
-    def __init__(self, *values):
-        fixed = [int(v * 65536) for v in (values[0], values[1], 0, values[2], values[3], 0, 0, 0)] + [1 << 30]
-        self.side_data = {"DISPLAYMATRIX": np.array(fixed, np.int32).tobytes()}
-
-
 @pytest.mark.parametrize(
     ("matrix", "seen"),
     [
@@ -140,7 +132,7 @@ class Matrix:
 )
 def test_mirrored_and_broken_matrices(matrix, seen):
     reading = Reading()
-    assert corners(_upright(quadrants(), Matrix(*matrix), reading)) == seen
+    assert corners(_upright(quadrants(), matrix, reading)) == seen
     assert bool(reading.warnings) == (matrix == (0, 0, 0, 0))
 
 

@@ -226,7 +226,7 @@ def to_image(picture: Any, reading: Reading) -> np.ndarray:
     """A decoded picture as upright RGB uint8 (H, W, 3) with square pixels, always of the first one's size."""
     image = reading.to_rgb(picture)
     image = _square_pixels(image, reading.pixel_aspect)
-    image = _upright(image, picture, reading)
+    image = _upright(image, _display_matrix(picture), reading)
     size = (image.shape[1], image.shape[0])
     if reading.size is None:
         reading.size = size
@@ -245,9 +245,9 @@ def _square_pixels(image: np.ndarray, aspect: float) -> np.ndarray:
     return _resize(image, (max(1, round(image.shape[1] * aspect)), image.shape[0]))
 
 
-def _upright(image: np.ndarray, picture: Any, reading: Reading) -> np.ndarray:
+def _upright(image: np.ndarray, matrix: tuple[float, float, float, float], reading: Reading) -> np.ndarray:
     """Apply the display matrix [a b; c d]: a point (x, y) of the picture is shown at (a x + c y, b x + d y)."""
-    a, b, c, d = _display_matrix(picture)
+    a, b, c, d = matrix
     if (a, b, c, d) == (1, 0, 0, 1):
         return image
     across, along = max(abs(a), abs(d)), max(abs(b), abs(c))
@@ -264,8 +264,11 @@ def _upright(image: np.ndarray, picture: Any, reading: Reading) -> np.ndarray:
 
 
 def _display_matrix(picture: Any) -> tuple[float, float, float, float]:
+    from av.sidedata.sidedata import SideDataContainer
+
     try:
-        data = picture.side_data.get("DISPLAYMATRIX")
+        # Not `picture.side_data`: the two would hold each other, and hundreds of pictures wait for the garbage collector.
+        data = SideDataContainer(picture).get("DISPLAYMATRIX")
     except ValueError:  # side data that this PyAV has no name for
         angle = math.radians(-getattr(picture, "rotation", 0))
         return math.cos(angle), math.sin(angle), -math.sin(angle), math.cos(angle)

@@ -84,7 +84,7 @@ def live(
             pass  # the usual way to end it
         finally:
             screen.close()
-        return analyzer.finish(video)
+        return analyzer.finish(video, last=True)
 
 
 @contextmanager

@@ -54,10 +54,10 @@ def decode(
     scores = _scores(probabilities, labels, reject)
     segments = []
     for first, last in _runs(times, pose_times, start, end, max_gap):
-        inside = (times >= first - 1e-6) & (times <= last + 1e-6)
+        inside = slice(np.searchsorted(times, first - 1e-6), np.searchsorted(times, last + 1e-6, side="right"))
         if last - first <= 0:
             continue
-        if not inside.any():
+        if inside.start == inside.stop:
             segments.append(Segment(OTHER, first, last, 0.0))
             continue
         edges = window_edges(times[inside], first, last)
@@ -85,13 +85,16 @@ def best_segmentation(
     """
     count, classes = scores.shape
     cumulative = np.zeros((count + 1, classes))
-    cumulative[1:] = np.cumsum(scores * np.diff(edges)[:, None], axis=0)
+    np.multiply(scores, np.diff(edges)[:, None], out=cumulative[1:])
+    np.cumsum(cumulative, axis=0, out=cumulative)
     # Starts s < admitted[w, k] are far enough before edge w (with room for rounding).
-    admitted = np.searchsorted(edges, edges[:, None] - minimum + 1e-9, side="right")
+    admitted = np.empty((count + 1, classes), np.int32)
+    for k, least in enumerate(minimum):
+        admitted[:, k] = np.searchsorted(edges, edges - least + 1e-9, side="right")
     best = np.full(count + 1, -np.inf)  # over the last label
     best[0] = switch_cost  # the first segment costs no change
     best_label = np.zeros(count + 1, int)
-    start_of = np.zeros((count + 1, classes), int)
+    start_of = np.zeros((count + 1, classes), np.int32)
     carried = np.full(classes, -np.inf)
     carried_start = np.zeros(classes, int)
     done = np.zeros(classes, int)
@@ -154,11 +157,12 @@ def _refined(
 
 def _scores(probabilities: np.ndarray, labels: Sequence[str], reject: float) -> np.ndarray:
     """Log-probabilities (W, K), robust against a window that is sure and wrong, with 'other' at least ``reject``."""
-    robust = (1 - _OUTLIER) * probabilities + _OUTLIER / max(len(labels), 1)
+    robust = (1 - _OUTLIER) * probabilities
+    robust += _OUTLIER / max(len(labels), 1)
     if OTHER in labels:
         other = list(labels).index(OTHER)
         robust[:, other] = np.maximum(robust[:, other], reject)
-    return np.log(robust)
+    return np.log(robust, out=robust)
 
 
 def _runs(
@@ -182,7 +186,7 @@ def _runs(
 
 
 def _checked(times: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    times, probabilities = np.asarray(times, float), np.asarray(probabilities, float)
+    times, probabilities = np.asarray(times, float), np.array(probabilities, float)
     if probabilities.shape != (len(times), len(labels)):
         raise KinetagError(
             f"probabilities have shape {probabilities.shape}, but {len(times)} windows and {len(labels)} labels "
@@ -190,4 +194,5 @@ def _checked(times: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]
         )
     if len(times) > 1 and not (np.diff(times) > 0).all():
         raise KinetagError("window times do not increase")
-    return times, np.clip(np.nan_to_num(probabilities), 0.0, 1.0)
+    np.nan_to_num(probabilities, copy=False)
+    return times, np.clip(probabilities, 0.0, 1.0, out=probabilities)
