@@ -6,13 +6,16 @@ Each sequence is one body that does two to five things in a row, 4 to 15 s each,
 """
 
 import argparse
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from common import save, show
 from sensor import observe
 
-from kinetag.classifier import Classifier
+from kinetag.classifier import DEFAULT_MODEL, Classifier
 from kinetag.exercises.kinematics import BODY
 from kinetag.exercises.library import load_library
 from kinetag.exercises.motion import generate
@@ -73,24 +76,28 @@ def main() -> None:
     parser.add_argument("--sequences", type=int, default=40)
     parser.add_argument("--switch-cost", type=float, nargs="*", default=[SWITCH_COST])
     parser.add_argument("--reject", type=float, nargs="*", default=[REJECT])
+    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
+    parser.add_argument("--frame-weight", type=float, nargs="*", help="of the classifier, in place of its own")
     args = parser.parse_args()
-    classifier, library = Classifier.load(), load_library()
+    classifier, library = Classifier.load(args.model), load_library()
+    weights = args.frame_weight or [classifier.card.frame_weight]
     names = [name for name in (*library, OTHER) if name in classifier.labels]
     minimum = {name: exercise.min_duration for name, exercise in library.items()}
     made = []
     for seed in range(args.sequences):
         times, joints, parts = make_sequence(names, np.random.default_rng(seed))
-        poses = smooth(observe(times, joints, np.random.default_rng(seed), noise=0.012))
-        made.append((times, parts, *classifier.predict(poses)))
+        made.append((times, parts, smooth(observe(times, joints, np.random.default_rng(seed), noise=0.012))))
     rows = []
-    for cost in args.switch_cost:
-        for reject in args.reject:
+    for weight in weights:
+        classifier.card = replace(classifier.card, frame_weight=weight)
+        answers = [classifier.predict(poses) for _, _, poses in made]
+        for cost, reject in product(args.switch_cost, args.reject):
             options: dict[str, Any] = {"minimum_durations": minimum, "switch_cost": cost, "reject": reject}
             results = [
                 compare(decode(at, p, classifier.labels, pose_times=times, **options), times, parts)
-                for times, parts, at, p in made
+                for (times, parts, _), (at, p) in zip(made, answers, strict=True)
             ]
-            rows.append({"switch cost": cost, "reject": reject, **summary(results)})
+            rows.append({"frame weight": weight, "switch cost": cost, "reject": reject, **summary(results)})
     show("Segments of made-up sequences", rows)
     print(f"written: {save('segments', sequences=args.sequences, rows=rows)}")
 
