@@ -36,6 +36,9 @@ try:
 except ImportError as error:
     raise missing_extra(error.name or "torch", "train", "training the classifier") from None
 
+# How much the answer for a window's middle frames counts beside that for the window: more finds boundaries better
+# (bench/segments.py), less is surer of what goes on for long (bench/classifier.py, development halves).
+_FRAME_WEIGHT = 0.3
 _CALIBRATION_STEP = 1 << 40  # batches for calibration come from seeds that training never reaches
 Report = Callable[[str], None]
 
@@ -300,6 +303,7 @@ def finish(trainer: Trainer, path: Path, report: Report) -> ModelCard:
         variants=bank.variants,
         families=families(bank.classes),
         temperature=fit_temperature(trainer),
+        frame_weight=_FRAME_WEIGHT,
         version=__version__,
         data="synthesised from kinetag's exercise library",
         licence="Apache-2.0",
