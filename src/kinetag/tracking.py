@@ -94,8 +94,9 @@ class Tracker:
         unsure = [s for s in sightings if s.pose.score < _CONFIDENT]
         assign(unseen, unsure, _posture_cost(unseen, unsure, time, color_weight=0), 1 - _MATCH)
 
-        # 4. Confident poses go to people who were lost a short while ago, by place, size and clothes.
-        lost = [t for t in self.people if in_view < time - t.last_time <= self.max_gap]
+        # 4. Confident poses go to people who were lost a short while ago, by place, size and clothes; or who moved so
+        # suddenly that nothing of their posture is left, as at the bottom of a quick lunge.
+        lost = [t for t in self.people if 0 < time - t.last_time <= self.max_gap]
         assign(lost, left(sure), _return_cost(lost, left(sure), time), 0.0)
 
         # 5. The others continue a newcomer or start one.
