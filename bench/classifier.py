@@ -62,6 +62,7 @@ def answer(classifier: Classifier, clips: Sequence[Clip], library: dict[str, Exe
         np.array([clip.group for clip in known]),
         np.array([name != OTHER and (name not in meant or meant[name].family != "everyday") for name in labels]),
         Counter(clip.truth for clip in clips if clip.truth not in labels),
+        tuple(meant[name].family if name in meant else name for name in labels),
     )
 
 

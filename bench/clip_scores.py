@@ -28,6 +28,7 @@ class Answers:
     groups: np.ndarray
     exercises: np.ndarray
     left_out: Counter[str]
+    kinds: tuple[str, ...] = ()  # (K,) the family of each class
 
     @property
     def is_other(self) -> np.ndarray:
@@ -35,7 +36,11 @@ class Answers:
 
 
 def score(name: str, answers: Answers) -> dict:
-    """One set: exercises right at the first and second guess; macro F1 of the classes that have clips, 'other' too."""
+    """One set: exercises right at the first and second guess; macro F1 of the classes that have clips, 'other' too.
+
+    'as a kind': the guess or what it was taken for are of one family. 'among its own': told from the exercises that the
+    set has, as with `--only`, and from 'other'.
+    """
     order = np.argsort(-answers.probabilities, axis=1, kind="stable")
     truth, known = answers.truth, ~answers.is_other
     weights = _draws(answers.groups)
@@ -45,6 +50,10 @@ def score(name: str, answers: Answers) -> dict:
         right = (order[:, :guesses] == truth[:, None]).any(axis=1)
         row[f"top-{guesses}"] = _share(right[known])
         row[f"top-{guesses} 95 %"] = _interval(weights @ (right & known), weights @ known)
+    kinds = np.array(answers.kinds or answers.labels)
+    row["as a kind"] = _share((kinds[order[:, 0]] == kinds[truth])[known])
+    own = np.where(np.isin(np.arange(len(answers.labels)), truth), answers.probabilities, -1)
+    row["among its own"] = _share((own.argmax(axis=1) == truth)[known])
     f1 = _macro_f1(np.concatenate([np.ones((1, len(truth))), weights]), truth, order[:, 0])
     row["macro F1"], row["macro F1 95 %"] = _rounded(f1[0]), _interval(f1[1:], np.ones(len(weights)))
     return row
