@@ -12,9 +12,11 @@ from kinetag.sequence import PoseSequence
 from kinetag.skeletons import get_layout
 
 
-def seen(exercise: str, *, seed: int = 0, azimuth: float = 0.6, duration: float = 8.0) -> PoseSequence:
-    """An exercise as a camera a little to the side sees it, without any noise."""
-    motion = generate(exercise, np.random.default_rng(seed), duration=duration, rate=15.0)
+def seen(
+    exercise: str, *, seed: int = 0, azimuth: float = 0.6, duration: float = 8.0, repetitions: int | None = None
+) -> PoseSequence:
+    """An exercise as a camera a little to the side sees it, without any noise; exactly ``repetitions`` where given."""
+    motion = generate(exercise, np.random.default_rng(seed), duration=duration, rate=15.0, repetitions=repetitions)
     joints = select_joints(motion.joints, get_layout("kinetag").joints)  # (T, 13, 3)
     x = joints[..., 0] * np.cos(azimuth) - joints[..., 2] * np.sin(azimuth)
     keypoints = np.stack([320 + 120 * x, 400 - 120 * joints[..., 1]], -1)

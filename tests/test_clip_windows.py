@@ -144,7 +144,9 @@ def test_analyze_with_a_model_of_ones_own(tmp_path, small_model, capsys):
     segments = json.loads(capsys.readouterr().out)["people"][0]["segments"]
     assert [segment["label"] for segment in segments] == ["still", "bob"]
     assert segments[0]["end"] == pytest.approx(120 / RATE, abs=1.5)
-    assert [segment["repetitions"] for segment in segments] == [0, 0]  # the library does not know these movements
+    counted = [segment["repetitions"] for segment in segments]
+    assert counted[0] == 0
+    assert counted[1] in (11, 12, 13)  # unknown to the library, so by what repeats itself: 1.5 a second for 8 s
 
 
 def test_labels_that_the_library_knows_are_counted(tmp_path):
@@ -168,7 +170,7 @@ def test_labels_that_the_library_knows_are_counted(tmp_path):
             return times, np.tile([1.0, 0.0, 0.0, 0.0], (len(times), 1))
 
     card = replace(CARD, labels=names)
-    person = label_person(seen("squat", seed=1), Sure(None, card), library)
+    person = label_person(seen("squat", seed=1, repetitions=5), Sure(None, card), library)
     assert [segment.label for segment in person.segments] == ["Squats"]
     assert person.segments[0].repetition_count == 5
 
