@@ -1,11 +1,11 @@
 """Does memory grow with a video's length? Measures `kinetag analyze` on an hour of video in a process of its own.
 
-    python bench/memory.py                     one hour, two rendered people
-    python bench/memory.py --minutes 5
-    python bench/memory.py --stage decode      decoding alone, a minute or two for an hour of video
+    python bench/memory.py                                 one hour, three rendered people, 1280x720
+    python bench/memory.py --people 1 --size 640x360 --minutes 8
+    python bench/memory.py --stage decode                  decoding alone, a minute or two for an hour of video
 
-The clip is a rendered minute, repeated by copying its packets, so an hour takes seconds to make. Exits with 1 when the
-peak of resident memory passes --limit (600 MB).
+The clip is a rendered minute, repeated by copying its packets, so an hour takes little longer to make than a minute.
+Exits with 1 when the peak of resident memory passes --limit (600 MB).
 """
 
 import argparse
@@ -26,20 +26,20 @@ from kinetag.video import open_source
 with open_source(sys.argv[1], rate=15) as video:
     print(sum(1 for _ in video), "frames")
 """
-_SIZE = (640, 360)
-_RATE = 25
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Resident memory over a long video.")
     parser.add_argument("--minutes", type=float, default=60.0, help="length of the video (60)")
     parser.add_argument("--limit", type=float, default=600.0, help="megabytes of resident memory allowed (600)")
+    parser.add_argument("--size", default="1280x720", help="of the rendered clip (1280x720)")
+    parser.add_argument("--people", type=int, choices=(1, 2, 3), default=3, help="in the rendered clip (3)")
     parser.add_argument("--clip", type=Path, help="an H.264 clip to repeat in place of the rendered one")
     parser.add_argument("--model", type=Path, help="a classifier in place of the shipped one")
     parser.add_argument("--stage", choices=("analyze", "decode"), default="analyze")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        minute = args.clip or make_minute(Path(folder) / "minute.mp4")
+        minute = args.clip or make_minute(Path(folder) / "minute.mp4", args.people, args.size)
         clip = repeat(minute, Path(folder) / "long.mp4", args.minutes * 60)
         if args.stage == "decode":
             command = [sys.executable, "-c", _DECODE, str(clip)]
@@ -47,7 +47,8 @@ def main() -> int:
             command = [sys.executable, "-m", "kinetag", "analyze", str(clip), "--format", "csv", "--quiet"]
             command += ["--model", str(args.model)] if args.model else []
         found = watch(command)
-    found = {"stage": args.stage, "minutes": args.minutes, **found}
+    about = {"clip": args.clip.stem} if args.clip else {"people": args.people, "size": args.size}
+    found = {"stage": args.stage, "minutes": args.minutes, **about, **found}
     show("Resident memory", [found])
     save(f"memory_{args.stage}", **found, limit_mb=args.limit)
     if found["exit"] or found["peak_mb"] > args.limit:
@@ -56,17 +57,12 @@ def main() -> int:
     return 0
 
 
-def make_minute(path: Path) -> Path:
-    """A minute of the demo scene's two people (it repeats if it is shorter)."""
-    from kinetag.exercises.scenes import make_scene
-    from kinetag.video import VideoWriter
+def make_minute(path: Path, people: int, size: str) -> Path:
+    """A rendered minute of up to three people who exercise; ``size``: width and height in pixels, like 1280x720."""
+    from speed import trio
 
-    scene = make_scene("demo", seed=0, width=_SIZE[0], height=_SIZE[1], frame_rate=_RATE)
-    with VideoWriter(path, *_SIZE, _RATE) as writer:
-        for frame in scene.frames():
-            if frame.time >= 60:
-                break
-            writer.write(frame.image, frame.time)
+    width, _, height = size.partition("x")
+    trio(people, 3, int(width), int(height)).write(path)
     return path
 
 

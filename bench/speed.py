@@ -19,23 +19,27 @@ import av
 from common import save, show
 
 from kinetag.exercises.acting import Activity
+from kinetag.exercises.scene import Scene
 from kinetag.exercises.scenes import make_scene
 
 
 def render_clips(folder: Path) -> list[Path]:
-    """A scene of three people, and the same with the first of them alone: 20 s, and a minute of three times as much."""
-    trio = make_scene("trio", width=1280, height=720, frame_rate=30.0)
-    minute = replace(trio, actors=[replace(a, activities=[_longer(x, 3) for x in a.activities]) for a in trio.actors])
-    minute = replace(minute, duration=3 * trio.duration)
-    clips = {
-        "one person, 20 s": replace(trio, actors=trio.actors[:1]),
-        "three people, 20 s": trio,
-        "one person, 60 s": replace(minute, actors=minute.actors[:1]),
-        "three people, 60 s": minute,
+    """One person and three people, 20 s and a minute."""
+    scenes = {
+        f"{name}, {20 * times} s": trio(people, times)
+        for times in (1, 3)
+        for name, people in (("one person", 1), ("three people", 3))
     }
-    for name, scene in clips.items():
+    for name, scene in scenes.items():
         scene.write(folder / f"{name}.mp4")
-    return [folder / f"{name}.mp4" for name in clips]
+    return [folder / f"{name}.mp4" for name in scenes]
+
+
+def trio(people: int, times: int, width: int = 1280, height: int = 720) -> Scene:
+    """A scene of up to three people at 30 frames/s, ``times`` 20 s long: everybody does as many times as much."""
+    scene = make_scene("trio", width=width, height=height, frame_rate=30.0)
+    actors = [replace(a, activities=[_longer(x, times) for x in a.activities]) for a in scene.actors[:people]]
+    return replace(scene, actors=actors, duration=times * scene.duration)
 
 
 def _longer(activity: Activity, times: int) -> Activity:

@@ -57,6 +57,8 @@ def test_frames_one_at_a_time_give_the_same_people(squat_clip, timeline) -> None
     assert said[-1].repetitions == 3
     counts = [person.repetitions for person in said if person.label == "squat"]
     assert all(a <= b for a, b in pairwise(counts))  # a running count never goes back
+    assert analyzer.finish(last=True).to_dict() == fed.to_dict()
+    assert analyzer.tracker.people == []
 
 
 def test_poses_that_were_written_give_the_same_timeline(timeline, tmp_path) -> None:

@@ -161,7 +161,7 @@ class FakeAnalyzer:
             raise KeyboardInterrupt
         return [Someone(1, repetitions=int(frame.time / 0.2 + 1e-6))]
 
-    def finish(self, video):
+    def finish(self, video, *, last):
         return timeline(source=video.name, people=1)
 
 

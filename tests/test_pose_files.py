@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinetag.errors import KinetagError
+from kinetag.pose import table
 from kinetag.pose.files import is_pose_source, read_pose_file, write_poses
 from kinetag.sequence import PoseSequence
 from kinetag.skeletons import BLAZEPOSE, LAYOUTS
@@ -44,6 +45,15 @@ def test_own_format_is_exact(tmp_path, suffix, world, layout):
     for a, b in zip(people, back, strict=True):
         same(a, b)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_many_poses_are_written_in_pieces(tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr(table, "_PIECE", 10)
+    people = [person(count=25, number=1, world=True), person(count=10, number=2, seed=1)]
+    write_poses(people, tmp_path / f"p.{suffix}")
+    for a, b in zip(people, read_pose_file(tmp_path / f"p.{suffix}"), strict=True):
+        same(a, b)
 
 
 @settings(max_examples=25, deadline=None)

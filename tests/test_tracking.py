@@ -341,10 +341,13 @@ def test_recording_is_small_and_exact(rng):
     np.testing.assert_array_equal(recording.rows()[1][1099, :, 3:], poses[1099].world)
     hour = 3600 * 15 * recording.rows()[1].nbytes / 1100
     assert hour < 50e6
+    before = recording.rows()[0]
     times, joints = recording.cut(600 / 15)
     assert (recording.length, len(times), len(joints)) == (600, 500, 500)
     recording.extend(times, joints)
     np.testing.assert_array_equal(recording.rows()[0], np.arange(1100) / 15)
+    recording.extend(times, joints)  # not later than the last one
+    np.testing.assert_array_equal(recording.rows()[0], before)
 
 
 @pytest.fixture

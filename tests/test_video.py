@@ -1,5 +1,6 @@
 """Video in and out: true pictures at true times from every kind of source, and nothing half-written."""
 
+import gc
 import os
 import socket
 import subprocess
@@ -134,6 +135,20 @@ def test_mirrored_and_broken_matrices(matrix, seen):
     reading = Reading()
     assert corners(_upright(quadrants(), matrix, reading)) == seen
     assert bool(reading.warnings) == (matrix == (0, 0, 0, 0))
+
+
+def test_decoded_pictures_do_not_wait_for_the_garbage_collector(tmp_path):
+    path = video(tmp_path / "a.mp4", 60, rotation=90)
+    gc.collect()
+    gc.disable()
+    try:
+        with open_source(path) as source:
+            for _ in source:
+                pass
+        left = sum(isinstance(thing, av.sidedata.sidedata.SideDataContainer) for thing in gc.get_objects())
+    finally:
+        gc.enable()
+    assert left <= 1
 
 
 # Time

@@ -8,7 +8,7 @@ import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -267,8 +267,8 @@ def _display_matrix(picture: Any) -> tuple[float, float, float, float]:
     from av.sidedata.sidedata import SideDataContainer
 
     try:
-        # Not `picture.side_data`: the two would hold each other, and hundreds of pictures wait for the garbage collector.
-        data = SideDataContainer(picture).get("DISPLAYMATRIX")
+        # Not `picture.side_data`: the two would hold each other, and hundreds of pictures would pile up as garbage.
+        data = cast(Any, SideDataContainer)(picture).get("DISPLAYMATRIX")
     except ValueError:  # side data that this PyAV has no name for
         angle = math.radians(-getattr(picture, "rotation", 0))
         return math.cos(angle), math.sin(angle), -math.sin(angle), math.cos(angle)

@@ -6,7 +6,7 @@ every joint where they are known, then frame_width, frame_height. An unknown coo
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ FORMAT = "kinetag-poses"
 VERSION = 1
 _POSE = ("x", "y", "confidence")
 _WORLD = ("world_x", "world_y", "world_z")
+_PIECE = 10_000  # poses written at a time
 
 
 def columns(layout: str, *, world: bool) -> list[str]:
@@ -45,28 +46,26 @@ def write_csv(sequences: Sequence[PoseSequence], stream: Any) -> None:
     writer.writerow(columns(layout, world=world))
     for sequence in sequences:
         size = [str(value) for value in sequence.frame_size]
-        values = _values(sequence, world)
-        for time, row in zip(sequence.times, values, strict=True):
-            # str of a numpy float is the shortest text that reads back as the same number
-            cells = ["" if value != value else str(value) for value in row]
-            writer.writerow([str(sequence.person), str(time), *cells, *size])
+        for piece in _pieces(sequence):
+            for time, row in zip(piece.times, _values(piece, world), strict=True):
+                # str of a numpy float is the shortest text that reads back as the same number
+                cells = ["" if value != value else str(value) for value in row]
+                writer.writerow([str(sequence.person), str(time), *cells, *size])
 
 
 def write_parquet(sequences: Sequence[PoseSequence], stream: Any) -> None:
     arrow, parquet = _arrow()
     layout, world = _common(sequences)
-    header = columns(layout, world=world)
-    values = [_values(sequence, world) for sequence in sequences]
-    body = np.concatenate(values) if values else np.zeros((0, len(header) - 4), np.float32)
-    table: dict[str, Any] = {
-        "person": np.concatenate([np.full(len(s), s.person, np.int64) for s in sequences] or [np.zeros(0, np.int64)]),
-        "time": np.concatenate([s.times for s in sequences] or [np.zeros(0)]),
-        **{name: body[:, i] for i, name in enumerate(header[2:-2])},
-    }
-    for axis, name in enumerate(("frame_width", "frame_height")):
-        sizes = [np.full(len(s), s.frame_size[axis], np.int32) for s in sequences]
-        table[name] = np.concatenate(sizes or [np.zeros(0, np.int32)])
-    parquet.write_table(arrow.table(table), stream)
+    names = columns(layout, world=world)
+    kinds = {"person": arrow.int64(), "time": arrow.float64(), names[-2]: arrow.int32(), names[-1]: arrow.int32()}
+    schema = arrow.schema([(name, kinds.get(name, arrow.float32())) for name in names])
+    with parquet.ParquetWriter(stream, schema) as writer:
+        for piece in (piece for sequence in sequences for piece in _pieces(sequence)):
+            body = _values(piece, world)
+            numbers = [np.full(len(piece), piece.person), piece.times, *body.T]
+            numbers += [np.full(len(piece), side) for side in piece.frame_size]
+            arrays = [arrow.array(values, field.type) for values, field in zip(numbers, schema, strict=True)]
+            writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
 
 
 def write_json(sequences: Sequence[PoseSequence], stream: Any) -> None:
@@ -195,6 +194,11 @@ def _common(sequences: Sequence[PoseSequence]) -> tuple[str, bool]:
             f"one table holds one layout, but here are {', '.join(sorted(layouts))}; write .json instead"
         )
     return layouts.pop(), any(sequence.world is not None for sequence in sequences)
+
+
+def _pieces(sequence: PoseSequence) -> Iterator[PoseSequence]:
+    """The same poses in order, a few megabytes at a time."""
+    return (sequence.rows(slice(first, first + _PIECE)) for first in range(0, len(sequence), _PIECE))
 
 
 def _values(sequence: PoseSequence, world: bool) -> np.ndarray:
