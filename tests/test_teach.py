@@ -73,7 +73,7 @@ def test_what_the_library_knows_stays_known(taught, model, tmp_path):
     timelines = [kinetag.analyze(tmp_path / "squats.json", model=model, profile=profile) for profile in (None, taught)]
     before, after = (timeline.people[0].main_segment for timeline in timelines)
     assert (after.label, after.repetition_count) == (before.label, before.repetition_count)
-    assert after.confidence > 0.9 * before.confidence
+    assert after.confidence > 0.7 * before.confidence
 
 
 def test_probabilities_sum_to_1_and_name_what_was_taught(taught, model, clips):
