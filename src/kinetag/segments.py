@@ -15,7 +15,7 @@ from kinetag.errors import KinetagError
 from kinetag.timeline import OTHER, Segment
 
 SWITCH_COST = 2.5  # nats; chosen on made-up sequences (bench/segments.py)
-REJECT = 0.25
+REJECT = 0.15  # chosen there too
 MIN_DURATION = 1.5  # seconds, for labels that have none of their own
 MAX_GAP = 1.5  # seconds without a pose that end a segment
 

@@ -39,6 +39,9 @@ except ImportError as error:
 # How much the answer for a window's middle frames counts beside that for the window: more finds boundaries better
 # (bench/segments.py), less is surer of what goes on for long (bench/classifier.py, development halves).
 _FRAME_WEIGHT = 0.3
+# How much the frequency of exercises counts once more, beside that they come as often in training: real windows are
+# less clear than synthetic ones, so what is common is more probable than training says (development halves again).
+_PRIOR = 1.0
 _CALIBRATION_STEP = 1 << 40  # batches for calibration come from seeds that training never reaches
 Report = Callable[[str], None]
 
@@ -293,16 +296,29 @@ def steps_in(seconds: float, bank: Bank, options: TrainingOptions, device: str, 
     return max(20, int(seconds * count / (time.monotonic() - began)))
 
 
+def lean(model: "torch.nn.Module", classes: Sequence[str], variants: Sequence[tuple[str, str]], weight: float) -> None:
+    """Make common exercises more probable, in place: logits get ``weight`` times the logarithm of the frequency."""
+    from kinetag.exercises.library import load_library
+
+    library = load_library()
+    shift = {name: weight * math.log(library[name].frequency) if name in library else 0.0 for name in classes}
+    with torch.no_grad():
+        for layer, names in ((model.head, [name for name, _ in variants]), (model.frame_head, classes)):
+            layer.bias += torch.tensor([shift[name] for name in names], device=layer.bias.device)
+
+
 def finish(trainer: Trainer, path: Path, report: Report) -> ModelCard:
     """Calibrate the averaged network, write it as ONNX, and check it against torch."""
     from kinetag import __version__
 
     options, bank = trainer.options, trainer.bank
+    temperature = fit_temperature(trainer)
+    lean(trainer.average, bank.classes, bank.variants, _PRIOR)
     card = ModelCard(
         labels=bank.classes,
         variants=bank.variants,
         families=families(bank.classes),
-        temperature=fit_temperature(trainer),
+        temperature=temperature,
         frame_weight=_FRAME_WEIGHT,
         version=__version__,
         data="synthesised from kinetag's exercise library",
