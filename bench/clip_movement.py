@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 from clip_sets import Clip
 
-from kinetag.angles import ANGLES, joint_angles, signals
+from kinetag.angles import ANGLES, WIDTHS, joint_angles, signals
 from kinetag.exercises.kinematics import JOINT
 from kinetag.exercises.library import Exercise
 from kinetag.exercises.motion import Motion, generate_batch
@@ -48,7 +48,7 @@ def movement_seen(clip: Clip, library: dict[str, Exercise]) -> bool:
 
 
 def _least(signal: str) -> float:
-    return LEAST_HEIGHT if signal.endswith("height") else LEAST
+    return LEAST_HEIGHT if signal.endswith("height") or signal in WIDTHS else LEAST
 
 
 def way(found: dict[str, np.ndarray], signal: str) -> float:

@@ -144,9 +144,9 @@ def imitated(clips: Sequence[Recording], seed: int = 0, times: int = 8) -> list[
     upright = [(_upright(clip)[:WINDOW], posture_of(clip)) for clip in clips if len(clip) >= WINDOW] * times
     joints = np.array([space for space, _ in upright], np.float32)
     seen, true = (observe(joints, np.random.default_rng(seed), clean=clean) for clean in (False, True))
-    flat, depth = project(joints, np.random.default_rng(seed))
-    space = camera_space(joints, np.random.default_rng(seed))  # as the same camera has it
-    world = world_points(space, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    space = camera_space(joints, rng)  # as the same camera has it
+    flat, depth = project(space, rng)
     out = []
     for i, (own, posture) in enumerate(upright):
         spread = flat[i] - flat[i].mean(1, keepdims=True)
@@ -165,7 +165,7 @@ def imitated(clips: Sequence[Recording], seed: int = 0, times: int = 8) -> list[
                 view_of(before_lens),
                 camera_of(_elevation(own, space[i])),
                 posture,
-                world[i] / size,
+                seen.world[i] / _own_size(own),
                 (space[i] - middle(space[i], "hip")[:, None]) / size,
             )
         )
