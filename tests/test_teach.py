@@ -68,13 +68,12 @@ def test_a_taught_pose_is_recognised_and_not_counted(taught, model, clips):
 
 
 def test_what_the_library_knows_stays_known(taught, model, tmp_path):
-    """Push-ups, which are nothing like what was taught; squats are a part of the salute, and less sure than before."""
-    for exercise, kept in (("push_up", 0.9), ("squat", 0.6)):
-        write_poses([seen(exercise, seed=1, repetitions=5)], tmp_path / "known.json")
-        timelines = [kinetag.analyze(tmp_path / "known.json", model=model, profile=profile) for profile in (None, taught)]
-        before, after = (timeline.people[0].main_segment for timeline in timelines)
-        assert (after.label, after.repetition_count) == (before.label, before.repetition_count)
-        assert after.confidence > kept * before.confidence
+    """The library's own squats, which the salute has a part of, whatever the classifier takes them for."""
+    write_poses([seen("squat", seed=1, repetitions=5)], tmp_path / "squats.json")
+    timelines = [kinetag.analyze(tmp_path / "squats.json", model=model, profile=profile) for profile in (None, taught)]
+    before, after = (timeline.people[0].main_segment for timeline in timelines)
+    assert (after.label, after.repetition_count) == (before.label, before.repetition_count)
+    assert after.confidence > 0.7 * before.confidence
 
 
 def test_probabilities_sum_to_1_and_name_what_was_taught(taught, model, clips):
