@@ -70,8 +70,11 @@ def pose_held(poses: PoseSequence, name: str) -> bool:
 
 @cache
 def _most_moved(name: str, variant: str | None) -> tuple[str, float]:
-    """The angle (without its side) that moves most when the library performs this, and how far, degrees."""
-    found = [_angles(motion) for motion in _performed(name, variant)]
+    """The angle (without its side) that moves most when the library performs this, and how far, degrees.
+
+    At full range, and in bodies of which nothing else moves along.
+    """
+    found = [_angles(motion) for motion in _performed(name, variant, repetitions=3)]
     usual = {part: float(np.median([way(angles, part) for angles in found])) for part in _PARTS}
     part = max(usual, key=lambda part: usual[part])
     return part, usual[part]
@@ -90,8 +93,8 @@ def _mirrored(angle: str) -> str:
     return angle.replace("left", "*").replace("right", "left").replace("*", "right")
 
 
-def _performed(name: str, variant: str | None) -> list[Motion]:
-    return generate_batch(name, np.random.default_rng(0), _BODIES, variant=variant)
+def _performed(name: str, variant: str | None, repetitions: int | None = None) -> list[Motion]:
+    return generate_batch(name, np.random.default_rng(0), _BODIES, variant=variant, repetitions=repetitions)
 
 
 def _angles(motion: Motion) -> dict[str, np.ndarray]:

@@ -3,6 +3,7 @@
     python bench/few_shot.py --model MODEL                      # synthetic people and cameras
     python bench/few_shot.py --model MODEL --data FOLDER        # also gym clips (development half)
     python bench/few_shot.py --model MODEL --rendered 8         # also videos of the mannequin through BlazePose
+    python bench/few_shot.py --model MODEL --recordings FILE... # also such videos recorded before
 
 MODEL lacks exercises of the library: those are taught (`--classes` to choose among them), each from clips of different
 people, and other people's clips are then told apart. Of an exercise with n clips to learn from, the rest is for the
@@ -12,12 +13,13 @@ knows and gets right, which are not taken for a taught one. Draws are of classes
 to test with; the interval is from the 2.5th to the 97.5th percentile over draws.
 
 Synthetic: motions of the library seen by random cameras, with the errors of an imitated estimator: occlusion, swapped
-sides, failing limbs, short clips. That is harsh: how much of what it was trained on the
-classifier gets right is printed too.
+sides, failing limbs, short clips. That is harsh: how much of what it was trained on the classifier gets right is
+printed too. FILE: what `python -m kinetag.exercises.recording` wrote; the model must not have been trained on its clips
+of the exercises that are taught.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from kinetag.classifier import DEFAULT_MODEL, Classifier
 from kinetag.exercises.bank import select_joints
 from kinetag.exercises.library import load_library
 from kinetag.exercises.motion import generate_batch
+from kinetag.exercises.recordings import read_recordings
 from kinetag.exercises.synthesis import observe
 from kinetag.features import HOP, LAYOUT, RATE, windows
 from kinetag.few_shot.clips import TaughtClip
@@ -57,9 +60,11 @@ def synthetic_clips(label: str, count: int, rng: np.random.Generator, seconds: f
     joints = np.stack([select_joints(motion.joints, _JOINTS) for motion in made]).astype(np.float32)
     seen = observe(joints, rng)
     clips = []
-    for motion, keypoints, confidence in zip(made, seen.keypoints, seen.confidence, strict=True):
-        rows = (confidence > 0).any(axis=1)
-        poses = PoseSequence(motion.times[rows], _PIXELS * keypoints[rows], confidence[rows], LAYOUT, (800, 800))
+    for i, motion in enumerate(made):
+        rows = (seen.confidence[i] > 0).any(axis=1)
+        points, world = _PIXELS * seen.keypoints[i, rows], seen.world[i, rows]
+        world = None if np.isnan(world).all() else world  # an estimator without a notion of depth
+        poses = PoseSequence(motion.times[rows], points, seen.confidence[i, rows], LAYOUT, (800, 800), world=world)
         clips.append(smooth(poses))
     return clips
 
@@ -90,6 +95,15 @@ def rendered_clips(label: str, count: int) -> Iterator[PoseSequence]:
         found = analyzer.tracker.sequences(analyzer.frame_size)
         if found:
             yield smooth(max(found, key=len))
+
+
+def recorded_clips(files: Sequence[Path], names: Sequence[str]) -> dict[str, list[PoseSequence]]:
+    """What BlazePose made of rendered people, by class; without clips in which hardly anybody was found."""
+    clips: dict[str, list[PoseSequence]] = {name: [] for name in names}
+    for recording in (clip for path in files for clip in read_recordings(path)):
+        if recording.label in clips and recording.found.sum() >= RATE:
+            clips[recording.label].append(smooth(recording.sequence()))
+    return clips
 
 
 def place(poses: PoseSequence, classifier: Classifier, space: Space) -> Placed | None:
@@ -169,6 +183,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--per-class", type=int, default=20, help="synthetic clips a class")
     parser.add_argument("--rendered", type=int, default=0, metavar="N", help="also N rendered videos a class")
+    parser.add_argument("--recordings", type=Path, nargs="+", default=[], metavar="FILE", help="also recorded videos")
     parser.add_argument("--shrinkage", type=float, default=SHRINKAGE, help="of the whitening; 1: only centred")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -188,6 +203,9 @@ def main() -> None:
     if options.rendered:
         rendered = place_all({n: list(rendered_clips(n, options.rendered)) for n in names}, classifier, space)
         rows += measure("rendered", rendered, library, space, options.ways, options.draws)
+    if options.recordings:
+        recorded = place_all(recorded_clips(options.recordings, names), classifier, space)
+        rows += measure("recorded", recorded, library, space, options.ways, options.draws)
     if options.data:
         gym = {n: clips for n, clips in gym_clips(data_folder(options.data)).items() if n in lacking}
         rows += measure(

@@ -28,11 +28,12 @@ from common import save, show
 from kinetag.exercises.kinematics import JOINT
 from kinetag.exercises.recordings import Recording, read_recordings
 from kinetag.exercises.synthesis import camera_space, observe, project, world_points
-from kinetag.features import WINDOW
-from kinetag.skeletons import BLAZEPOSE, KINETAG13
+from kinetag.features import LAYOUT, WINDOW
+from kinetag.skeletons import BLAZEPOSE, KINETAG13, get_layout
 from kinetag.smoothing import smooth
 
 TRUE = [JOINT[name] for name in KINETAG13.joints]
+WHOLE = [JOINT[name] for name in get_layout(LAYOUT).joints]
 OURS = BLAZEPOSE.indices(KINETAG13.joints)
 MIRROR = np.array(KINETAG13.mirror)
 PARTS = ("nose", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -140,24 +141,30 @@ def smoothed(clip: Recording) -> Clip:
 
 
 def imitated(clips: Sequence[Recording], seed: int = 0, times: int = 8) -> list[Clip]:
-    """The same motions through the synthetic camera and estimator, a window's length of each, ``times`` each."""
+    """The same motions through the synthetic camera and estimator, a window's length of each, ``times`` each.
+
+    World points are those of a body as large as it is: their unit, the body's spread, says nothing of its size.
+    """
     upright = [(_upright(clip)[:WINDOW], posture_of(clip)) for clip in clips if len(clip) >= WINDOW] * times
-    joints = np.array([space for space, _ in upright], np.float32)
+    joints = np.array([space for space, _ in upright], np.float32)  # (N, T, 19, 3)
     seen, true = (observe(joints, np.random.default_rng(seed), clean=clean) for clean in (False, True))
-    flat, depth = project(joints, np.random.default_rng(seed))
-    space = camera_space(joints, np.random.default_rng(seed))  # as the same camera has it
-    world = world_points(space, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    space = camera_space(joints, rng)  # as the same camera has it
+    flat, depth = (part[:, :, :13] for part in project(space, rng))
+    world = world_points(space, seen.keypoints - true.keypoints, rng)
+    spread = np.sqrt(((space - space.mean(axis=2, keepdims=True)) ** 2).sum(-1).mean((1, 2)))  # (N,) metres
+    world, space = spread[:, None, None, None] * world[:, :, :13], space[:, :, :13]
     out = []
     for i, (own, posture) in enumerate(upright):
-        spread = flat[i] - flat[i].mean(1, keepdims=True)
-        size = torso(own)
-        unit = size / np.sqrt((spread**2).sum(-1).mean())  # body scales a torso length
-        confidence = seen.confidence[i]
+        own, size = own[:, :13], torso(own[:, :13])
+        scatter = flat[i] - flat[i].mean(1, keepdims=True)
+        unit = size / np.sqrt((scatter**2).sum(-1).mean())  # body scales a torso length
+        confidence = seen.confidence[i, :, :13]
         before_lens = space[i] + (0, 0, depth[i].mean())
         out.append(
             Clip(
-                true.keypoints[i] / unit,
-                seen.keypoints[i] / unit,
+                true.keypoints[i, :, :13] / unit,
+                seen.keypoints[i, :, :13] / unit,
                 confidence,
                 depth[i],
                 np.zeros(confidence.shape, int),  # nothing tells what was hidden
@@ -165,7 +172,7 @@ def imitated(clips: Sequence[Recording], seed: int = 0, times: int = 8) -> list[
                 view_of(before_lens),
                 camera_of(_elevation(own, space[i])),
                 posture,
-                world[i] / size,
+                None if np.isnan(world[i]).all() else world[i] / size,
                 (space[i] - middle(space[i], "hip")[:, None]) / size,
             )
         )
@@ -173,11 +180,11 @@ def imitated(clips: Sequence[Recording], seed: int = 0, times: int = 8) -> list[
 
 
 def _upright(clip: Recording) -> np.ndarray:
-    """Joints (T, 13, 3) metres, Y up."""
+    """The classifier's joints (T, 19, 3) in metres, Y up; the first 13 are those that are measured."""
     up = np.array(clip.up)
     side = np.cross(up, (0.0, 0.0, 1.0))
     side /= np.linalg.norm(side)
-    return clip.joints[:, TRUE] @ np.array([side, up, np.cross(side, up)]).T
+    return clip.joints[:, WHOLE] @ np.array([side, up, np.cross(side, up)]).T
 
 
 def _elevation(joints: np.ndarray, space: np.ndarray) -> float:
@@ -232,7 +239,7 @@ def _depth(clip: Clip, ok: np.ndarray) -> dict[str, np.ndarray]:
     """Errors of world points along z: as they are but for their size, and after the best similarity of each frame."""
     assert clip.world is not None
     assert clip.space is not None
-    good = clip.found
+    good = clip.found & np.isfinite(clip.world).all(axis=(1, 2))
     if good.sum() < 3:
         return {}
     world, space = clip.world[good], clip.space[good]

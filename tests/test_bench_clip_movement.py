@@ -21,8 +21,9 @@ IDLE = ("standing", "sitting", "lying")
 
 @cache
 def performed(name: str, count: int) -> list[PoseSequence]:
+    """Movements at full range in which nothing else moves along: others are believed less, and rightly so."""
     rng = np.random.default_rng(1)
-    motions = generate_batch(name, rng, count)
+    motions = generate_batch(name, rng, count, repetitions=None if LIBRARY[name].static else 3)
     joints = [JOINT[joint] for joint in KINETAG13.joints]
     return [smooth(observe(m.times, m.joints[:, joints], rng, noise=0.01, dropout=0)) for m in motions]
 
