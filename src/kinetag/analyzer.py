@@ -236,9 +236,10 @@ class Analyzer:
         With ``last`` the pose networks and each person's raw poses are given up on the way, which an hour of several
         people takes 200 MB less for; nothing can be fed after that.
         """
-        sequences = self.tracker.sequences(self.frame_size)
         if last:
             del self.estimator
+        sequences = self.tracker.sequences(self.frame_size)
+        if last:
             self.tracker.reset()
         # Taken out one by one: nothing else holds what was smoothed already.
         people = label_people((sequences.pop(0) for _ in range(len(sequences))), self.classifier, self.library)
