@@ -259,12 +259,13 @@ class Analyzer:
     def finish(self, video: VideoSource | None = None, *, last: bool = False) -> Timeline:
         """The timeline of everything fed so far; ``video`` adds what is known of the source.
 
-        With ``last`` the pose networks and each person's raw poses are given up on the way, which an hour of several
-        people takes 200 MB less for; nothing can be fed after that.
+        With ``last`` the pose networks and each person's raw poses are given up on the way, which spares an hour of
+        three people more than 100 MB; nothing can be fed after that.
         """
-        sequences = self.tracker.sequences(self.frame_size)
         if last:
             del self.estimator
+        sequences = self.tracker.sequences(self.frame_size)
+        if last:
             self.tracker.reset()
         # Taken out one by one: nothing else holds what was smoothed already.
         people = label_people((sequences.pop(0) for _ in range(len(sequences))), self.classifier, self.library)

@@ -76,7 +76,7 @@ def windows(sequence: PoseSequence, *, hop: float = HOP, rate: float = RATE, len
 def window_batches(
     sequence: PoseSequence, *, hop: float = HOP, rate: float = RATE, length: int = WINDOW, size: int = 16
 ) -> Iterator[Windows]:
-    """The same windows, ``size`` at a time: an hour of them at once would fill a gigabyte, 64 already 75 MB."""
+    """The same windows, ``size`` at a time: an hour of them at once would fill a gigabyte, and 64 are no faster."""
     times, points, confidence = _on_grid(sequence.to_layout(LAYOUT), rate, world=True)
     step = max(1, round(hop * rate))
     before, after = length // 2, length - length // 2

@@ -112,52 +112,63 @@ class Motion:
 
 
 class Recording:
-    """Poses over time as float32 arrays: about 800 bytes a pose of 33 joints, 45 MB an hour at 15 Hz, held once.
+    """Poses over time as float32 arrays: about 800 bytes a pose of 33 joints, 45 MB an hour at 15 Hz, held once."""
 
-    The arrays have room for half as many more; pages that were never written take no memory.
-    """
+    _ROOM = 512  # poses that are gathered before they become a block
 
     def __init__(self, layout: str) -> None:
         self.layout = layout
-        self.length = 0
-        self._times = np.empty(512)
-        self._joints = np.empty((512, len(get_layout(layout)), 6), np.float32)  # x, y, confidence, world
+        self._blocks: list[tuple[np.ndarray, np.ndarray]] = []  # times (n,), joints (n, V, 6): x, y, confidence, world
+        self._times = np.empty(self._ROOM)
+        self._joints = np.empty((self._ROOM, len(get_layout(layout)), 6), np.float32)
+        self._count = 0  # poses in the two arrays above, after those in the blocks
+
+    @property
+    def length(self) -> int:
+        return sum(len(times) for times, _ in self._blocks) + self._count
 
     def append(self, time: float, pose: Pose) -> None:
-        self._make_room(self.length + 1)
-        row = self._joints[self.length]
+        row = self._joints[self._count]
         row[:, :2], row[:, 2] = pose.keypoints, pose.confidence
         row[:, 3:] = np.nan if pose.world is None else pose.world
-        self._times[self.length] = time
-        self.length += 1
+        self._times[self._count] = time
+        self._count += 1
+        if self._count == self._ROOM:
+            self._close_block()
 
     def extend(self, times: np.ndarray, joints: np.ndarray) -> None:
         """Add rows as `cut` gives them; those that are not later than the last one are left out."""
         later = times > self.last_time
-        begin, end = self.length, self.length + int(later.sum())
-        self._make_room(end)
-        self._times[begin:end], self._joints[begin:end] = times[later], joints[later]
-        self.length = end
+        self._close_block()
+        if later.any():
+            self._blocks.append((times[later], joints[later]))
 
     def cut(self, start: float) -> tuple[np.ndarray, np.ndarray]:
         """Take the rows from ``start`` on out: times (n,), joints (n, V, 6)."""
         times, joints = self.rows()
-        self.length = int(np.searchsorted(times, start))
-        return times[self.length :].copy(), joints[self.length :].copy()
+        keep = int(np.searchsorted(times, start))
+        self._blocks = [(times[:keep], joints[:keep])] if keep else []
+        return times[keep:], joints[keep:]
 
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
         """Everything: times (n,), joints (n, V, 6). Not to be written to."""
-        return self._times[: self.length], self._joints[: self.length]
+        self._close_block()
+        if len(self._blocks) != 1:
+            nothing = (np.zeros(0), np.zeros((0, *self._joints.shape[1:]), np.float32))
+            times, joints = zip(*(self._blocks or [nothing]), strict=True)
+            self._blocks = [(np.concatenate(times), np.concatenate(joints))]
+        return self._blocks[0]
 
     @property
     def last_time(self) -> float:
-        return float(self._times[self.length - 1]) if self.length else -math.inf
+        if self._count:
+            return float(self._times[self._count - 1])
+        return float(self._blocks[-1][0][-1]) if self._blocks and len(self._blocks[-1][0]) else -math.inf
 
-    def _make_room(self, length: int) -> None:
-        if length > len(self._times):
-            old, room = self.rows(), length + length // 2
-            self._times, self._joints = np.empty(room), np.empty((room, *self._joints.shape[1:]), np.float32)
-            self._times[: self.length], self._joints[: self.length] = old
+    def _close_block(self) -> None:
+        if self._count:
+            self._blocks.append((self._times[: self._count].copy(), self._joints[: self._count].copy()))
+            self._count = 0
 
 
 # Bones whose lengths tell one build from another: two across the trunk, then left and right of five more.
