@@ -168,7 +168,7 @@ def imitated(clips: Sequence[Recording], seed: int = 0, times: int = 8) -> list[
                 confidence,
                 depth[i],
                 np.zeros(confidence.shape, int),  # nothing tells what was hidden
-                (confidence > 0).any(1),
+                np.asarray((confidence > 0).any(axis=1)),
                 view_of(before_lens),
                 camera_of(_elevation(own, space[i])),
                 posture,

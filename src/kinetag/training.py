@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -102,8 +103,8 @@ class Trainer:
         classes, variants, frames, _ = self.model(batch.features, batch.mask)
         fade = (batch.fade[:, 0::2] + batch.fade[:, 1::2]) / 2  # (N, T / 2)
         first, second = self.labels[batch.first], self.labels[batch.second]
-        over_time = (label[:, None].expand_as(fade) for label in (first, second))
-        each = _soft_cross_entropy(frames, *over_time, fade, 0.0)  # (N, T / 2)
+        one, other = (label[:, None].expand_as(fade) for label in (first, second))
+        each = _soft_cross_entropy(frames, one, other, fade, 0.0)  # (N, T / 2)
         return (
             _soft_cross_entropy(classes, first, second, batch.share, options.label_smoothing).mean()
             + options.variant_loss
@@ -296,7 +297,7 @@ def steps_in(seconds: float, bank: Bank, options: TrainingOptions, device: str, 
     return max(20, int(seconds * count / (time.monotonic() - began)))
 
 
-def lean(model: "torch.nn.Module", classes: Sequence[str], variants: Sequence[tuple[str, str]], weight: float) -> None:
+def lean(model: Any, classes: Sequence[str], variants: Sequence[tuple[str, str]], weight: float) -> None:
     """Make common exercises more probable, in place: logits get ``weight`` times the logarithm of the frequency."""
     from kinetag.exercises.library import load_library
 

@@ -54,7 +54,8 @@ class MultiBranchGCN(nn.Module):
         self.attention = nn.Linear(width, 1)
         self.dropout = nn.Dropout(dropout)
         ways = range(classes) if variants is None else variants
-        self.register_buffer("belongs", nn.functional.one_hot(torch.tensor(list(ways)), classes).float())  # (L, K)
+        self.belongs: Tensor  # (L, K): which class each variant is of
+        self.register_buffer("belongs", nn.functional.one_hot(torch.tensor(list(ways)), classes).float())
         self.head = nn.Linear(3 * width, len(ways))
         self.frame_head = nn.Linear(width, classes)
 
