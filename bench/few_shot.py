@@ -23,7 +23,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import clip_sets
 import numpy as np
+from clip_movement import movement_seen
 from common import data_folder, save, show
 
 from kinetag.classifier import DEFAULT_MODEL, Classifier
@@ -71,12 +73,10 @@ def synthetic_clips(label: str, count: int, rng: np.random.Generator, seconds: f
 
 def gym_clips(folder: Path) -> dict[str, list[PoseSequence]]:
     """Gym clips of the development half in which the movement is seen, by class."""
-    import classifier as other_bench
-
     library = load_library()
     clips: dict[str, list[PoseSequence]] = {}
-    for clip in other_bench.gym_clips(folder / "gym_keypoints.npz", test=False):
-        if other_bench.movement_seen(clip, library):
+    for clip in clip_sets.gym_clips(folder, test=False):
+        if movement_seen(clip, library):
             clips.setdefault(clip.truth, []).append(clip.poses)
     return clips
 
