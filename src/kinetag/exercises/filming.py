@@ -116,7 +116,8 @@ def _camera(joints: np.ndarray, bearing: float, rng: Rng) -> tuple[Camera, float
     aimed = _aimed(camera, share, cut, rng)
     camera = aimed if _in_picture(aimed, joints) > _LEAST else camera
     pixels, _ = camera.project(joints)
-    pixels = pixels[np.isfinite(pixels).any(axis=(1, 2))]  # joints behind the lens have none
+    known: np.ndarray = np.asarray(np.isfinite(pixels).all(axis=-1))  # joints behind the lens have no place
+    pixels = pixels[known.any(axis=1)]
     person = np.median((np.nanmax(pixels, axis=1) - np.nanmin(pixels, axis=1)).max(axis=-1)) / max(shape)
     detail = np.exp(rng.uniform(*np.log(_DETAIL)))
     long = float(np.clip(detail / max(person, 1e-3), 96, _LONGEST))
