@@ -14,8 +14,8 @@ to test with; the interval is from the 2.5th to the 97.5th percentile over draws
 
 Synthetic: motions of the library seen by random cameras, with the errors of an imitated estimator: occlusion, swapped
 sides, failing limbs, short clips. That is harsh: how much of what it was trained on the classifier gets right is
-printed too. FILE: what `python -m kinetag.exercises.recording` wrote; the model must not have been trained on its clips
-of the exercises that are taught.
+printed too. 'by exercise' is the accuracy of each. FILE: what `python -m kinetag.exercises.recording` wrote; the
+model must not have been trained on its clips of the exercises that are taught.
 """
 
 import argparse
@@ -126,8 +126,9 @@ def draw(
     shots: int,
     ways: int,
     rng: np.random.Generator,
-) -> dict[str, float]:
-    """Teach ``ways`` exercises (or all there are) from ``shots`` clips each, and test with other clips."""
+) -> tuple[dict[str, float], dict[str, list[bool]]]:
+    """Teach ``ways`` exercises (or all there are) from ``shots`` clips each, and test with other clips; also, of each
+    exercise, which clips were right among what was taught."""
     names = [name for name in taught if len(taught[name]) > shots]
     names = rng.permutation(names)[:ways].tolist()
     order = {name: rng.permutation(len(taught[name])) for name in names}
@@ -144,14 +145,17 @@ def draw(
 
     first = len(space.labels)
     tested = [(place, taught[name][i]) for place, name in enumerate(names) for i in order[name][shots : shots + TESTED]]
-    alone = [softmax(clip.seen.filmed @ points.T / temperature).mean(axis=0).argmax() == at for at, clip in tested]
+    right: dict[str, list[bool]] = {name: [] for name in names}
+    for at, clip in tested:
+        right[names[at]].append(softmax(clip.seen.filmed @ points.T / temperature).mean(axis=0).argmax() == at)
     among = [answer(clip).argmax() == first + at for at, clip in tested]
     known = [answer(clip).argmax() < first for label, clip in library if clip.known.mean(axis=0).argmax() == label]
     return {
-        "accuracy": float(np.mean(alone)),
+        "tested": len(tested),
+        "accuracy": float(np.mean(np.concatenate(list(right.values())))),
         "with library": float(np.mean(among)),
         "library kept": float(np.mean(known)),
-    }
+    }, right
 
 
 def measure(
@@ -163,15 +167,24 @@ def measure(
         if len(enough) < 2:
             continue
         rng = np.random.default_rng([shots, 5])
-        found = [draw(taught, library, space, shots, ways, rng) for _ in range(draws)]
-        row: dict = {"clips": name, "classes": min(ways, len(enough)), "taught from": shots}
+        found, right = zip(*(draw(taught, library, space, shots, ways, rng) for _ in range(draws)), strict=True)
+        tested = round(np.mean([each.pop("tested") for each in found]))
+        row: dict = {"clips": name, "classes": min(ways, len(enough)), "taught from": shots, "tested": tested}
         for key in found[0]:
             values = [100 * each[key] for each in found]
             low, high = np.percentile(values, [2.5, 97.5])
             row[key] = f"{np.mean(values):.1f} ({low:.0f}-{high:.0f})"
+        row["by exercise"] = _by_exercise(right)
         rows.append(row)
         print(row, flush=True)
     return rows
+
+
+def _by_exercise(right: Sequence[dict[str, list[bool]]]) -> dict[str, int]:
+    """Percent of the clips of each exercise that are right among what was taught, over all draws; the worst first."""
+    names = {name for draws in right for name in draws}
+    share = {name: float(np.mean([one for draws in right for one in draws.get(name, [])])) for name in names}
+    return {name: round(100 * share[name]) for name in sorted(share, key=lambda name: (share[name], name))}
 
 
 def main() -> None:
@@ -211,10 +224,11 @@ def main() -> None:
         rows += measure(
             "gym, development", place_all(gym, classifier, space), library, space, options.ways, options.draws
         )
-    show("Exercises that the classifier never saw", rows)
+    show("Exercises that the classifier never saw", [{k: v for k, v in r.items() if k != "by exercise"} for r in rows])
     save(
         "few_shot",
         model=options.model.name,
+        training=classifier.card.training,
         taught=names,
         ways=options.ways,
         shrinkage=options.shrinkage,
