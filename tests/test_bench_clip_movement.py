@@ -35,7 +35,7 @@ def seen(done: str, named: str, count: int = 4) -> float:
 
 def test_every_class_is_seen_where_it_is_done() -> None:
     shares = {name: seen(name, name) for name in LIBRARY}
-    assert np.mean(list(shares.values())) > 0.9  # some people of the library go a third of the way only
+    assert np.mean(list(shares.values())) > 0.95
     assert {name for name, share in shares.items() if share < 0.5} == set()
 
 
@@ -48,7 +48,7 @@ def test_hardly_a_class_is_seen_where_nothing_is_done() -> None:
 @pytest.mark.parametrize(("done", "named"), [("squat", "biceps_curl"), ("plank", "push_up"), ("tree", "warrior_2"),
                                              ("biceps_curl", "squat"), ("standing", "shrug")])  # fmt: skip
 def test_something_else_is_not_seen(done: str, named: str) -> None:
-    assert seen(done, named) <= 0.5  # arms of those who squat may be held anyhow, and move along
+    assert seen(done, named) < 0.5
 
 
 def test_other_is_always_seen() -> None:
