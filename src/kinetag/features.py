@@ -19,6 +19,7 @@ CHANNELS = (
     "x", "y", "bone_x", "bone_y", "motion_x", "motion_y", "confidence",
     "world_x", "world_y", "world_z", "world_confidence",
 )  # fmt: skip
+MIRROR_SIGN = np.array([-1 if channel.endswith("x") else 1 for channel in CHANNELS], np.float32)  # (C,)
 
 _MAX_GAP = 0.5  # seconds that a joint is interpolated over; a longer absence stays an absence
 _MIN_CONFIDENCE = 0.05  # below this an estimator is guessing
@@ -209,5 +210,4 @@ def _bones(position: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 def mirror(features: np.ndarray) -> np.ndarray:
     """The features (..., V, C) of the same windows seen in a mirror: left and right change places, x changes sign."""
-    sign = np.array([-1 if channel.endswith("x") else 1 for channel in CHANNELS], features.dtype)
-    return features[..., _SKELETON.mirror, :] * sign
+    return features[..., _SKELETON.mirror, :] * MIRROR_SIGN.astype(features.dtype)

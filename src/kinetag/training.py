@@ -20,7 +20,7 @@ import numpy as np
 
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.exercises.bank import Bank, Batch, build_bank, sample
-from kinetag.features import CHANNELS, LAYOUT
+from kinetag.features import LAYOUT, MIRROR_SIGN
 from kinetag.models import build_window_model
 from kinetag.models.onnx_file import ModelCard, export_onnx, write_int8
 from kinetag.skeletons import get_layout
@@ -185,7 +185,7 @@ class Tensors:
         """The same windows in a mirror (see `kinetag.features.mirror`)."""
         device = self.features.device
         twins = torch.as_tensor(get_layout(LAYOUT).mirror, device=device)
-        sign = torch.tensor([-1.0 if channel.endswith("x") else 1.0 for channel in CHANNELS], device=device)
+        sign = torch.as_tensor(MIRROR_SIGN, device=device)
         return replace(self, features=self.features[:, :, twins] * sign)
 
 

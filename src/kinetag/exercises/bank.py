@@ -155,8 +155,8 @@ def _synthetic(bank: Bank, rng: np.random.Generator, size: int, weights: np.ndar
     first, second = (_cut(bank.joints, pick[:, side], rng) for side in (0, 1))
     fade = _fades(size, rng)  # (N, T), 0 while the first motion lasts, 1 in the second
     joints = _join(first, second, fade)
-    lend = bank.recorded is not None and len(bank.recorded) and not clean
-    errors = bank.recorded.lent(round(_LENT_SHARE * size), rng) if bank.recorded is not None and lend else None
+    clips = None if clean else bank.recorded
+    errors = clips.lent(round(_LENT_SHARE * size), rng) if clips is not None and len(clips) else None
     seen = observe(joints, rng, clean=clean, errors=errors)
     features, mask = window_features(seen.keypoints, seen.confidence, world=seen.world)
     return Batch(features, mask, pick[:, 0], pick[:, 1], fade)

@@ -12,7 +12,7 @@ import numpy as np
 from kinetag.errors import KinetagError
 from kinetag.exercises.kinematics import BODY
 from kinetag.exercises.recordings import Recording
-from kinetag.exercises.synthesis import Errors, Observation, drop, unit_scale
+from kinetag.exercises.synthesis import Errors, Observation, drop, own_scale, unit_scale
 from kinetag.features import LAYOUT, RATE, WINDOW
 from kinetag.sequence import PoseSequence
 from kinetag.skeletons import get_layout
@@ -104,13 +104,7 @@ def _errors(clip: Recording, seen: PoseSequence, at: np.ndarray) -> tuple[np.nda
     off = (seen.keypoints - flat) / size[0]
     if seen.world is None:
         return np.concatenate([off, np.full((*off.shape[:2], 3), np.nan)], axis=-1), 1.0
-    true, found = (_own(points) for points in (truth, seen.world))
+    true, found = own_scale(np.stack([truth, seen.world]))
     slope = float((true[..., 2] * found[..., 2]).sum() / max(float((true[..., 2] ** 2).sum()), 1e-6))
     slope = float(np.clip(slope, 0.2, 1.3))
     return np.concatenate([off, found - true * np.array([1, 1, slope], np.float32)], axis=-1).astype(np.float32), slope
-
-
-def _own(points: np.ndarray) -> np.ndarray:
-    """Points (n, V, 3) about each frame's middle, in the body's own scale."""
-    centred = points - points.mean(axis=1, keepdims=True)
-    return centred / max(float(np.sqrt((centred**2).sum(axis=-1).mean())), 1e-4)

@@ -95,7 +95,7 @@ def observe(joints: np.ndarray, rng: Rng, *, clean: bool = False, errors: Errors
     if errors is not None:
         real = slice(0, len(errors.flat))
         keypoints[real], confidence[real] = truth[real] + errors.flat, errors.confidence
-        world[real] = _own_scale(space[real]) * _depth_only(errors.slope) + errors.deep
+        world[real] = own_scale(space[real]) * _depth_only(errors.slope) + errors.deep
     both = np.concatenate([keypoints, world], axis=-1)
     both, confidence = _swap_sides(both, confidence, rng)
     keypoints, world = both[..., :2], both[..., 2:]
@@ -160,7 +160,7 @@ def world_points(space: np.ndarray, error: np.ndarray, rng: Rng) -> np.ndarray:
     worse, the farther a joint is from the hips, and comes out too flat. A third of the people have none at all (NaN).
     """
     count, _, joints, _ = space.shape
-    world = _own_scale(space)
+    world = own_scale(space)
     torso = world[:, :, _TRUNK[:2]].mean(axis=2) - world[:, :, _HIPS].mean(axis=2)
     torso = np.linalg.norm(torso, axis=-1).mean(axis=1)[:, None, None, None]
     stays, wanders, jitters = _WORLD_ERRORS[:, :, None]  # (V, 1) each
@@ -174,7 +174,7 @@ def world_points(space: np.ndarray, error: np.ndarray, rng: Rng) -> np.ndarray:
     return np.where(rng.random((count, 1, 1, 1)) < 0.33, np.float32(np.nan), world)
 
 
-def _own_scale(space: np.ndarray) -> np.ndarray:
+def own_scale(space: np.ndarray) -> np.ndarray:
     """Joints (N, T, V, 3) about each frame's middle, in body scales."""
     centred = space - space.mean(axis=2, keepdims=True)
     scale = np.sqrt((centred**2).sum(axis=-1).mean(axis=(1, 2)))[:, None, None, None]
