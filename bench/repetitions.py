@@ -84,12 +84,15 @@ def synthetic(sets: int, seed: int, only: list[str]) -> list[dict[str, Any]]:
         if exercise.counting is None or (only and name not in only):
             continue
         errors: dict[str, list[tuple[int, int]]] = {view: [] for view in (*VIEWS, CUT, UNKNOWN)}
+        uncounted = {variant.name for variant in exercise.variants if not variant.counted}  # there is no truth
         for i in range(sets):
             rng = np.random.default_rng([seed, i])
             whole = generate(exercise, rng, rate=RATE, repetitions=int(rng.integers(1, 13)))
             part = generate(exercise, rng, rate=RATE, duration=float(rng.uniform(6, 25)))
             for view in errors:
                 motion = part if view == CUT else whole
+                if motion.variant in uncounted:
+                    continue
                 options = VIEWS.get(view, VIEWS["noisy" if view == CUT or i % 2 else "noisy 2D"])
                 seen = observe(motion.times, motion.joints[:, joints], np.random.default_rng([seed, i, 1]), **options)
                 full, partial = count(seen, None if view == UNKNOWN else exercise)

@@ -131,3 +131,15 @@ def test_noise_alone_is_nothing(seed: int, seconds: float) -> None:
     values = low_pass(0.05 * np.random.default_rng(seed).normal(size=len(times)), 1.0)
     assert find(values, times) == []
     assert usual_swing(values, 0.2) == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), hold=st.floats(0.5, 3.0))
+def test_a_repetition_that_is_held_happened_in_the_middle_of_the_hold(seed: int, hold: float) -> None:
+    times = grid(2 * (4 + hold))
+    middles = np.array([2 + hold / 2, 6 + 3 * hold / 2])
+    flat = np.clip((1 + hold / 2 - np.abs(times[:, None] - middles)).max(axis=1), 0, 1)  # one second each way
+    noise = low_pass(np.random.default_rng(seed).normal(size=len(times)), 0.5)
+    cycles = find(flat + 0.02 * noise / noise.std(), times)
+    np.testing.assert_allclose([c.turn for c in cycles], middles, atol=0.06)
+    assert all(c.start < c.arrives <= c.peak <= c.leaves < c.end for c in cycles)

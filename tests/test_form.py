@@ -135,8 +135,8 @@ def test_tempo_of_a_set_with_pauses():
 def test_a_swing_has_no_pause():
     """A cosine of 2 s, whose turning points are found as those of `cycles.find_cycles` are."""
     share = np.arccos(0.9) / np.pi  # of half a period within 5 % of an end
-    cycle = Cycle(share, 1.0, 2 - share, 1.0, False, 1 - share, 1 + share)
-    following = Cycle(2 + share, 3.0, 4 - share, 1.0, False, 3 - share, 3 + share)
+    cycle = Cycle(share, 1.0, 2 - share, 1.0, False, 1 - share, 1 + share, 1.0)
+    following = Cycle(2 + share, 3.0, 4 - share, 1.0, False, 3 - share, 3 + share, 3.0)
     there, pause, back, rest = tempo(cycle, following)
     assert (pause, rest) == pytest.approx((0, 0), abs=0.01)
     assert (there, back) == pytest.approx((1, 1), abs=0.01)

@@ -14,6 +14,7 @@ _FULL = 0.6  # of the usual excursion: less is a partial repetition
 _RETURN = 0.45  # of the usual excursion: the signal must come back this far between two repetitions
 _PARTIAL = 0.25  # of the usual excursion: less is no repetition at all
 _REST = 0.05  # of a repetition's excursion: below this it has not begun or is over
+_NEAR = 0.2  # of a repetition's excursion: within this of the peak it is near its turning point
 _HOLD = 0.3  # seconds
 _TURNING = 0.2  # a cosine is within _REST of an end for this share of the time that the rest of the way takes
 _EDGE = 0.15  # of the usual excursion: how much of a repetition's far side must be seen for its peak to be a peak
@@ -23,7 +24,8 @@ _EDGE = 0.15  # of the usual excursion: how much of a repetition's far side must
 class Cycle:
     """``start``, ``peak`` and ``end`` in seconds; ``excursion`` from rest to peak in the signal's unit.
 
-    From ``arrives`` to ``leaves`` the signal stays at the turning point.
+    From ``arrives`` to ``leaves`` the signal stays at the turning point. ``peak`` is its extreme, which noise puts
+    anywhere in there; ``turn``, the middle of the time near the turning point, is when the repetition happened.
     """
 
     start: float
@@ -33,6 +35,7 @@ class Cycle:
     partial: bool
     arrives: float
     leaves: float
+    turn: float
 
 
 def resample(times: np.ndarray, values: np.ndarray, grid: np.ndarray) -> np.ndarray:
@@ -199,10 +202,24 @@ def _cycle(times: np.ndarray, values: np.ndarray, around: tuple[int, int, int], 
     excursion = float(rises.mean() if rises.min() >= 0.5 * rises.max() else rises.max())
     start = left + int(np.flatnonzero(values[left : peak + 1] <= values[left] + _REST * rises[0])[-1])
     end = peak + int(np.flatnonzero(values[peak : right + 1] <= values[right] + _REST * rises[1])[0])
-    arrives = start + int(np.flatnonzero(values[start : peak + 1] >= values[peak] - _REST * rises[0])[0])
-    leaves = peak + int(np.flatnonzero(values[peak : end + 1] >= values[peak] - _REST * rises[1])[-1])
-    begins, turns, ends, arrived, left_again = (float(times[i]) for i in (start, peak, end, arrives, leaves))
-    return Cycle(begins, turns, ends, excursion, excursion < full, arrived, left_again)
+
+    def within(share: float) -> tuple[int, int]:
+        """The first and last index around the peak that is within this share of the excursion of it."""
+        first = np.flatnonzero(values[start : peak + 1] >= values[peak] - share * rises[0])[0]
+        last = np.flatnonzero(values[peak : end + 1] >= values[peak] - share * rises[1])[-1]
+        return start + int(first), peak + int(last)
+
+    arrives, leaves = within(_REST)
+    return Cycle(
+        start=float(times[start]),
+        peak=float(times[peak]),
+        end=float(times[end]),
+        excursion=excursion,
+        partial=excursion < full,
+        arrives=float(times[arrives]),
+        leaves=float(times[leaves]),
+        turn=float(times[list(within(_NEAR))].mean()),
+    )
 
 
 def tempo(cycle: Cycle, following: Cycle | None) -> tuple[float, float, float, float | None]:

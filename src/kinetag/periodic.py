@@ -178,7 +178,7 @@ def _cycles(grid: np.ndarray, beat: _Beat, longest: float) -> list[Cycle]:
     ]
     if turns == 2:  # rest is half-way between the sides, so what seems half a repetition is none
         cycles = [cycle for cycle in cycles if not cycle.partial]
-    return sorted(cycles, key=lambda cycle: cycle.peak)
+    return sorted(cycles, key=lambda cycle: cycle.turn)
 
 
 def _sign(values: np.ndarray) -> int:

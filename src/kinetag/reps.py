@@ -105,15 +105,15 @@ def _repetitions(
         piece = sequence.between(first - before, last + after)
         cycles = [cycle for run in _runs(piece) for cycle in find(run)]
         # One at the seam is found in both pieces.
-        earliest = max(first, (inside[-1].peak + inside[-1].end) / 2) if inside else first
-        kept = [cycle for cycle in cycles if earliest <= cycle.peak <= last]
+        earliest = max(first, (inside[-1].turn + inside[-1].end) / 2) if inside else first
+        kept = [cycle for cycle in cycles if earliest <= cycle.turn <= last]
         inside += kept
         ranges += _ranges(piece, kept)
     names = [name for name in (*_REPORTED, "trunk") if _is_main(name, signal, ranges)]
     return [
         Repetition(
             start=max(cycle.start, start),
-            time=cycle.peak,
+            time=cycle.turn,
             end=min(cycle.end, end),
             partial=cycle.partial,
             range_of_motion={name: span[name] for name in names if name in span},
@@ -339,7 +339,7 @@ def _count(tracks: list[_Track], grid: np.ndarray, counting: "Counting") -> list
             if t is not track
         ):
             kept.append((cycle, track))
-    return sorted((cycle for cycle, _ in kept), key=lambda cycle: cycle.peak)
+    return sorted((cycle for cycle, _ in kept), key=lambda cycle: cycle.turn)
 
 
 def _same(cycle: Cycle, other: Cycle, level: float, top: float) -> bool:
