@@ -23,7 +23,12 @@ def pose(world=True, colors=True):
     )
 
 
-FRAMES = [(0.0, [pose(), pose(colors=False)]), (0.1, []), (0.2, [pose(world=False)]), (0.3, [pose()])]
+FRAMES = [
+    (0.0, [pose(), pose(colors=False)], False),
+    (0.1, [], True),
+    (0.2, [pose(world=False)], False),
+    (0.3, [pose()], False),
+]
 
 
 def same(a, b):
@@ -33,8 +38,8 @@ def same(a, b):
 def filled(folder, key="k", frames=FRAMES):
     log = PoseLog(folder, key)
     log.frame_size = (640, 360)
-    for time, poses in frames:
-        log.add(time, poses)
+    for time, poses, cut in frames:
+        log.add(time, poses, cut)
         log.write()
     return log
 
@@ -45,8 +50,9 @@ def test_poses_come_back_as_they_were_but_for_the_last_frame(tmp_path):
     assert again.reached == 0.3
     kept = list(again.kept())
     assert again.frame_size == (640, 360)
-    assert [time for time, _ in kept] == [0.0, 0.1, 0.2]
-    for (_, old), (_, new) in zip(FRAMES, kept, strict=False):
+    assert [time for time, _, _ in kept] == [0.0, 0.1, 0.2]
+    assert [cut for _, _, cut in kept] == [False, True, False]
+    for (_, old, _), (_, new, _) in zip(FRAMES, kept, strict=False):
         assert len(old) == len(new)
         for a, b in zip(old, new, strict=True):
             assert (a.score, a.layout) == (b.score, b.layout)
@@ -76,7 +82,7 @@ def test_what_comes_after_a_damaged_part_is_made_again(tmp_path, harm):
     part.write_bytes(part.read_bytes()[:-200] if harm is None else harm)
     again = PoseLog(tmp_path, "k")
     assert again.reached == 0.1
-    assert [time for time, _ in again.kept()] == [0.0]
+    assert [time for time, _, _ in again.kept()] == [0.0]
     again.add(0.1, FRAMES[2][1])
     again.close(complete=False)
     assert PoseLog(tmp_path, "k").reached == 0.1

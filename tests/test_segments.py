@@ -149,3 +149,12 @@ def test_minimum_durations_and_cover_hold_always(seed: int, windows: int, hop: f
 
 def test_edges_are_half_way() -> None:
     np.testing.assert_allclose(window_edges(np.array([1.0, 2, 4]), 0, 5), [0, 1.5, 3, 5])
+
+
+def test_a_run_shorter_than_a_label_needs_may_be_all_of_it() -> None:
+    times = np.arange(0.1, 1.6, 0.2)
+    probabilities = np.tile([0.92, 0.05, 0.03], (len(times), 1))
+    minimum = {"dip": 1.7, "row": 0.5, "other": 1.5}
+    segments = decode(times, probabilities, ["dip", "row", "other"], start=0, end=1.6, minimum_durations=minimum)
+    assert [(s.label, s.start, s.end) for s in segments] == [("dip", 0, 1.6)]
+    assert segments[0].confidence == pytest.approx(0.92)

@@ -353,3 +353,18 @@ def test_recording_is_small_and_exact(rng):
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)
+
+
+def test_after_a_cut_people_are_known_by_their_clothes_and_not_by_their_place() -> None:
+    rng = np.random.default_rng(0)
+    tracker = Tracker()
+    ids = []
+    for index in range(45):
+        place, person = [(100, 1), (500, 1), (500, 2)][index // 15]
+        poses = [pose(place, appearance=colors(person, rng))]
+        ids.append(tracker.update(poses, index / 15, cut=index in (15, 30))[0])
+    assert set(ids[10:15]) == set(ids[25:30]) == {1}
+    assert set(ids[40:]) == {2}
+    assert 1 not in ids[30:]
+    assert [s.cuts for s in tracker.sequences((640, 360))] == [(1.0,), ()]
+    assert [len(s) for s in tracker.sequences((640, 360))] == [30, 15]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kinetag.appearance import clothing_colors
 from kinetag.classifier import Classifier
+from kinetag.cuts import CutDetector
 from kinetag.errors import KinetagError
 from kinetag.exercises.library import Exercise, exercises_by_label, load_library
 from kinetag.form import assess
@@ -198,9 +199,9 @@ class Analyzer:
         self.reset()
         self._log = log
         if log is not None:
-            for time, poses in log.kept():
+            for time, poses, cut in log.kept():
                 self.frame_size = log.frame_size
-                self._track(poses, time)
+                self._track(poses, time, cut)
 
     def reset(self) -> None:
         """Forget everything seen: the next frame starts a new video."""
@@ -211,6 +212,7 @@ class Analyzer:
         self.frame_size = (0, 0)
         self._running: dict[int, RunningLabel] = {}
         self._log: PoseLog | None = None
+        self._detector = CutDetector()
         self.snapshots = Snapshots() if self.takes_snapshots else None
 
     def feed(self, frame: Frame) -> list[LivePerson]:
@@ -233,27 +235,28 @@ class Analyzer:
         if not self.frame_count:
             self.frame_size = (frame.image.shape[1], frame.image.shape[0])
         poses = [replace(pose, appearance=clothing_colors(frame.image, pose)) for pose in poses]
-        ids = self._track(poses, frame.time)
+        cut = self._detector.see(frame.image)
+        ids = self._track(poses, frame.time, cut)
         if self._log is not None:
             self._log.frame_size = self.frame_size
-            self._log.add(frame.time, poses)
+            self._log.add(frame.time, poses, cut)
         if self.snapshots is not None:
             for person, pose in zip(ids, poses, strict=True):
                 if person is not None:
                     self.snapshots.take(frame.image, frame.time, person, pose)
         return [self._live(person, pose, frame) for person, pose in zip(ids, poses, strict=True) if person is not None]
 
-    def _track(self, poses: list[Pose], time: float) -> list[int | None]:
+    def _track(self, poses: list[Pose], time: float, cut: bool) -> list[int | None]:
         if not self.frame_count:
             self.first_time = time
         self.last_time, self.frame_count = time, self.frame_count + 1
-        return self.tracker.update(poses, time)
+        return self.tracker.update(poses, time, cut=cut)
 
     def _live(self, person: int, pose: Pose, frame: Frame) -> LivePerson:
         if not self.running_labels:
             return LivePerson(person, pose, None, 0.0, 0)
         running = self._running.setdefault(person, RunningLabel(person, self.classifier, self.library, self.frame_size))
-        label, confidence, repetitions = running.update(pose, frame.time)
+        label, confidence, repetitions = running.update(pose, frame.time, self.tracker.cuts)
         return LivePerson(person, pose, label, confidence, repetitions)
 
     def finish(self, video: VideoSource | None = None, *, last: bool = False) -> Timeline:

@@ -4,7 +4,7 @@ import numpy as np
 
 from kinetag.classifier import Classifier
 from kinetag.exercises.library import Exercise
-from kinetag.segments import decode
+from kinetag.segments import MAX_GAP, decode
 from kinetag.sequence import PoseSequence
 from kinetag.timeline import OTHER, Segment
 
@@ -17,19 +17,40 @@ def label_poses(
 ) -> tuple[list[Segment], np.ndarray, np.ndarray]:
     """Segments, and what they were decoded from: times (W,) and class probabilities (W, K).
 
-    ``poses`` are smoothed; ``known`` maps the classifier's labels to exercises, whose shortest durations count.
+    ``poses`` are smoothed, and each shot of a film that is cut is judged by itself. ``known`` maps the classifier's
+    labels to exercises, whose shortest durations count.
     """
-    times, probabilities = classifier.predict(poses)
-    segments = decode(
-        times,
-        probabilities,
-        classifier.labels,
-        start=float(poses.times[0]),
-        end=float(poses.times[-1]),
-        minimum_durations={label: exercise.min_duration for label, exercise in known.items()},
-        pose_times=poses.times,
-    )
+    minimum = {label: exercise.min_duration for label, exercise in known.items()}
+    segments: list[Segment] = []
+    parts = []
+    for shot in poses.shots():
+        part = poses.rows(shot)
+        times, probabilities = classifier.predict(part)
+        parts.append((times, probabilities))
+        found = decode(
+            times,
+            probabilities,
+            classifier.labels,
+            start=float(part.times[0]),
+            end=float(part.times[-1]),
+            minimum_durations=minimum,
+            pose_times=part.times,
+        )
+        segments = _joined(segments, found)
+    times, probabilities = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return segments, times, probabilities
+
+
+def _joined(segments: list[Segment], following: list[Segment]) -> list[Segment]:
+    """Segments of two shots: what goes on across the cut is one segment."""
+    if not segments or not following:
+        return segments + following
+    last, first = segments[-1], following[0]
+    if last.label != first.label or first.start - last.end > MAX_GAP:
+        return segments + following
+    lasts = np.array([last.end - last.start, first.end - first.start])
+    sure = float(np.average([last.confidence, first.confidence], weights=np.maximum(lasts, 1e-6)))
+    return [*segments[:-1], Segment(last.label, last.start, first.end, sure), *following[1:]]
 
 
 def describe(

@@ -21,9 +21,9 @@ from kinetag.whole_file import whole_file
 
 FOLDER = ".kinetag-resume"
 _EVERY = 30.0  # seconds of work between two parts
-_FORMAT = 1
+_FORMAT = 2
 
-Found = tuple[float, list[Pose]]  # time of a frame, and everybody in it
+Found = tuple[float, list[Pose], bool]  # time of a frame, everybody in it, and whether it begins another shot
 
 
 def fingerprint(source: str | Path, **options: object) -> str | None:
@@ -68,14 +68,14 @@ class PoseLog:
         """What earlier runs found, in order, all but the last frame."""
         last = -math.inf
         for number in range(self._parts):
-            for time, poses in self._read(self._path(number)) or ():
+            for time, poses, cut in self._read(self._path(number)) or ():
                 if last < time and (self.reached is None or time < self.reached):
                     last = time
-                    yield time, poses
+                    yield time, poses, cut
 
-    def add(self, time: float, poses: Sequence[Pose]) -> None:
+    def add(self, time: float, poses: Sequence[Pose], cut: bool = False) -> None:
         """Keep the poses of one more frame; written from time to time."""
-        self._waiting.append((time, list(poses)))
+        self._waiting.append((time, list(poses), cut))
         if clock.monotonic() - self._written >= _EVERY:
             self.write()
 
@@ -116,15 +116,16 @@ class PoseLog:
 
 def _to_arrays(found: Sequence[Found], key: str, frame_size: tuple[int, int]) -> dict[str, np.ndarray]:
     """Frames and their poses as arrays; what a pose does not have is NaN."""
-    poses = [pose for _, some in found for pose in some]
+    poses = [pose for _, some, _ in found for pose in some]
     joints = len(poses[0].keypoints) if poses else 0
     colors = max((len(p.appearance) for p in poses if p.appearance is not None), default=0)
     return {
         "key": np.array(key),
         "frame_size": np.array(frame_size),
         "layout": np.array(poses[0].layout if poses else ""),
-        "times": np.array([time for time, _ in found]),
-        "counts": np.array([len(some) for _, some in found]),
+        "times": np.array([time for time, _, _ in found]),
+        "counts": np.array([len(some) for _, some, _ in found]),
+        "cuts": np.array([cut for _, _, cut in found]),
         "keypoints": np.array([p.keypoints for p in poses], np.float32).reshape(len(poses), joints, 2),
         "confidence": np.array([p.confidence for p in poses], np.float32).reshape(len(poses), joints),
         "scores": np.array([p.score for p in poses]),
@@ -160,6 +161,6 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> list[Found]:
         )
     ]
     return [
-        (float(time), poses[end - count : end])
-        for time, end, count in zip(arrays["times"], ends, arrays["counts"], strict=True)
+        (float(time), poses[end - count : end], bool(cut))
+        for time, end, count, cut in zip(arrays["times"], ends, arrays["counts"], arrays["cuts"], strict=True)
     ]

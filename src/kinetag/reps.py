@@ -124,10 +124,11 @@ def _repetitions(
 
 
 def _runs(cut: PoseSequence) -> list[PoseSequence]:
-    """The stretches without a hole in the poses: what happened in one is not known, and is not made up."""
-    breaks = np.flatnonzero(np.diff(cut.times) > _HOLE)
-    parts = np.split(cut.times, breaks + 1)
-    return [cut.between(part[0], part[-1]) for part in parts if len(part)]
+    """The stretches without a hole in the poses, of one shot each: what happened in a hole is not known, and is not
+    made up."""
+    holes = np.flatnonzero(np.diff(cut.times) > _HOLE) + 1
+    edges = sorted({*holes.tolist(), *(shot.start for shot in cut.shots()), len(cut)})
+    return [cut.rows(slice(first, last)) for first, last in pairwise(edges)]
 
 
 def _cycles(cut: PoseSequence, counting: "Counting") -> list[Cycle]:

@@ -4,6 +4,7 @@ The full decoder runs again every half second over the recent past only, so the 
 the camera runs; repetitions that lie further back are kept as a sum.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,12 +35,15 @@ class RunningLabel:
     _since: float = 0.0  # when the current label began
     _kept: list[float] = field(default_factory=list)  # times of its repetitions
     _next_run: float = -np.inf
+    _cuts: tuple[float, ...] = ()
     _known: dict[str, Exercise] = field(init=False)  # by label
 
     def __post_init__(self) -> None:
         self._known = exercises_by_label(self.classifier.labels, self.library)
 
-    def update(self, pose: Pose, time: float) -> tuple[str | None, float, int]:
+    def update(self, pose: Pose, time: float, cuts: Sequence[float] = ()) -> tuple[str | None, float, int]:
+        """``cuts``: when the film was cut so far (s)."""
+        self._cuts = tuple(cut for cut in cuts if cut > time - _HORIZON)
         self._poses.append((time, pose))
         if time >= self._next_run:
             self._next_run = time + _PERIOD
@@ -63,7 +67,7 @@ class RunningLabel:
         self._label, self._confidence = segment.label, segment.confidence
         if segment.label != OTHER:
             counted = count_any(poses, self._known.get(segment.label), segment.start, segment.end)
-            # Near the edge of the horizon a repetition is cut, so what was counted there before stays.
+            # Near the edge of the horizon a repetition is cut short, so what was counted there before stays.
             settled = poses.times[0] + 3.0 if continues and self._since < poses.times[0] else -np.inf
             old = [moment for moment in self._kept if moment < settled]
             self._kept = old + [rep.time for rep in counted if not rep.partial and rep.time >= settled]
@@ -79,4 +83,5 @@ class RunningLabel:
             frame_size=self.frame_size,
             person=self.person,
             world=np.stack([pose.world for pose in poses]) if has_world else None,  # type: ignore[misc]
+            cuts=self._cuts,
         )

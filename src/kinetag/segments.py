@@ -61,8 +61,9 @@ def decode(
             segments.append(Segment(OTHER, first, last, 0.0))
             continue
         edges = window_edges(times[inside], first, last)
-        spans = best_segmentation(scores[inside], edges, minimum, switch_cost)
-        bounds = _refined(spans, times[inside], scores[inside], edges, minimum)
+        least = np.minimum(minimum, last - first)
+        spans = best_segmentation(scores[inside], edges, least, switch_cost)
+        bounds = _refined(spans, times[inside], scores[inside], edges, least)
         weight = np.diff(edges)
         for (label, low, high), (begin, finish) in zip(spans, bounds, strict=True):
             share = probabilities[inside][low:high, label]
@@ -77,7 +78,7 @@ def best_segmentation(
     """The segmentation with the greatest score: (label, first window, last window + 1) in order.
 
     ``scores`` (W, K) nats per second, ``edges`` (W + 1,) times between the windows, ``minimum`` (K,) seconds.
-    Neighbours never have the same label. If even the whole is shorter than every label's minimum, it is one segment.
+    Neighbours never have the same label. If the whole is shorter than every label's minimum, it is one segment.
 
     Best(w, k), the best score of windows 0..w-1 whose last segment has label k and ends there, is
     C(w, k) + max over s with edges[w] - edges[s] >= minimum[k] of (max_j Best(s, j) - cost - C(s, k)), with the

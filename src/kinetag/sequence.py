@@ -1,6 +1,7 @@
 """The data types that cross the boundaries: a frame, one person's pose in it, and one person's poses over time."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -39,7 +40,8 @@ class PoseSequence:
     """One person's poses over time: what tracking gives and what every later stage takes.
 
     ``times`` (T,) seconds, strictly increasing, gaps are real; ``keypoints`` (T, V, 2) pixels, NaN where unknown;
-    ``confidence`` (T, V) in [0, 1]; ``frame_size`` (width, height) pixels; ``world`` (T, V, 3) metres or None.
+    ``confidence`` (T, V) in [0, 1]; ``frame_size`` (width, height) pixels; ``world`` (T, V, 3) metres or None;
+    ``cuts`` when the film is cut: times (s) of first frames of other shots, increasing.
     """
 
     times: np.ndarray
@@ -49,6 +51,7 @@ class PoseSequence:
     frame_size: tuple[int, int]
     person: int = 1
     world: np.ndarray | None = None
+    cuts: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         self.times = np.asarray(self.times, np.float64)
@@ -68,6 +71,8 @@ class PoseSequence:
                 raise KinetagError(f"world has shape {self.world.shape}, but should have ({count}, {joints}, 3)")
         if count > 1 and not (np.diff(self.times) > 0).all():
             raise KinetagError(f"times of person {self.person} do not increase")
+        if any(a >= b for a, b in pairwise(self.cuts)):
+            raise KinetagError(f"the cuts of person {self.person} do not increase")
 
     def __len__(self) -> int:
         return len(self.times)
@@ -96,6 +101,13 @@ class PoseSequence:
     def between(self, start: float, end: float) -> "PoseSequence":
         """The poses with start <= time <= end."""
         return self.rows((self.times >= start) & (self.times <= end))
+
+    def shots(self) -> list[slice]:
+        """The rows of each shot in which this person is: between two shots nothing moves, it is another picture."""
+        if not self.cuts:
+            return [slice(0, len(self))]
+        edges = [0, *np.searchsorted(self.times, np.array(self.cuts)).tolist(), len(self)]
+        return [slice(first, last) for first, last in pairwise(edges) if first < last]
 
     def rows(self, chosen: slice | np.ndarray) -> "PoseSequence":
         """Some of the poses: a slice, or a mask (T,)."""

@@ -110,8 +110,8 @@ def smooth(
     Looks into the future, so it is for recorded poses; live use has `OneEuroFilter`. ``min_cutoff`` is in Hz, ``beta``
     in Hz per torso length a second: people near and far are smoothed alike. A joint missing for at most ``fill_gap``
     seconds is interpolated, with its confidence halved; one that jumps away for a single frame is taken as missing.
-    After ``max_gap`` seconds of absence the filter starts anew. World points are treated the same. Times, layout and
-    frames are kept; a longer absence stays NaN with confidence 0.
+    After ``max_gap`` seconds of absence, and where the film is cut, the filter starts anew. World points are treated
+    the same. Times, layout and frames are kept; a longer absence stays NaN with confidence 0.
     """
     if len(sequence) < 2:
         return sequence
@@ -122,15 +122,16 @@ def smooth(
         confidence=np.empty_like(sequence.confidence),
         world=None if sequence.world is None else np.empty_like(sequence.world),
     )
-    for first in range(0, len(sequence), _PIECE):
-        low = max(0, first - _MARGIN)
-        piece = _smooth_piece(sequence.rows(slice(low, first + _PIECE + _MARGIN)), **options)
-        here = slice(first, min(first + _PIECE, len(sequence)))
-        inside = slice(first - low, first - low + here.stop - here.start)
-        smoothed.keypoints[here] = piece.keypoints[inside]
-        smoothed.confidence[here] = piece.confidence[inside]
-        if smoothed.world is not None and piece.world is not None:
-            smoothed.world[here] = piece.world[inside]
+    for begin, end in ((shot.start, shot.stop) for shot in sequence.shots()):
+        for first in range(begin, end, _PIECE):
+            low = max(begin, first - _MARGIN)
+            piece = _smooth_piece(sequence.rows(slice(low, min(first + _PIECE + _MARGIN, end))), **options)
+            here = slice(first, min(first + _PIECE, end))
+            inside = slice(first - low, first - low + here.stop - here.start)
+            smoothed.keypoints[here] = piece.keypoints[inside]
+            smoothed.confidence[here] = piece.confidence[inside]
+            if smoothed.world is not None and piece.world is not None:
+                smoothed.world[here] = piece.world[inside]
     return smoothed
 
 

@@ -58,15 +58,20 @@ class Tracker:
         self.people: list[Track] = []  # confirmed, in view or not
         self.newcomers: list[Track] = []
         self._encounters: list[Encounter] = []
+        self.cuts: list[float] = []  # first frames of new shots
         self._first_time: float | None = None
         self._last_time = -math.inf
         self._last_id = 0
 
-    def update(self, poses: Sequence[Pose], time: float) -> list[int | None]:
+    def update(self, poses: Sequence[Pose], time: float, *, cut: bool = False) -> list[int | None]:
         """The person of each pose of this frame; None for one on probation, a double or too doubtful.
 
-        ``time`` (s) must be later than the last one. The order of the poses does not matter.
+        ``time`` (s) must be later than the last one. The order of the poses does not matter. ``cut``: the film is cut
+        before this frame, so that nobody is where they were, and people are known again by clothes and proportions.
         """
+        if cut:
+            self.cuts.append(time)
+            self.newcomers, self._encounters = [], []
         self._first_time = time if self._first_time is None else self._first_time
         step = time - self._last_time if self._last_time > -math.inf else 0.0
         in_view = max(_ACTIVE, 2 * step)
@@ -86,7 +91,7 @@ class Tracker:
             return [s for s in candidates if id(s.pose) not in owner]
 
         # 2. Confident poses go to the people in view, by posture and place, helped by clothes.
-        active = [t for t in self.people if time - t.last_time <= in_view]
+        active = [t for t in self._of_this_shot() if time - t.last_time <= in_view]
         assign(active, sure, _posture_cost(active, sure, time), 1 - _MATCH + _LIKE * _COLOR_WEIGHT)
 
         # 3. Doubtful poses may continue whoever is left, by posture and place alone.
@@ -96,7 +101,7 @@ class Tracker:
 
         # 4. Confident poses go to people who were lost a short while ago, by place, size and clothes; or who moved so
         # suddenly that nothing of their posture is left, as at the bottom of a quick lunge.
-        lost = [t for t in self.people if 0 < time - t.last_time <= self.max_gap]
+        lost = [t for t in self._of_this_shot() if 0 < time - t.last_time <= self.max_gap]
         assign(lost, left(sure), _return_cost(lost, left(sure), time), 0.0)
 
         # 5. The others continue a newcomer or start one.
@@ -127,12 +132,20 @@ class Tracker:
             people = [*self.people, *newcomers]
         else:
             people = [t for t in self.people if t.last_time - t.first_time >= self.min_duration and not _lifeless(t)]
-        return [_sequence(t, t.id or self._last_id + n, frame_size) for n, t in enumerate(people, 1)]
+        return [_sequence(t, t.id or self._last_id + n, frame_size, self.cuts) for n, t in enumerate(people, 1)]
+
+    @property
+    def _shot(self) -> float:
+        """When this shot began (s)."""
+        return self.cuts[-1] if self.cuts else -math.inf
+
+    def _of_this_shot(self) -> list[Track]:
+        return [t for t in self.people if t.last_time >= self._shot]
 
     def _watch_encounters(self, sightings: list[Sighting], owner: dict[int, Track], time: float, step: float) -> None:
         """Open, extend and settle encounters, and learn the looks of all who are in none."""
         # People hidden behind someone still take part, at the place where they are expected.
-        present = [t for t in self.people if time - t.last_time <= self.max_gap]
+        present = [t for t in self._of_this_shot() if time - t.last_time <= self.max_gap]
         together = overlapping(present, [t for t in self.newcomers if t.last_time == time], time)
         self._encounters = Encounter.extend(self._encounters, together, time)
         mixed = {t for e in self._encounters for t in e.members}
@@ -150,7 +163,7 @@ class Tracker:
                 track.learn(sighting.pose)
         settled = [e for e in self._encounters if e.settled(time)]
         for encounter in settled:
-            gone = [t for t in self.people if time - self.max_gap <= t.last_time < encounter.since]
+            gone = [t for t in self._of_this_shot() if time - self.max_gap <= t.last_time < encounter.since]
             moved = encounter.settle(gone)
             for key, track in owner.items():
                 owner[key] = moved.get(track, track)
@@ -164,7 +177,7 @@ class Tracker:
         ]
         ready.sort(key=_from_left)
         absent = [t for t in self.people if time - t.last_time <= self.max_absence]
-        known = dict(_pairs(ready, absent, _identity_cost(ready, absent, self.max_gap), 0.0))
+        known = dict(_pairs(ready, absent, _identity_cost(ready, absent, self.max_gap, self._shot), 0.0))
         for newcomer in ready:
             self.newcomers.remove(newcomer)
             person = known.get(newcomer)
@@ -224,10 +237,11 @@ def _return_cost(tracks: list[Track], sightings: list[Sighting], time: float) ->
     return cost
 
 
-def _identity_cost(newcomers: list[Track], absent: list[Track], max_gap: float) -> np.ndarray:
+def _identity_cost(newcomers: list[Track], absent: list[Track], max_gap: float, shot: float) -> np.ndarray:
     """Surprise that a newcomer is someone absent, less the bar; infinite where clothes are unknown or both were seen.
 
-    Soon after, place and size count too. Later only clothes and proportions are left, and the bar is higher.
+    Soon after, in the shot since ``shot`` (s), place and size count too. Later only clothes and proportions are left,
+    and the bar is higher.
     """
     cost = np.full((len(newcomers), len(absent)), np.inf)
     for i, new in enumerate(newcomers):
@@ -243,7 +257,7 @@ def _identity_cost(newcomers: list[Track], absent: list[Track], max_gap: float) 
             surprise = (distance / _COLOR_SPREAD) ** 2
             if old.build is not None and new.build is not None:
                 surprise += float(np.mean(((old.build - new.build) / _BUILD_SPREAD) ** 2))
-            if gap <= max_gap:
+            if gap <= max_gap and old.last_time >= shot:
                 center, spread = old.motion.at(max(new.first_time, old.last_time))
                 place = ((new.start_center - center) ** 2).sum() / (spread**2 + (0.1 * old.motion.size) ** 2)
                 cost[i, j] = surprise + min(place, 6.0) - 9.0
@@ -292,9 +306,10 @@ def _lifeless(track: Track) -> bool:
     return track.score < 0.7 and movement < 0.01
 
 
-def _sequence(track: Track, person: int, frame_size: tuple[int, int]) -> PoseSequence:
+def _sequence(track: Track, person: int, frame_size: tuple[int, int], cuts: Sequence[float]) -> PoseSequence:
     times, joints = track.recording.rows()  # (T,), (T, V, 6)
     world = None if np.isnan(joints[:, :, 3:]).all() else joints[:, :, 3:]
+    inside = [cut for cut in cuts if times[0] < cut <= times[-1]]
     return PoseSequence(
         times=times,
         keypoints=joints[:, :, :2],
@@ -303,4 +318,5 @@ def _sequence(track: Track, person: int, frame_size: tuple[int, int]) -> PoseSeq
         frame_size=frame_size,
         person=person,
         world=world,
+        cuts=tuple(dict.fromkeys(times[np.searchsorted(times, inside)].tolist())),
     )

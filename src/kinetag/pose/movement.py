@@ -1,7 +1,7 @@
-"""Where something moves that nobody known explains: the best place to look for somebody. And where the film is cut.
+"""Where something moves that nobody known explains: the best place to look for somebody.
 
 Differences of consecutive frames on a coarse grid; while most of the picture changes the camera moves, and they say
-nothing; when most of it changes a lot at once, it is another picture.
+nothing.
 """
 
 from collections.abc import Iterable
@@ -9,15 +9,13 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
+from kinetag.cuts import CutDetector
 from kinetag.pose.regions import Region
 
-_CELLS = 72  # of the grid along the picture's shorter side
 _STEP = 10  # grey levels from which a cell has changed
 _MEMORY = 0.7  # of a change, from frame to frame
 _WARM = 0.3  # of that, from which a cell counts
 _SMALLEST = 8  # cells; less is noise
-_CUT_STEP = 30  # grey levels
-_CUT = 0.45  # share of cells that change so much at a cut; a quick pan reaches half of it
 _CAMERA = 0.35  # share of warm cells from which it is the camera that moves
 
 
@@ -25,26 +23,17 @@ class Movement:
     """Fed every frame of a video; says where people may be who are not known."""
 
     def __init__(self) -> None:
-        self._last: np.ndarray | None = None
+        self._cuts = CutDetector()
         self._heat = np.zeros((1, 1), np.float32)
-        self._cell = 1.0  # pixels
 
     def see(self, image: np.ndarray) -> bool:
         """Take in the next frame (H, W, 3); True when it shows another scene than the one before."""
-        height, width = image.shape[:2]
-        self._cell = min(width, height) / _CELLS
-        fine = max(1, int(self._cell / 2))  # every other half cell or so is enough, and costs nothing
-        grid = (max(1, round(width / self._cell)), max(1, round(height / self._cell)))
-        sampled = np.ascontiguousarray(image[::fine, ::fine, 1])
-        small = cv2.resize(sampled, grid, interpolation=cv2.INTER_AREA).astype(np.float32)
-        last, self._last = self._last, small
-        if last is None or last.shape != small.shape:
-            self._heat = np.zeros_like(small)
-            return False
-        change = np.abs(small - last)
-        cut = bool((change > _CUT_STEP).mean() > _CUT)
-        # After a cut the differences are between two scenes: they are no movement.
-        self._heat = np.zeros_like(small) if cut else np.maximum(self._heat * _MEMORY, change > _STEP)
+        cut = self._cuts.see(image)
+        change = self._cuts.change
+        if cut or change.shape != self._heat.shape:
+            self._heat = np.zeros_like(change)
+        else:
+            self._heat = np.maximum(self._heat * _MEMORY, change > _STEP)
         return cut
 
     def places(self, known: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[Region]:
@@ -54,8 +43,8 @@ class Movement:
             return []
         open_ = warm.astype(np.uint8)
         for low, high in known:
-            left, top = np.maximum(np.floor(low / self._cell), 0).astype(int)
-            right, bottom = np.maximum(np.ceil(high / self._cell), 0).astype(int)
+            left, top = np.maximum(np.floor(low / self._cuts.cell), 0).astype(int)
+            right, bottom = np.maximum(np.ceil(high / self._cuts.cell), 0).astype(int)
             open_[top:bottom, left:right] = 0
         joined = cv2.dilate(open_, np.ones((5, 5), np.uint8))  # a body's parts belong together
         count, labels, stats, _ = cv2.connectedComponentsWithStats(joined)
@@ -64,6 +53,6 @@ class Movement:
         for blob in np.argsort(-cells):
             if cells[blob] < _SMALLEST:
                 break
-            x, y, w, h = stats[blob + 1, :4] * self._cell
+            x, y, w, h = stats[blob + 1, :4] * self._cuts.cell
             found.append(Region(float(x + w / 2), float(y + h / 2), float(max(w, h))))
         return found

@@ -1,7 +1,8 @@
 """kinetag's own pose files: a table (CSV or Parquet) with one row a person and moment, or JSON. Exact both ways.
 
 Columns: person, time (s), then x, y (pixels) and confidence of every joint, then world_x, world_y, world_z (metres) of
-every joint where they are known, then frame_width, frame_height. An unknown coordinate is empty (NaN in Parquet).
+every joint where they are known, then frame_width, frame_height, then, where the film is cut, the number of the shot.
+An unknown coordinate is empty (NaN in Parquet).
 """
 
 import csv
@@ -20,16 +21,18 @@ FORMAT = "kinetag-poses"
 VERSION = 1
 _POSE = ("x", "y", "confidence")
 _WORLD = ("world_x", "world_y", "world_z")
+_SIZE = ("frame_width", "frame_height")
+_SHOT = "shot"
 _PIECE = 10_000  # poses written at a time
 
 
-def columns(layout: str, *, world: bool) -> list[str]:
+def columns(layout: str, *, world: bool, shots: bool = False) -> list[str]:
     """The table's header for a layout."""
     joints = get_layout(layout).joints
     names = ["person", "time", *(f"{joint}_{axis}" for joint in joints for axis in _POSE)]
     if world:
         names += [f"{joint}_{axis}" for joint in joints for axis in _WORLD]
-    return [*names, "frame_width", "frame_height"]
+    return [*names, *_SIZE, _SHOT] if shots else [*names, *_SIZE]
 
 
 def layout_of(header: Sequence[str]) -> str | None:
@@ -41,29 +44,30 @@ def layout_of(header: Sequence[str]) -> str | None:
 
 
 def write_csv(sequences: Sequence[PoseSequence], stream: Any) -> None:
-    layout, world = _common(sequences)
+    layout, world, shots = _common(sequences)
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns(layout, world=world))
+    writer.writerow(columns(layout, world=world, shots=shots))
     for sequence in sequences:
         size = [str(value) for value in sequence.frame_size]
         for piece in _pieces(sequence):
-            for time, row in zip(piece.times, _values(piece, world), strict=True):
+            for time, row, shot in zip(piece.times, _values(piece, world), _shots(piece), strict=True):
                 # str of a numpy float is the shortest text that reads back as the same number
                 cells = ["" if value != value else str(value) for value in row]
-                writer.writerow([str(sequence.person), str(time), *cells, *size])
+                writer.writerow([str(sequence.person), str(time), *cells, *size, *([str(shot)] if shots else [])])
 
 
 def write_parquet(sequences: Sequence[PoseSequence], stream: Any) -> None:
     arrow, parquet = _arrow()
-    layout, world = _common(sequences)
-    names = columns(layout, world=world)
-    kinds = {"person": arrow.int64(), "time": arrow.float64(), names[-2]: arrow.int32(), names[-1]: arrow.int32()}
+    layout, world, shots = _common(sequences)
+    names = columns(layout, world=world, shots=shots)
+    kinds = {"person": arrow.int64(), "time": arrow.float64(), **dict.fromkeys((*_SIZE, _SHOT), arrow.int32())}
     schema = arrow.schema([(name, kinds.get(name, arrow.float32())) for name in names])
     with parquet.ParquetWriter(stream, schema) as writer:
         for piece in (piece for sequence in sequences for piece in _pieces(sequence)):
             body = _values(piece, world)
             numbers = [np.full(len(piece), piece.person), piece.times, *body.T]
             numbers += [np.full(len(piece), side) for side in piece.frame_size]
+            numbers += [_shots(piece)] if shots else []
             arrays = [arrow.array(values, field.type) for values, field in zip(numbers, schema, strict=True)]
             writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
 
@@ -79,6 +83,7 @@ def write_json(sequences: Sequence[PoseSequence], stream: Any) -> None:
             "keypoints": _nulls(sequence.keypoints),
             "confidence": _nulls(sequence.confidence),
             "world": None if sequence.world is None else _nulls(sequence.world),
+            **({"cuts": list(sequence.cuts)} if sequence.cuts else {}),
         }
         for sequence in sequences
     ]
@@ -144,6 +149,7 @@ def _person(entry: Any, where: str) -> PoseSequence:
             frame_size=(int(width), int(height)),
             person=int(entry["person"]),
             world=None if world is None else np.array(world, np.float32).reshape(*shape, 3),
+            cuts=tuple(float(cut) for cut in entry.get("cuts", ())),
         )
     except KinetagError as error:
         raise KinetagError(f"{where}: {error}") from None
@@ -158,10 +164,13 @@ def _sequences(header: list[str], persons: np.ndarray, body: np.ndarray, name: s
     layout = layout_of(header)
     assert layout is not None
     world = f"{get_layout(layout).joints[0]}_world_x" in header
-    expected = columns(layout, world=world)
+    shots = header[-1] == _SHOT
+    expected = columns(layout, world=world, shots=shots)
     if header != expected:
         odd = sorted(set(header) ^ set(expected))
         raise KinetagError(f"{name}: columns missing or unknown: {', '.join(odd[:5]) or 'their order differs'}")
+    numbers = body[:, -1] if shots else np.zeros(len(body))
+    body = body[:, :-1] if shots else body
     joints = len(get_layout(layout))
     pose = body[:, 1 : 1 + 3 * joints].reshape(-1, joints, 3)
     places = body[:, 1 + 3 * joints : -2].reshape(-1, joints, 3) if world else None
@@ -182,23 +191,31 @@ def _sequences(header: list[str], persons: np.ndarray, body: np.ndarray, name: s
                 frame_size=(int(body[own, -2][0]), int(body[own, -1][0])),
                 person=person,
                 world=own_places,
+                cuts=tuple(body[own, 0][1:][np.diff(numbers[own]) != 0].tolist()),
             )
         )
     return sequences
 
 
-def _common(sequences: Sequence[PoseSequence]) -> tuple[str, bool]:
+def _common(sequences: Sequence[PoseSequence]) -> tuple[str, bool, bool]:
+    """Their layout, whether any has world points, and whether the film is cut."""
     layouts = {sequence.layout for sequence in sequences} or {"kinetag"}
     if len(layouts) > 1:
         raise KinetagError(
             f"one table holds one layout, but here are {', '.join(sorted(layouts))}; write .json instead"
         )
-    return layouts.pop(), any(sequence.world is not None for sequence in sequences)
+    world = any(sequence.world is not None for sequence in sequences)
+    return layouts.pop(), world, any(sequence.cuts for sequence in sequences)
 
 
 def _pieces(sequence: PoseSequence) -> Iterator[PoseSequence]:
     """The same poses in order, a few megabytes at a time."""
     return (sequence.rows(slice(first, first + _PIECE)) for first in range(0, len(sequence), _PIECE))
+
+
+def _shots(sequence: PoseSequence) -> np.ndarray:
+    """The number of each row's shot, counted from 1 at this person's first, (T,)."""
+    return 1 + np.searchsorted(np.array(sequence.cuts), sequence.times, side="right")
 
 
 def _values(sequence: PoseSequence, world: bool) -> np.ndarray:

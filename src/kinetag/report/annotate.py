@@ -67,22 +67,26 @@ class Annotator:
 def interpolate(poses: PoseSequence, time: float) -> tuple[np.ndarray, np.ndarray] | None:
     """Keypoints (V, 2) and confidence (V,) at ``time``: linear between the two poses around it, None in a gap.
 
-    A joint known in only one of the two keeps that place.
+    Of poses on both sides of a cut only those of this shot count. A joint known in only one of the two keeps that
+    place.
     """
     after = int(np.searchsorted(poses.times, time))
     before = after - 1
     if after < len(poses) and poses.times[after] - time <= 1e-6:
         return poses.keypoints[after], poses.confidence[after]
-    if before < 0 or after >= len(poses):
-        edge = after if before < 0 else before
-        if not len(poses) or abs(poses.times[edge] - time) > _HOLD:
+    begin = max((cut for cut in poses.cuts if cut <= time), default=-np.inf)
+    end = min((cut for cut in poses.cuts if cut > time), default=np.inf)
+    first, last = np.searchsorted(poses.times, (begin, end)).tolist()  # the rows of this shot
+    if before < first or after >= last:
+        edge = after if before < first else before
+        if not first <= edge < last or abs(poses.times[edge] - time) > _HOLD:
             return None
         return poses.keypoints[edge], poses.confidence[edge]
     span = poses.times[after] - poses.times[before]
     if span > _GAP:
         return None
     share = (time - poses.times[before]) / span
-    first, second = poses.keypoints[before], poses.keypoints[after]
-    keypoints = (1 - share) * first + share * second
-    keypoints = np.where(np.isnan(first), second, np.where(np.isnan(second), first, keypoints))
+    one, other = poses.keypoints[before], poses.keypoints[after]
+    keypoints = (1 - share) * one + share * other
+    keypoints = np.where(np.isnan(one), other, np.where(np.isnan(other), one, keypoints))
     return keypoints, (1 - share) * poses.confidence[before] + share * poses.confidence[after]
