@@ -74,7 +74,7 @@ def describe(
             if not family or kinds[family] < _KIND:
                 continue
         else:
-            family = classifier.card.families.get(segment.label, "")
+            family = families[classifier.labels.index(segment.label)]
             way, share = classifier.way(poses.between(segment.start, segment.end), segment.label)
             segment.variant = way if share >= _WAY and way != "plain" else ""
         if family:

@@ -7,6 +7,7 @@ start it again with the same --out. Needs the extra 'train'.
 """
 
 import argparse
+import copy
 import json
 import math
 import sys
@@ -297,15 +298,17 @@ def steps_in(seconds: float, bank: Bank, options: TrainingOptions, device: str, 
     return max(20, int(seconds * count / (time.monotonic() - began)))
 
 
-def lean(model: Any, classes: Sequence[str], variants: Sequence[tuple[str, str]], weight: float) -> None:
-    """Make common exercises more probable, in place: logits get ``weight`` times the logarithm of the frequency."""
+def leaning(model: Any, classes: Sequence[str], variants: Sequence[tuple[str, str]], weight: float) -> Any:
+    """A copy to which common exercises are more probable: logits get ``weight`` times the logarithm of the frequency."""
     from kinetag.exercises.library import load_library
 
     library = load_library()
     shift = {name: weight * math.log(library[name].frequency) if name in library else 0.0 for name in classes}
+    model = copy.deepcopy(model)
     with torch.no_grad():
         for layer, names in ((model.head, [name for name, _ in variants]), (model.frame_head, classes)):
             layer.bias += torch.tensor([shift[name] for name in names], device=layer.bias.device)
+    return model
 
 
 def finish(trainer: Trainer, path: Path, report: Report) -> ModelCard:
@@ -314,7 +317,7 @@ def finish(trainer: Trainer, path: Path, report: Report) -> ModelCard:
 
     options, bank = trainer.options, trainer.bank
     temperature = fit_temperature(trainer)
-    lean(trainer.average, bank.classes, bank.variants, _PRIOR)
+    model = leaning(trainer.average, bank.classes, bank.variants, _PRIOR).cpu()
     card = ModelCard(
         labels=bank.classes,
         variants=bank.variants,
@@ -326,7 +329,7 @@ def finish(trainer: Trainer, path: Path, report: Report) -> ModelCard:
         licence="Apache-2.0",
         training=asdict(options),
     )
-    export_onnx(trainer.average.cpu(), path, card)
+    export_onnx(model, path, card)
     report(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB), same as torch; temperature {card.temperature:.2f}")
     small = path.with_stem(f"{path.stem}_int8")
     write_int8(path, small)
