@@ -299,7 +299,7 @@ def steps_in(seconds: float, bank: Bank, options: TrainingOptions, device: str, 
 
 
 def leaning(model: Any, classes: Sequence[str], variants: Sequence[tuple[str, str]], weight: float) -> Any:
-    """A copy to which common exercises are more probable: logits get ``weight`` times the logarithm of the frequency."""
+    """A copy to which common exercises are likelier: logits get ``weight`` times the logarithm of the frequency."""
     from kinetag.exercises.library import load_library
 
     library = load_library()

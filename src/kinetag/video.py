@@ -28,6 +28,7 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".
 STREAM_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "rtp", "srt")
 TIMEOUT = 10.0  # seconds without a word from a camera or stream until it counts as gone
 _AHEAD_BYTES = 16 << 20  # decoded pictures that may wait for the consumer
+_LISTEN = "1000000"  # microseconds that a stream is listened to, to learn what it holds
 _DEFAULT_RATE = 30.0
 
 Produce = Callable[["VideoSource", Reading], Iterator[Frame]]
@@ -201,7 +202,8 @@ def _open_stream(url: str, reading: Reading, timeout: float) -> VideoSource:
     scheme = url.split("://", 1)[0].lower()
     if scheme not in STREAM_SCHEMES:
         raise KinetagError(f"{url}: unknown kind of stream '{scheme}'; known: {', '.join(STREAM_SCHEMES)}")
-    options = {"rtsp_transport": "tcp"} if scheme == "rtsp" else {}
+    # FFmpeg would listen for five seconds before it gives the first frame, which then are late or lost.
+    options = {"analyzeduration": _LISTEN} | ({"rtsp_transport": "tcp"} if scheme == "rtsp" else {})
     shown = re.sub(r"//[^/@]*@", "//", url)  # a password has no place in messages and reports
     container = _open(url, shown, options, timeout=timeout)
     # What has a length is a file on a server: every frame of it counts. What has none is live.
