@@ -43,7 +43,7 @@ def run_action(args: argparse.Namespace) -> int:
         spec = load_spec(args.spec, overrides, action=action)
         spec.require(_NEEDED[action])
     function = getattr(import_module(f"kinetag.actions.{action}"), action)
-    with _progress(args.quiet) as progress:
+    with _progress(args.quiet, args.progress_file) as progress:
         result = function(spec, progress=progress)
     _print_result(action, spec, result)
     return 0
@@ -99,6 +99,9 @@ def action_options(action: str) -> Callable[[argparse.ArgumentParser], None]:
             help="write here instead of the spec's folder",
         )
         parser.add_argument("--quiet", action="store_true", help="no progress")
+        parser.add_argument(
+            "--progress-file", type=Path, metavar="FILE", help="keep how far it is in this file, as JSON, for programs"
+        )
         if action == "export":
             parser.add_argument(
                 "--force", "--overwrite", action="store_true", help="replace an ONNX file that is there"
@@ -143,10 +146,13 @@ def _failure_on_record(path: Path | None, overrides: list[str], action: str) -> 
 
 
 @contextmanager
-def _progress(quiet: bool) -> "Iterator[Progress]":
-    """A bar on stderr for each stage, only where somebody can see it."""
-    from kinetag.progress import silent
+def _progress(quiet: bool, file: Path | None) -> "Iterator[Progress]":
+    """A bar on stderr for each stage, only where somebody can see it; or a file that programs look at."""
+    from kinetag.progress import into_file, silent
 
+    if file is not None:
+        yield into_file(file)
+        return
     if quiet or not sys.stderr.isatty():
         yield silent
         return

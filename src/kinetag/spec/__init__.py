@@ -38,6 +38,7 @@ __all__ = ["ACTIONS", "SHORTHANDS", "Source", "Spec", "load_spec", "save_spec", 
 
 MASK = "***"
 MISSING = "???"
+EMPTY = (None, "", MISSING)  # what a user left for others to fill in
 KEY_VARIABLE = "KINETAG_ENCRYPTION_KEY"
 
 
@@ -118,7 +119,11 @@ def load_spec(path: str | Path | None, overrides: Sequence[str] = (), *, action:
     """
     if action not in ACTIONS:
         raise KinetagError(f"unknown action '{action}'{nearest(action, ACTIONS)}; known: {', '.join(ACTIONS)}")
-    source = read_spec(Path(path) if path is not None else None, overrides, SHORTHANDS)
+    return check_spec(read_spec(Path(path) if path is not None else None, overrides, SHORTHANDS), action)
+
+
+def check_spec(source: SpecSource, action: str) -> Spec:
+    """The spec of an action from values that were read; errors as `load_spec`."""
     values, missing = _without_missing(source.values)
     try:
         spec = Spec.model_validate(values)
@@ -129,6 +134,24 @@ def load_spec(path: str | Path | None, overrides: Sequence[str] = (), *, action:
     _settle_devices(spec, action, source)
     _refuse_missing(spec, action, missing)
     return spec
+
+
+def value_at(tree: Mapping[str, Any], key: str) -> Any:
+    """The value of a dotted key in plain data; None when it is not there."""
+    value: Any = tree
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def put_at(tree: dict[str, Any], key: str, value: Any) -> None:
+    """Set the value of a dotted key in plain data."""
+    *parts, name = key.split(".")
+    for part in parts:
+        if not isinstance(tree.get(part), dict):
+            tree[part] = {}
+        tree = tree[part]
+    tree[name] = value
 
 
 def results_folder_in(path: str | Path | None, overrides: Sequence[str], action: str) -> Path | None:

@@ -1,0 +1,198 @@
+"""From what the user gave to the spec that a job runs with, and how that is written down."""
+
+import copy
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kinetag.errors import KinetagError
+from kinetag.jobs.contract import INPUTS
+from kinetag.jobs.inferring import Case, Inferred, Parent, infer
+from kinetag.jobs.store import DONE, Job, Store
+from kinetag.spec import (
+    ACTIONS,
+    EMPTY,
+    KEY_VARIABLE,
+    MASK,
+    SHORTHANDS,
+    Spec,
+    check_spec,
+    masked,
+    put_at,
+    value_at,
+)
+from kinetag.spec.errors import nearest
+from kinetag.spec.file import SpecSource, read_spec
+
+_SHORTEST_SECRET = 6  # characters; a shorter one is found in other values by chance
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user gave, with the encryption key taken out, and the key."""
+
+    source: SpecSource
+    secret: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a job will do. ``results`` is the folder that its action writes into."""
+
+    action: str
+    values: dict[str, Any]  # what the user gave and what was filled in
+    inferred: tuple[Inferred, ...]
+    notes: tuple[str, ...]
+    results: str
+    spec: Spec
+
+    def to_yaml(self, *, whole: bool = False) -> str:
+        """The spec as YAML, a comment at every option that was filled in; ``whole``: with all defaults of the action."""
+        tree = _whole(self.spec, self.action) if whole else self.values
+        return "\n".join(_commented(tree, {one.key: one.source for one in self.inferred})) + "\n"
+
+
+def read_given(action: str, specs: str | Path | Mapping[str, Any] | None, overrides: Sequence[str] = ()) -> Given:
+    """Read what the user gave for an action: a YAML file, or values (nested, or by dotted key), and overrides.
+
+    The key is the spec's, else that of the variable KINETAG_ENCRYPTION_KEY. Raises a KinetagError for what cannot be
+    read, and where the key stands in another option too.
+    """
+    if action not in ACTIONS:
+        raise KinetagError(f"unknown action '{action}'{nearest(action, ACTIONS)}; known: {', '.join(ACTIONS)}")
+    path = None
+    if isinstance(specs, Mapping):
+        overrides = [*_as_overrides(specs), *overrides]
+    elif specs is not None:
+        path = Path(specs)
+    source = read_spec(path, overrides, SHORTHANDS)
+    written = source.values.pop("encryption_key", None)
+    secret = str(written) if written not in (*EMPTY, MASK) else os.environ.get(KEY_VARIABLE) or None
+    if written == MASK and secret is None:
+        raise KinetagError(f"encryption_key is hidden in this spec ({MASK}): give it in the variable {KEY_VARIABLE}")
+    if secret and len(secret) >= _SHORTEST_SECRET:
+        for key, value in leaves(source.values):
+            if secret in str(value):
+                raise KinetagError(f"{key} holds the encryption key, which is to be written nowhere: take it out")
+    return Given(source, secret)
+
+
+def make_plan(
+    store: Store,
+    action: str,
+    source: SpecSource,
+    *,
+    parent: Job | None,
+    own_results: Path,
+    cwd: str,
+    has_key: bool,
+    train_data: str = "",
+    attempt: int = 1,
+) -> Plan:
+    """Complete what the user gave from the job graph, and check it as the action itself would."""
+    values = copy.deepcopy(source.values)
+    case = Case(action, values, str(own_results), _ancestors(store, parent), attempt, has_key, train_data)
+    infer(case)
+    spec = check_spec(replace(source, values=values), action)
+    spec.require(next(iter(INPUTS[action])))
+    notes = list(case.notes)
+    model = f"{action}.checkpoint"
+    if parent is not None and parent.action in ("train", "export") and value_at(source.values, model) not in EMPTY:
+        notes.append(f"{model} is the spec's own: the model of job {parent.id} is not used")
+    return Plan(action, values, tuple(case.filled), tuple(notes), absolute(case.folder(), cwd), spec)
+
+
+def absolute(path: str, cwd: str | Path) -> str:
+    """A path from a folder on; addresses stay as they are."""
+    return path if "://" in path else os.path.normpath(os.path.join(cwd, path))
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The values of a spec that a job wrote."""
+    try:
+        return yaml.safe_load(path.read_text("utf-8")) or {}
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise KinetagError(f"{path} cannot be read ({' '.join(str(error).split())[:200]}): create the job anew") from None
+
+
+def changed(values: Mapping[str, Any], action: str) -> list[tuple[str, Any, Any]]:
+    """The options that differ from their defaults: (dotted key, value, default). Sections of other actions are left out."""
+    defaults, own = dict(leaves(masked(Spec()))), []
+    others = tuple(f"{name}." for name in ACTIONS if name != action)
+    for key, value in leaves(values):
+        default = defaults.get(key)
+        if value not in EMPTY and value != default and not key.startswith(others):
+            own.append((key, value, default))
+    return own
+
+
+# --- ancestors -------------------------------------------------------------------------------------------------------
+
+
+def _ancestors(store: Store, parent: Job | None) -> list[Parent]:
+    found: list[Parent] = []
+    while parent is not None and len(found) < 100:
+        written = parent.spec if parent.spec.exists() else parent.given
+        values = read_values(written)
+        _make_absolute(values, parent.action, parent.cwd)
+        found.append(Parent(parent.id, parent.action, parent.state == DONE, parent.results, values, parent.train_data))
+        parent = store.find(parent.parent) if parent.parent else None
+    return found
+
+
+def _make_absolute(values: dict[str, Any], action: str, cwd: str) -> None:
+    """Paths of a spec of another folder."""
+    for key in (*INPUTS[action], "export.onnx_file"):
+        path = value_at(values, key)
+        if isinstance(path, str) and path not in EMPTY:
+            put_at(values, key, absolute(path, cwd))
+
+
+# --- values and YAML -------------------------------------------------------------------------------------------------
+
+
+def _as_overrides(specs: Mapping[str, Any]) -> list[str]:
+    """Values as overrides; JSON is YAML, and a reference within it stays one."""
+    return [f"{key}={json.dumps(value, ensure_ascii=False, default=str)}" for key, value in specs.items()]
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every dotted key that holds a value, and the value."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _whole(spec: Spec, action: str) -> dict[str, Any]:
+    """Every option that the action reads, with the value that it will have."""
+    from kinetag.datasets.augment import RECIPES
+    from kinetag.spec.schema import sections_of
+
+    data = masked(spec.with_defaults(RECIPES[spec.train.recipe]) if action == "train" else spec)
+    return {name: data[name] for name in sections_of(action) if name in data}
+
+
+def _commented(tree: Mapping[str, Any], comments: Mapping[str, str], prefix: str = "") -> Iterator[str]:
+    """Lines of YAML, the comment of a key right above it."""
+    indent = "  " * prefix.count(".")
+    for name, value in tree.items():
+        key = f"{prefix}{name}"
+        if key in comments:
+            yield f"{indent}# inferred: {' '.join(comments[key].split())}"
+        if isinstance(value, Mapping) and value:
+            yield f"{indent}{_inline(name)}:"
+            yield from _commented(value, comments, f"{key}.")
+        else:
+            yield f"{indent}{_inline(name)}: {_inline(value)}"
+
+
+def _inline(value: Any) -> str:
+    """A value in one line of YAML."""
+    return yaml.safe_dump([value], default_flow_style=True, allow_unicode=True, width=100_000).strip()[1:-1]
