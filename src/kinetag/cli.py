@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from kinetag import __version__
 from kinetag.cli_actions import action_options, run_action, schema, schema_options, spec, spec_options
+from kinetag.cli_jobs import jobs, jobs_options
 from kinetag.cli_teach import teach, teach_options
 from kinetag.errors import KinetagError
 
@@ -41,6 +42,7 @@ A classifier of your own, from labelled videos or poses:
   kinetag spec train > train.yaml          a commented spec (kinetag schema: its JSON Schema)
   kinetag train -e train.yaml              then: kinetag evaluate, kinetag inference, kinetag export
   kinetag dataset_convert -e convert.yaml  DeepStream's poses as arrays to train on
+  kinetag jobs create train -e train.yaml  as a job, which goes on without you: kinetag jobs list
 
 'kinetag VERB --help' shows the options of a verb."""
 
@@ -297,13 +299,14 @@ VERBS = {
     "inference": Verb("the classes of clips of poses", action_options("inference"), run_action),
     "export": Verb("a trained classifier as an ONNX file", action_options("export"), run_action),
     "dataset_convert": Verb("DeepStream's poses as arrays to train on", action_options("dataset_convert"), run_action),
+    "jobs": Verb("actions that go on without you and hand on their results", jobs_options, jobs),
     "spec": Verb("print a commented spec to start from", spec_options, spec),
     "schema": Verb("print the JSON Schema of a spec", schema_options, schema),
 }
 
 _OTHER_WORDS = {"analyse": "analyze", "webcam": "live", "camera": "live", "list": "exercises", "check": "doctor"}
 _OTHER_WORDS |= {"test": "evaluate", "eval": "evaluate", "infer": "inference", "predict": "inference"}
-_OTHER_WORDS |= {"convert": "dataset_convert", "template": "spec"}
+_OTHER_WORDS |= {"convert": "dataset_convert", "template": "spec", "job": "jobs"}
 
 
 class _Parser(argparse.ArgumentParser):

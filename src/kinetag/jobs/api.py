@@ -5,15 +5,15 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from kinetag.errors import KinetagError
-from kinetag.jobs.planning import Given, Plan, absolute, make_plan, read_given
 from kinetag.jobs.store import BLOCKED, CANCELLED, ENDED_BADLY, QUEUED, RUNNING, Job, Store
 from kinetag.jobs.tidying import KEY_VARIABLE, launch, missing_key, tidy, tidy_one
 from kinetag.whole_file import whole_file
+
+if TYPE_CHECKING:
+    from kinetag.jobs.planning import Given, Plan
 
 _POLL = 0.5  # s between looks at a job that is waited for
 _PIECE = 1 << 16  # bytes of a log at a time
@@ -28,7 +28,7 @@ def plan_job(
     overrides: Sequence[str] = (),
     train_data: str | Path | None = None,
     home: str | Path | None = None,
-) -> Plan:
+) -> "Plan":
     """What `create_job` with these arguments would do; nothing is started or written."""
     store = Store(home)
     return _planned(store, action, specs, parent_job_id, overrides, train_data, store.folder("NEW"))[0]
@@ -190,7 +190,9 @@ def _planned(
     overrides: Sequence[str],
     train_data: str | Path | None,
     folder: Path,
-) -> tuple[Plan, Given, Job | None]:
+) -> "tuple[Plan, Given, Job | None]":
+    from kinetag.jobs.planning import make_plan, read_given  # the runner, which waits, must not load pydantic
+
     given = read_given(action, specs, overrides)
     parent = get_job(parent_job_id, home=store.home) if parent_job_id else None
     plan = make_plan(
@@ -209,14 +211,16 @@ def _planned(
 def _data_folder(train_data: str | Path | None) -> str:
     if not train_data:
         return ""
-    folder = absolute(str(train_data), os.getcwd())
+    folder = str(train_data) if "://" in str(train_data) else os.path.abspath(train_data)
     if "://" not in folder and not os.path.exists(folder):
         raise KinetagError(f"no such file or folder: {train_data}")
     return folder
 
 
-def _write(folder: Path, given: Given) -> None:
+def _write(folder: Path, given: "Given") -> None:
     """What the job is made of, before the store knows of it."""
+    import yaml
+
     try:
         folder.mkdir(mode=0o700, parents=True)
         with whole_file(folder / "given.yaml") as draft:

@@ -20,6 +20,7 @@ from kinetag.spec import (
     KEY_VARIABLE,
     MASK,
     SHORTHANDS,
+    Section,
     Spec,
     check_spec,
     masked,
@@ -53,7 +54,7 @@ class Plan:
 
     def to_yaml(self, *, whole: bool = False) -> str:
         """The spec as YAML, a comment at every option that was filled in; ``whole``: with all defaults of the action."""
-        tree = _whole(self.spec, self.action) if whole else self.values
+        tree = _ordered(_whole(self.values, self.spec, self.action) if whole else self.values, Spec)
         return "\n".join(_commented(tree, {one.key: one.source for one in self.inferred})) + "\n"
 
 
@@ -170,13 +171,27 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-def _whole(spec: Spec, action: str) -> dict[str, Any]:
-    """Every option that the action reads, with the value that it will have."""
+def _whole(values: Mapping[str, Any], spec: Spec, action: str) -> dict[str, Any]:
+    """The values with the defaults of the action's own options beside them.
+
+    Model and data of the other actions are those of the checkpoint, so there a default would say what is not so.
+    """
     from kinetag.datasets.augment import RECIPES
-    from kinetag.spec.schema import sections_of
 
     data = masked(spec.with_defaults(RECIPES[spec.train.recipe]) if action == "train" else spec)
-    return {name: data[name] for name in sections_of(action) if name in data}
+    names = ("model", "dataset", "train") if action == "train" else (action,)
+    return {**values, **{name: data[name] for name in names}}
+
+
+def _ordered(tree: Mapping[str, Any], kind: type[Section]) -> dict[str, Any]:
+    """The tree with its keys in the order in which the options are declared."""
+    out: dict[str, Any] = {}
+    for name, option in kind.model_fields.items():
+        if name in tree:
+            value, within = tree[name], option.annotation
+            inner = isinstance(value, Mapping) and isinstance(within, type) and issubclass(within, Section)
+            out[name] = _ordered(value, within) if inner else value
+    return out
 
 
 def _commented(tree: Mapping[str, Any], comments: Mapping[str, str], prefix: str = "") -> Iterator[str]:

@@ -124,9 +124,11 @@ def python_command(module: str, *words: str) -> list[str]:
 def end_group(process: "subprocess.Popen[bytes]", *, grace: float) -> None:
     """End a process that leads a group, with the group: as Ctrl-C does, and after ``grace`` seconds without asking.
 
-    The group is sure to be its own as long as the process has not been waited for.
+    The process is asked alone, because it ends its own helpers in order. The group is sure to be its own as long as the
+    process has not been waited for.
     """
-    _signal_group(process, signal.SIGINT)
+    if grace:
+        process.send_signal(signal.SIGINT)
     until = time.monotonic() + grace
     while unfinished(process) and time.monotonic() < until:
         time.sleep(0.05)

@@ -14,17 +14,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kinetag.errors import KinetagError
-from kinetag.jobs.planning import Plan, make_plan
 from kinetag.jobs.process import Identity, end_group, held, python_command, unfinished
 from kinetag.jobs.store import BLOCKED, CANCELLED, DONE, FAILED, INTERRUPTED, QUEUED, RUNNING, Job, Store
 from kinetag.jobs.tidying import tidy_one
-from kinetag.spec import SHORTHANDS
-from kinetag.spec.file import read_spec
 from kinetag.status import STATUS_FILE
 from kinetag.whole_file import whole_file
+
+if TYPE_CHECKING:
+    from kinetag.jobs.planning import Plan
 
 GRACE = 30.0  # s that an action gets to end by itself when it is cancelled
 _LOOK_EVERY = 0.25  # s between looks at the action, and at whether somebody wants it to end
@@ -127,7 +127,12 @@ def _run(store: Store, job: Job, me: Identity, lock: int) -> None:
         _end(store, job, me, FAILED, _reason(job, code, began_at), code)
 
 
-def _plan(store: Store, job: Job, attempt: int) -> Plan:
+def _plan(store: Store, job: Job, attempt: int) -> "Plan":
+    """The completed spec. Loaded only now: many that wait for a parent should be small."""
+    from kinetag.jobs.planning import make_plan
+    from kinetag.spec import SHORTHANDS
+    from kinetag.spec.file import read_spec
+
     return make_plan(
         store,
         job.action,

@@ -1,0 +1,148 @@
+"""Jobs in the terminal: the list, and the page of one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from kinetag.jobs.following import Standing, ago, standing
+from kinetag.jobs.planning import changed, read_values
+from kinetag.jobs.store import Job
+
+_STYLES = {
+    "queued": "dim",
+    "running": "cyan",
+    "done": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "interrupted": "magenta",
+    "blocked": "yellow",
+}
+_BAR = 12  # characters
+_TAIL = 12  # lines of the log of a job that ended badly
+
+
+def jobs_table(jobs: Sequence[Job]) -> Table:
+    """One row a job: what it is, how it stands, since when, how good."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for heading, width in (("Job", 6), ("Action", 15), ("State", 11), ("Parent", 6), ("Since", 6)):
+        table.add_column(heading, no_wrap=True, min_width=width, justify="right" if heading == "Since" else "left")
+    table.add_column("Best", no_wrap=True)
+    table.add_column("How it stands", overflow="ellipsis", no_wrap=True, ratio=1)
+    for job in jobs:
+        told = standing(job)
+        table.add_row(
+            Text(job.id, "bold"), job.action, _state(job), job.parent or "", ago(_since(job)), _best(told), _stands(job, told)
+        )
+    return table
+
+
+def job_page(job: Job, children: Sequence[Job]) -> RenderableType:
+    """Everything about a job: state, progress, what its spec says, what was inferred and from where."""
+    told = standing(job)
+    head = Text.assemble((f"{job.action} ", "bold"), (job.id, "bold"), "  ", _state(job))
+    parts: list[RenderableType] = [head, Text(), _facts(job, told, children)]
+    if job.inferred:
+        rows = [(one["key"], _short(one["value"]), one["source"]) for one in job.inferred]
+        parts += [Text(), _table(("Inferred", "Value", "From"), rows)]
+    own = _own_options(job)
+    if own:
+        parts += [Text(), _table(("Option", "Value", "Default"), own)]
+    parts += [Text.assemble(("note: ", "yellow"), note) for note in job.notes]
+    if job.state in ("failed", "interrupted") and (tail := _tail(job.log)):
+        parts += [Text(), Text("The end of the log", "dim"), *(Text(f"  {line}") for line in tail)]
+    return Group(*parts)
+
+
+def _facts(job: Job, told: Standing, children: Sequence[Job]) -> Table:
+    facts: dict[str, Any] = {
+        "reason": job.reason,
+        "parent": job.parent or "",
+        "children": ", ".join(f"{child.id} ({child.action}, {child.state})" for child in children),
+        "created": _when(job.created),
+        "started": _when(job.started) + (f", attempt {job.attempts}" if job.attempts > 1 else ""),
+        "ended": _when(job.ended) + (_took(job) if job.ended and job.started else ""),
+        "progress": _stands(job, told) if job.state == "running" else "",
+        "best": _best(told),
+        "last said": told.message,
+        "results": job.results,
+        "log": str(job.log),
+    }
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        if value and str(value):
+            table.add_row(name, value if isinstance(value, Text) else Text(str(value)))
+    return table
+
+
+def _own_options(job: Job) -> list[tuple[str, str, str]]:
+    inferred = {one["key"] for one in job.inferred}
+    values = read_values(job.given)
+    return [
+        (key, _short(value), _short(default))
+        for key, value, default in changed(values, job.action)
+        if key not in inferred
+    ]
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def _state(job: Job) -> Text:
+    return Text("cancelling" if job.cancelling else job.state, _STYLES[job.state])
+
+
+def _since(job: Job) -> float:
+    """When the job came into its state."""
+    return job.ended or (job.started if job.state == "running" else None) or job.created
+
+
+def _best(told: Standing) -> str:
+    return "" if told.best is None else f"{told.best[0]} {told.best[1]:.4g}"
+
+
+def _stands(job: Job, told: Standing) -> Text:
+    """A bar while it runs, else the reason of its state."""
+    if job.state != "running":
+        return Text(job.reason)
+    epoch = told.stage or told.message
+    if told.share is None:
+        return Text(epoch)
+    full = round(_BAR * min(max(told.share, 0.0), 1.0))
+    return Text.assemble(("━" * full, "cyan"), ("━" * (_BAR - full), "dim"), f" {told.share:.0%}  {epoch}")
+
+
+def _when(time: float | None) -> str:
+    from datetime import datetime
+
+    return "" if time is None else f"{datetime.fromtimestamp(time):%Y-%m-%d %H:%M:%S} ({ago(time)} ago)"
+
+
+def _took(job: Job) -> str:
+    return f", after {ago(job.started, now=job.ended)}"
+
+
+def _short(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return text if len(text) <= 200 else f"{text[:199]}…"
+
+
+def _tail(log: Path) -> list[str]:
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, file.seek(0, 2) - 8192))
+            return file.read().decode("utf-8", "replace").splitlines()[-_TAIL:]
+    except OSError:
+        return []
