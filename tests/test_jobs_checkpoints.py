@@ -1,0 +1,105 @@
+"""Which checkpoint of a folder is chosen, and why."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kinetag.errors import KinetagError
+from kinetag.jobs.checkpoints import choose_checkpoint, choose_onnx, list_folder, scores_by_epoch
+
+
+def write(folder: Path, *names: str) -> None:
+    """Files with content, each a second newer than the one before it."""
+    for second, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+        os.utime(path, (1000 + second, 1000 + second))
+
+
+def tell(folder: Path, scores: dict[int, float]) -> None:
+    """A status.json with the val_acc of epochs, counted from 1."""
+    records = [{"status": "RUNNING", "kpi": {"epoch": epoch, "val_acc": score}} for epoch, score in scores.items()]
+    (folder / "status.json").write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def chosen(folder: Path) -> str:
+    return Path(choose_checkpoint(folder).path).name
+
+
+def test_what_training_kept_as_the_best_comes_first(tmp_path):
+    write(tmp_path, "pc_model_best.pth", "model_epoch_000.pth", "pc_model_latest.pth")
+    tell(tmp_path, {1: 0.5, 2: 0.25})
+    assert chosen(tmp_path) == "pc_model_best.pth"
+    assert choose_checkpoint(tmp_path).why == "best by val_acc (0.5)"
+
+
+def test_the_best_epoch_of_those_that_are_there(tmp_path):
+    write(tmp_path, "model_epoch_000.pth", "model_epoch_002.pth", "pc_model_latest.pth")
+    tell(tmp_path, {1: 0.5, 2: 0.9, 3: 0.7})
+    assert chosen(tmp_path) == "model_epoch_002.pth"
+    assert "0.7" in choose_checkpoint(tmp_path).why
+
+
+def test_of_equal_epochs_the_earliest(tmp_path):
+    write(tmp_path, "model_epoch_004.pth", "model_epoch_001.pth")
+    tell(tmp_path, {2: 0.5, 5: 0.5})
+    assert chosen(tmp_path) == "model_epoch_001.pth"
+
+
+def test_without_a_metric_the_latest(tmp_path):
+    write(tmp_path, "pc_model_latest.pth", "model_epoch_009.pth")
+    assert chosen(tmp_path) == "pc_model_latest.pth"
+    (tmp_path / "pc_model_latest.pth").unlink()
+    write(tmp_path, "model_epoch_010.pth", "model_epoch_009.pth")
+    assert chosen(tmp_path) == "model_epoch_010.pth"
+    assert "latest" in choose_checkpoint(tmp_path).why
+
+
+def test_a_search_s_best_and_not_one_of_a_trial(tmp_path):
+    write(tmp_path, "pc_model_best.pth", "trials/3/pc_model_best.pth")
+    assert choose_checkpoint(tmp_path).path == str(tmp_path.resolve() / "pc_model_best.pth")
+    (tmp_path / "pc_model_best.pth").unlink()
+    assert choose_checkpoint(tmp_path).path.endswith("trials/3/pc_model_best.pth")
+
+
+def test_drafts_empty_files_and_links_out_of_the_folder_do_not_count(tmp_path):
+    outside = tmp_path / "outside.pth"
+    outside.write_bytes(b"x")
+    folder = tmp_path / "results"
+    write(folder, ".pc_model_best.pth.1.draft", ".hidden/pc_model_best.pth", "status.json")
+    (folder / "pc_model_best.pth").symlink_to(outside)
+    (folder / "model_epoch_000.pth").touch()
+    with pytest.raises(KinetagError, match=r"no checkpoint \(\*\.pth\) in"):
+        choose_checkpoint(folder)
+    (folder / "within.pth").symlink_to(folder / "status.json")
+    assert chosen(folder) == "within.pth"
+
+
+@pytest.mark.parametrize("choose", [choose_checkpoint, choose_onnx])
+def test_a_folder_that_is_not_there_is_one_clear_line(tmp_path, choose):
+    with pytest.raises(KinetagError, match="nothing can go on from it"):
+        choose(tmp_path / "nowhere")
+
+
+def test_the_exported_model_is_the_named_one_else_the_newest(tmp_path):
+    write(tmp_path, "old.onnx", "new.onnx")
+    assert choose_onnx(tmp_path).path.endswith("new.onnx")
+    assert choose_onnx(tmp_path, str(tmp_path / "old.onnx")).path.endswith("old.onnx")
+    assert choose_onnx(tmp_path, str(tmp_path / "gone.onnx")).path.endswith("new.onnx")
+
+
+@given(st.lists(st.one_of(st.binary(max_size=40), st.sampled_from([b'{"kpi": 3}', b"[]", b'{"kpi": {"epoch": "x"}}']))))
+def test_a_damaged_status_is_read_as_far_as_it_goes(tmp_path_factory, lines):
+    path = tmp_path_factory.mktemp("status") / "status.json"
+    path.write_bytes(b'{"kpi": {"epoch": 1, "val_acc": 0.5}}\n' + b"\n".join(lines))
+    assert scores_by_epoch(path).get(1) == 0.5
+
+
+def test_the_listing_is_by_name_and_tells_sizes(tmp_path):
+    write(tmp_path, "b.pth", "a/c.pth")
+    assert [(found.name, found.size) for found in list_folder(tmp_path)] == [("a/c.pth", 1), ("b.pth", 1)]
