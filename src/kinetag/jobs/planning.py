@@ -200,7 +200,7 @@ def _commented(tree: Mapping[str, Any], comments: Mapping[str, str], prefix: str
     for name, value in tree.items():
         key = f"{prefix}{name}"
         if key in comments:
-            yield f"{indent}# inferred: {' '.join(comments[key].split())}"
+            yield f"{indent}# inferred: {_printable(comments[key])}"
         if isinstance(value, Mapping) and value:
             yield f"{indent}{_inline(name)}:"
             yield from _commented(value, comments, f"{key}.")
@@ -209,5 +209,12 @@ def _commented(tree: Mapping[str, Any], comments: Mapping[str, str], prefix: str
 
 
 def _inline(value: Any) -> str:
-    """A value in one line of YAML."""
-    return yaml.safe_dump([value], default_flow_style=True, allow_unicode=True, width=100_000).strip()[1:-1]
+    """A value in one line of YAML; what a terminal would not show is escaped."""
+    plain = yaml.safe_dump([value], default_flow_style=True, allow_unicode=True, width=100_000).strip()
+    if not plain.isprintable():
+        plain = yaml.safe_dump([value], default_flow_style=True, width=100_000).strip()
+    return plain[1:-1]
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)
