@@ -228,6 +228,9 @@ def test_before_a_parent_is_done_its_results_are_expected(tmp_path):
     assert data_of(infer(case("train", tmp_path, parent)))["dataset.val_dataset.data_path"] == "val_data.npy"
     parent = converted(folder, finished=False)
     assert "dataset.val_dataset.data_path" not in data_of(infer(case("train", tmp_path, parent)))
+    done = infer(case("inference", tmp_path, parent))
+    assert filled(done)["inference.test_dataset.data_path"] == str(folder)
+    assert any("will have written" in one.source for one in done.filled)
     parent = Parent("abc234", "train", False, str(folder), {})
     assert filled(infer(case("export", tmp_path, parent)))["export.checkpoint"] == str(folder / "pc_model_best.pth")
     parent = Parent("abc234", "export", False, str(folder), {})

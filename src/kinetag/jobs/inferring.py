@@ -226,17 +226,17 @@ def _fill_from_folder(case: Case, folder: str, source: str, parent: Parent | Non
     """The well-known files of a folder; a folder that has none of them is a source as it is, such as one of videos."""
     wanted = {key: entry["path"] for key, entry in DATA_SOURCES[case.action].items()}
     first = next(iter(wanted))
-    if parent is not None and not parent.finished:
-        names = {"train_data.npy", "train_label.pkl"} | ({"val_data.npy", "val_label.pkl"} if _splits(parent) else set())
-    else:
-        names = {found.name for found in list_folder(folder)}
+    expected = parent is not None and not parent.finished
+    names = _expected(parent) if expected else {found.name for found in list_folder(folder)}
     for key, name in wanted.items():
         if name in names:
             case.fill(key, os.path.join(folder, name), "data_sources", source)
     if case.given(first):
         return
     persons = sorted(name for name in names if _PERSON.search(name))
-    if len(persons) == 1 and case.action == "inference":
+    if expected:
+        case.fill(first, folder, "data_sources", f"{source}: what it will have written")
+    elif len(persons) == 1 and case.action == "inference":
         case.fill(first, os.path.join(folder, persons[0]), "data_sources", source)
     elif persons:
         raise KinetagError(_unlabelled(case, folder, persons, first))
@@ -249,9 +249,11 @@ def _fill_from_folder(case: Case, folder: str, source: str, parent: Parent | Non
         case.fill(first, folder, "data_sources", source)
 
 
-def _splits(parent: Parent) -> bool:
-    share = value_at(parent.values, "dataset_convert.split")
-    return isinstance(share, int | float) and share > 0
+def _expected(parent: Parent | None) -> set[str]:
+    """The files that a conversion of labelled data will have written."""
+    share = value_at(parent.values, "dataset_convert.split") if parent else None
+    splits = isinstance(share, int | float) and share > 0
+    return {f"{role}_{kind}" for role in (("train", "val") if splits else ("train",)) for kind in ("data.npy", "label.pkl")}
 
 
 def _unlabelled(case: Case, folder: str, persons: Sequence[str], key: str) -> str:
