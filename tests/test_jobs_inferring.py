@@ -244,7 +244,9 @@ def test_evaluation_takes_the_validation_data_of_its_training(tmp_path):
     assert filled(done)["evaluate.test_dataset.label_path"] == "/l"
     done = infer(case("train", tmp_path / "own", trained(tmp_path, **spec)))
     assert filled(done)["dataset.train_dataset.data_path"] == "/t"
-    assert "inference.test_dataset.data_path" not in filled(infer(case("inference", tmp_path, trained(tmp_path, **spec))))
+    assert "inference.test_dataset.data_path" not in filled(
+        infer(case("inference", tmp_path, trained(tmp_path, **spec)))
+    )
 
 
 def test_data_come_from_the_nearest_ancestor_that_has_any(tmp_path):

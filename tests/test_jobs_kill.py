@@ -46,7 +46,11 @@ def outcome(jobs: list[Job]) -> list[object]:
     found: list[object] = []
     for name in ("pc_model_latest.pth", "pc_model_best.pth"):
         header, weights = load_checkpoint(Path(train.results) / name)
-        found += [header.metrics, header.step, {key: torch.sum(value.double()).item() for key, value in weights.items()}]
+        found += [
+            header.metrics,
+            header.step,
+            {key: torch.sum(value.double()).item() for key, value in weights.items()},
+        ]
         found.append({key: value.numpy().tobytes() for key, value in weights.items()})
     record = json.loads((Path(evaluate.results) / "results.json").read_text())
     found.append({key: record[key] for key in ("accuracy", "classes", "confusion", "calibration_error")})
@@ -118,7 +122,8 @@ def kill_one(jobs: list[Job], rng: random.Random) -> str | None:
     ]
     if not alive:
         return None
-    name, process = rng.choice(alive)
+    kind = rng.choice(sorted({name for name, _ in alive}))  # runners that wait are many
+    name, process = rng.choice([one for one in alive if one[0] == kind])
     try:
         os.kill(process.pid, signal.SIGKILL)
     except ProcessLookupError:

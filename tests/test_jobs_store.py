@@ -31,9 +31,17 @@ def gone() -> Identity:
 
 def test_a_job_is_what_was_added(tmp_path):
     store = Store(tmp_path)
-    job = add(store, action="export", parent="abc", reason="why", train_data="data", notes=["a"], inferred=[{"key": "k"}])
+    job = add(
+        store, action="export", parent="abc", reason="why", train_data="data", notes=["a"], inferred=[{"key": "k"}]
+    )
     assert store.get(job.id) == job
-    assert (job.action, job.parent, job.reason, job.notes, job.inferred) == ("export", "abc", "why", ("a",), ({"key": "k"},))
+    assert (job.action, job.parent, job.reason, job.notes, job.inferred) == (
+        "export",
+        "abc",
+        "why",
+        ("a",),
+        ({"key": "k"},),
+    )
     assert job.folder == tmp_path / "jobs" / job.id
     assert not job.is_over
 

@@ -24,12 +24,17 @@ def jobs_options(parser: argparse.ArgumentParser) -> None:
     create.usage = _USAGE
     create.add_argument("action", metavar="ACTION", help="dataset_convert, train, evaluate, inference or export")
     create.add_argument("overrides", nargs="*", metavar="key=value", help="a value that wins over the spec's")
-    create.add_argument("-e", "--spec", "--experiment_spec_file", type=Path, metavar="FILE", help="the spec, a YAML file")
+    create.add_argument(
+        "-e", "--spec", "--experiment_spec_file", type=Path, metavar="FILE", help="the spec, a YAML file"
+    )
     create.add_argument("--parent", metavar="ID", help="wait for this job, and take from it what the spec leaves empty")
     create.add_argument(
         "--train-data", metavar="DIR", help="a folder with train_data.npy, val_data.npy, ... (train_datasets)"
     )
-    create.add_argument("--dry-run", action="store_true", help="show the whole spec and where it comes from; start nothing")
+    create.add_argument(
+        "--dry-run", action="store_true", help="show the whole spec and where it comes from; start nothing"
+    )
+    create.add_argument("-q", "--quiet", action="store_true", help="print the id alone, for scripts")
     listing = _add(verbs, "list", "all jobs, and how far they are")
     listing.add_argument("--state", action="append", default=[], metavar="STATE", help="only these; may be repeated")
     listing.add_argument("--all", action="store_true", help=f"also those before the last {_SHOWN}")
@@ -75,6 +80,9 @@ def _create(args: argparse.Namespace) -> int:
     job = create_job(args.action, args.spec, args.parent, **given)
     if args.format == "json":
         return _print_json(_record(job))
+    if args.quiet:
+        print(job.id)
+        return 0
     state = f"{job.state}{f' ({job.reason})' if job.reason else ''}"
     print(f"{job.id}  {job.action}  {state}\nfollow it: kinetag jobs logs -f {job.id}")
     return 0
@@ -84,7 +92,6 @@ def _list(args: argparse.Namespace) -> int:
     from kinetag.cli import _console
     from kinetag.jobs import list_jobs
     from kinetag.jobs.store import STATES
-    from kinetag.report.jobs import jobs_table
 
     for state in args.state:
         if state not in STATES:
@@ -93,6 +100,8 @@ def _list(args: argparse.Namespace) -> int:
     shown = found if args.all or args.format == "json" else found[-_SHOWN:]
     if args.format == "json":
         return _print_json([_record(job) for job in shown])
+    from kinetag.report.jobs import jobs_table
+
     console = _console(args)
     if not found:
         console.print(f"no jobs{' in this state' if args.state else ' yet'}; {_USAGE}")
@@ -107,11 +116,12 @@ def _show(args: argparse.Namespace) -> int:
     from kinetag.cli import _console
     from kinetag.jobs import get_job
     from kinetag.jobs.store import Store
-    from kinetag.report.jobs import job_page
 
     job = get_job(args.ids[0])
     if args.format == "json":
         return _print_json(_record(job))
+    from kinetag.report.jobs import job_page
+
     _console(args).print(job_page(job, Store().children(job.id)))
     return 0
 

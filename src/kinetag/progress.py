@@ -31,6 +31,8 @@ def into_file(path: Path) -> Progress:
             return
         told = time.monotonic()
         with suppress(OSError), whole_file(path) as draft:
-            draft.write_text(json.dumps({"stage": stage, "done": float(done), "total": total and float(total)}), "utf-8")
+            draft.write_text(
+                json.dumps({"stage": stage, "done": float(done), "total": total and float(total)}), "utf-8"
+            )
 
     return update

@@ -46,11 +46,11 @@ def create_job(
     """Start an action as a job, which goes on when this process ends; it waits for its parent when it has one.
 
     ``specs`` is a YAML file, or values by section or dotted key; ``overrides`` (``key=value``) win over it. What both
-    leave empty follows from the parent where it can (`kinetag.jobs.inferring`). ``train_data`` is a folder or prefix with
-    files of the well-known names. ``home`` is where jobs are kept, else KINETAG_HOME, else ~/.kinetag.
+    leave empty follows from the parent where it can (`kinetag.jobs.inferring`). ``train_data`` is a folder or prefix
+    with files of the well-known names. ``home`` is where jobs are kept, else KINETAG_HOME, else ~/.kinetag.
 
-    Raises a KinetagError of one line for a spec that the action would refuse, for a parent that has nothing to give, and
-    for a results folder that another job is writing into.
+    Raises a KinetagError of one line for a spec that the action would refuse, for a parent that has nothing to give,
+    and for a results folder that another job is writing into.
     """
     store = Store(home)
     job_id = store.new_id()

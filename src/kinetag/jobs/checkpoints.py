@@ -1,4 +1,4 @@
-"""Which checkpoint of a parent's folder its child gets: the best by the monitored metric when known, else the latest."""
+"""Which checkpoint of a parent's folder its child gets: the best by the monitored metric if known, else the latest."""
 
 import json
 import os
@@ -37,6 +37,8 @@ def list_folder(folder: str | Path) -> list[Found]:
 
     Drafts (their names begin with a dot) and links that lead out of the folder are left out.
     """
+    if "://" in str(folder):
+        raise KinetagError(f"{folder}: an address; fetch it to this machine first and give its folder")
     root = os.path.realpath(folder)
     return sorted(_files(root, root), key=lambda found: found.name)
 
@@ -53,7 +55,9 @@ def _files(folder: str, root: str) -> Iterator[Found]:
             yield from _files(entry.path, root)
         elif entry.is_file() and os.path.realpath(entry.path).startswith(root + os.sep):
             about = entry.stat()
-            yield Found(entry.path, os.path.relpath(entry.path, root).replace(os.sep, "/"), about.st_size, about.st_mtime)
+            yield Found(
+                entry.path, os.path.relpath(entry.path, root).replace(os.sep, "/"), about.st_size, about.st_mtime
+            )
 
 
 def choose_checkpoint(folder: str | Path) -> Choice:

@@ -29,7 +29,7 @@ def standing(job: Job) -> Standing:
     for record in records(Path(job.results) / STATUS_FILE, job.status_offset) if job.results else ():
         told = record.get("kpi")
         if isinstance(told, dict):
-            numbers = {str(name): value for name, value in told.items() if isinstance(value, int | float)}
+            numbers = {str(name): float(value) for name, value in told.items() if isinstance(value, int | float)}
             best = _better(best, numbers)
         message = str(record.get("message") or message)
     stage, share = _progress(job) if job.state == "running" else ("", None)
@@ -62,5 +62,5 @@ def ago(seconds: float | None, *, now: float | None = None) -> str:
     passed = max(0.0, (time.time() if now is None else now) - seconds)
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if passed >= length:
-            return f"{passed / length:.0f} {unit}"
-    return f"{passed:.0f} s"
+            return f"{passed // length:.0f} {unit}"
+    return f"{passed // 1:.0f} s"

@@ -1,7 +1,7 @@
 """What a job's spec gets from the job graph where the user left an option empty.
 
-`SPEC_PARAMS` of the contract says which function here fills which option; data come by `DATA_SOURCES`. Everything that is
-filled in is told with where it came from; what the user wrote is never touched.
+`SPEC_PARAMS` of the contract says which function here fills which option; data come by `DATA_SOURCES`. Everything that
+is filled in is told with where it came from; what the user wrote is never touched.
 """
 
 import json
@@ -105,7 +105,11 @@ _Filling = tuple[Any, str] | None
 
 
 def _key(case: Case, key: str) -> _Filling:
-    return (MASK, f"the variable {KEY_VARIABLE} of the job's process; the key itself is in no file") if case.has_key else None
+    return (
+        (MASK, f"the variable {KEY_VARIABLE} of the job's process; the key itself is in no file")
+        if case.has_key
+        else None
+    )
 
 
 def _output_dir(case: Case, key: str) -> _Filling:
@@ -244,7 +248,9 @@ def _fill_from_folder(case: Case, folder: str, source: str, parent: Parent | Non
         split = "; convert with dataset_convert.split=0.2 to have one" if wanted[first].startswith("val") else ""
         raise KinetagError(f"{source} wrote no {wanted[first]} into {folder}{split}; or give {first}")
     elif known := sorted(names & {entry["path"] for keys in DATA_SOURCES.values() for entry in keys.values()}):
-        raise KinetagError(f"{folder} has {', '.join(known)}, but no {wanted[first]}, which {case.action} reads; give {first}")
+        raise KinetagError(
+            f"{folder} has {', '.join(known)}, but no {wanted[first]}, which {case.action} reads; give {first}"
+        )
     else:
         case.fill(first, folder, "data_sources", source)
 
@@ -253,7 +259,9 @@ def _expected(parent: Parent | None) -> set[str]:
     """The files that a conversion of labelled data will have written."""
     share = value_at(parent.values, "dataset_convert.split") if parent else None
     splits = isinstance(share, int | float) and share > 0
-    return {f"{role}_{kind}" for role in (("train", "val") if splits else ("train",)) for kind in ("data.npy", "label.pkl")}
+    return {
+        f"{role}_{kind}" for role in (("train", "val") if splits else ("train",)) for kind in ("data.npy", "label.pkl")
+    }
 
 
 def _unlabelled(case: Case, folder: str, persons: Sequence[str], key: str) -> str:
@@ -261,8 +269,8 @@ def _unlabelled(case: Case, folder: str, persons: Sequence[str], key: str) -> st
     if case.action == "inference":
         return f"{folder} has {len(persons)} persons ({some}): say which in {key}"
     return (
-        f"{folder} has the poses of {len(persons)} person(s) ({some}) without labels, which {case.action} needs: put them "
-        f"into an array and a label file and give {key}, or convert labelled videos"
+        f"{folder} has the poses of {len(persons)} person(s) ({some}) without labels, which {case.action} needs: put "
+        f"them into an array and a label file and give {key}, or convert labelled videos"
     )
 
 

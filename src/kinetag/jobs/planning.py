@@ -53,7 +53,7 @@ class Plan:
     spec: Spec
 
     def to_yaml(self, *, whole: bool = False) -> str:
-        """The spec as YAML, a comment at every option that was filled in; ``whole``: with all defaults of the action."""
+        """The spec as YAML, a comment at every option that was filled in; ``whole``: with the action's defaults."""
         tree = _ordered(_whole(self.values, self.spec, self.action) if whole else self.values, Spec)
         return "\n".join(_commented(tree, {one.key: one.source for one in self.inferred})) + "\n"
 
@@ -118,11 +118,13 @@ def read_values(path: Path) -> dict[str, Any]:
     try:
         return yaml.safe_load(path.read_text("utf-8")) or {}
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise KinetagError(f"{path} cannot be read ({' '.join(str(error).split())[:200]}): create the job anew") from None
+        raise KinetagError(
+            f"{path} cannot be read ({' '.join(str(error).split())[:200]}): create the job anew"
+        ) from None
 
 
 def changed(values: Mapping[str, Any], action: str) -> list[tuple[str, Any, Any]]:
-    """The options that differ from their defaults: (dotted key, value, default). Sections of other actions are left out."""
+    """The options that differ from their defaults: (dotted key, value, default), without other actions' sections."""
     defaults, own = dict(leaves(masked(Spec()))), []
     others = tuple(f"{name}." for name in ACTIONS if name != action)
     for key, value in leaves(values):
@@ -189,8 +191,9 @@ def _ordered(tree: Mapping[str, Any], kind: type[Section]) -> dict[str, Any]:
     for name, option in kind.model_fields.items():
         if name in tree:
             value, within = tree[name], option.annotation
-            inner = isinstance(value, Mapping) and isinstance(within, type) and issubclass(within, Section)
-            out[name] = _ordered(value, within) if inner else value
+            if isinstance(value, Mapping) and isinstance(within, type) and issubclass(within, Section):
+                value = _ordered(value, within)
+            out[name] = value
     return out
 
 

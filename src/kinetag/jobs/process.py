@@ -101,7 +101,7 @@ def _boot() -> str:
 # --- starting and ending ---------------------------------------------------------------------------------------------
 
 
-def start_detached(module: str, words: Sequence[str], *, cwd: Path, log: Path, env: Mapping[str, str]) -> None:
+def start_detached(module: str, words: Sequence[str], *, cwd: str | Path, log: Path, env: Mapping[str, str]) -> None:
     """Run a module of kinetag's in a session of its own, which goes on when this process and its terminal are gone."""
     with open(log, "ab") as output:
         process = subprocess.Popen(

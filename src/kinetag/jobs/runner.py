@@ -32,7 +32,7 @@ _WAIT_EVERY = 1.0  # s between looks at the parent
 _TAIL = 4096  # bytes of the log in which the reason of a failure is looked for
 
 
-class _Stopped(Exception):
+class _StoppedError(Exception):
     """The system wants this process to end, as at a shutdown."""
 
 
@@ -50,7 +50,7 @@ def run_job(job_id: str, store: Store | None = None) -> None:
                 _run(store, job, me, lock)
     except KinetagError as error:
         _end(store, job, me, FAILED, str(error))
-    except _Stopped:
+    except _StoppedError:
         _end(store, job, me, INTERRUPTED, "the system ended it, as at a shutdown")
     except BaseException as error:
         traceback.print_exc()
@@ -58,7 +58,7 @@ def run_job(job_id: str, store: Store | None = None) -> None:
 
 
 def _stop(number: int, frame: object) -> None:
-    raise _Stopped
+    raise _StoppedError
 
 
 def _wait_for_parent(store: Store, job: Job, me: Identity) -> bool:

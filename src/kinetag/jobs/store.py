@@ -1,8 +1,8 @@
 """The store of jobs: one SQLite file in the user's kinetag home, shared by all clients and runners of a machine.
 
-Every change is one short transaction that states what it expects, so two that want the same come one after the other and
-the second finds its expectation gone. SQLite's write-ahead log keeps what was committed through a kill at any moment; it
-needs a disk of the machine itself, not one of the network. No secret is ever written here.
+Every change is one short transaction that states what it expects, so two that want the same come one after the other
+and the second finds its expectation gone. SQLite's write-ahead log keeps what was committed through a kill at any
+moment; it needs a disk of the machine itself, not one of the network. No secret is ever written here.
 """
 
 import json
@@ -149,7 +149,9 @@ class Store:
         """Children, their children and so on, every job behind its parent."""
         tree = "WITH RECURSIVE tree(id) AS (SELECT ? UNION SELECT jobs.id FROM jobs JOIN tree ON jobs.parent = tree.id)"
         with self._connected() as connection:
-            rows = connection.execute(f"{tree} SELECT * FROM jobs WHERE id IN tree AND id != ? ORDER BY created", (job_id, job_id))
+            rows = connection.execute(
+                f"{tree} SELECT * FROM jobs WHERE id IN tree AND id != ? ORDER BY created", (job_id, job_id)
+            )
             return [self._job(row) for row in rows]
 
     # --- changing ----------------------------------------------------------------------------------------------------
@@ -208,7 +210,9 @@ class Store:
         """Forget a job that is over."""
         with self._changing() as connection:
             states = (QUEUED, RUNNING)
-            done = connection.execute(f"DELETE FROM jobs WHERE id = ? AND state NOT IN ({_marks(states)})", (job.id, *states))
+            done = connection.execute(
+                f"DELETE FROM jobs WHERE id = ? AND state NOT IN ({_marks(states)})", (job.id, *states)
+            )
             return done.rowcount == 1
 
     def folder(self, job_id: str) -> Path:
@@ -293,8 +297,8 @@ class Store:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version != _VERSION:
             raise KinetagError(
-                f"{self.path} has version {version}, and this kinetag writes {_VERSION}: use the kinetag that made it, or "
-                f"name another folder in {HOME_VARIABLE}"
+                f"{self.path} has version {version}, and this kinetag writes {_VERSION}: use the kinetag that made it, "
+                f"or name another folder in {HOME_VARIABLE}"
             )
 
 

@@ -31,9 +31,10 @@ def tidy_one(store: Store, job: Job) -> None:
             return
         state = CANCELLED if job.cancelling else INTERRUPTED
         store.lose(job, state=state, reason=_loss(job), ended=time.time(), runner=None, worker=None, cancelling=0)
-    elif job.state == QUEUED and (gone or job.runner is None):
-        if store.take_launch(job, before=time.time() - _LAUNCH_TIME):
-            launch(store, job)
+        return
+    without = job.state == QUEUED and (gone or job.runner is None)
+    if without and store.take_launch(job, before=time.time() - _LAUNCH_TIME):
+        launch(store, job)
 
 
 def _loss(job: Job) -> str:

@@ -1,5 +1,6 @@
 """Jobs in the terminal: the list, and the page of one."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ _STYLES = {
     "interrupted": "magenta",
     "blocked": "yellow",
 }
+_PASSWORD = re.compile(r"(://[^:/@\s]+:)[^@/\s]+@")  # in an address
 _BAR = 12  # characters
 _TAIL = 12  # lines of the log of a job that ended badly
 
@@ -29,14 +31,19 @@ _TAIL = 12  # lines of the log of a job that ended badly
 def jobs_table(jobs: Sequence[Job]) -> Table:
     """One row a job: what it is, how it stands, since when, how good."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for heading, width in (("Job", 6), ("Action", 15), ("State", 11), ("Parent", 6), ("Since", 6)):
-        table.add_column(heading, no_wrap=True, min_width=width, justify="right" if heading == "Since" else "left")
-    table.add_column("Best", no_wrap=True)
-    table.add_column("How it stands", overflow="ellipsis", no_wrap=True, ratio=1)
+    for heading in ("Job", "Action", "State", "Parent", "Since", "Best"):
+        table.add_column(heading, no_wrap=True, justify="right" if heading == "Since" else "left")
+    table.add_column("How it stands", overflow="fold")
     for job in jobs:
         told = standing(job)
         table.add_row(
-            Text(job.id, "bold"), job.action, _state(job), job.parent or "", ago(_since(job)), _best(told), _stands(job, told)
+            Text(job.id, "bold"),
+            job.action,
+            _state(job),
+            job.parent or "",
+            ago(_since(job)),
+            _best(told),
+            _stands(job, told),
         )
     return table
 
@@ -135,7 +142,7 @@ def _took(job: Job) -> str:
 
 
 def _short(value: Any) -> str:
-    text = "" if value is None else str(value)
+    text = _PASSWORD.sub(r"\1***@", "" if value is None else str(value))
     return text if len(text) <= 200 else f"{text[:199]}…"
 
 
