@@ -58,7 +58,7 @@ def test_a_dry_run_says_so_and_starts_nothing(tmp_path, capsys):
     assert out.startswith("# kinetag jobs create train: nothing was started\n")
     assert "    # inferred: the data folder of this job\n    data_path: " in out
     assert "num_epochs: 3" in out
-    assert "no jobs yet" in run(capsys, "list")
+    assert run(capsys, "list").startswith("no jobs; ")
 
 
 @pytest.mark.parametrize(

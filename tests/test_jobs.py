@@ -25,7 +25,7 @@ from kinetag.jobs import (
     wait_for,
 )
 from kinetag.jobs.following import ago, standing
-from kinetag.jobs.process import Identity
+from kinetag.jobs.process import Identity, held
 from kinetag.jobs.store import Store
 from kinetag.jobs.tidying import missing_key
 
@@ -193,6 +193,25 @@ def test_a_running_job_whose_process_is_gone_is_found(tmp_path, boot, reason):
     store.change(child, "queued", state="cancelled")
 
 
+def test_an_action_that_hangs_without_its_runner_is_ended(tmp_path):
+    hanging = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], process_group=0)
+    os.kill(hanging.pid, signal.SIGSTOP)
+    me, worker = Identity.own(), Identity.of(hanging.pid)
+    runner = Identity(me.host, me.boot, me.pid, "1")
+    Store().add(id="gone22", action="train", state="running", cwd="/", runner=runner, worker=worker)
+    assert list_jobs()[0].state == "interrupted"
+    assert hanging.wait(10) == -signal.SIGKILL
+
+
+def test_a_job_that_anything_still_works_on_is_not_given_up(tmp_path):
+    me = Identity.own()
+    job = Store().add(id="gone22", action="train", state="running", cwd="/", runner=Identity(me.host, me.boot, 1, "1"))
+    job.folder.mkdir(parents=True)
+    with held(job.lock):
+        assert list_jobs()[0].state == "running"
+    assert list_jobs()[0].state == "interrupted"
+
+
 def test_a_job_of_another_machine_is_left_alone():
     store = Store()
     store.add(id="away22", action="train", state="running", cwd="/", runner=Identity("another", "b", 1, "1"))
@@ -349,7 +368,9 @@ def test_without_the_key_a_job_is_not_tried_again(tmp_path, monkeypatch):
         retry_job(job.id)
     assert get_job(job.id).attempts == 1
     store = Store()
-    store.change(job, "failed", state="queued", launched=0.0)  # as after a reboot
+    store.change(job, "failed", state="queued", launched=time.time() - 60)
+    assert list_jobs()[0].state == "queued"  # somebody who has the key may be starting it
+    store.change(job, "queued", launched=0.0)  # as after a reboot
     list_jobs()
     found = get_job(job.id)
     assert (found.state, found.reason) == ("interrupted", missing_key(job))

@@ -87,6 +87,11 @@ def test_a_mistake_in_a_file_is_told_with_its_line(tmp_path):
         plan_job("train", path, overrides=DATA)
 
 
+def test_a_value_where_a_group_belongs_is_the_user_s_mistake():
+    with pytest.raises(KinetagError, match="export is 5; it takes a group of options"):
+        plan_job("export", {"export": 5})
+
+
 def test_data_and_parents_that_are_not_there(tmp_path):
     with pytest.raises(KinetagError, match="no such file or folder: nowhere"):
         plan_job("train", train_data="nowhere")

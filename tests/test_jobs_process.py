@@ -62,8 +62,14 @@ def test_a_recycled_number_and_another_boot_are_another_process(sleeper):
     assert who.runs()
 
 
+def test_a_machine_that_was_renamed_is_the_same_until_it_is_booted(sleeper):
+    renamed = replace(identity(sleeper), host="before")
+    assert renamed.runs() is True
+    assert replace(renamed, started="1").runs() is False
+
+
 def test_of_another_machine_nothing_is_known_and_nothing_is_ended(sleeper):
-    elsewhere = replace(identity(sleeper), host="another")
+    elsewhere = replace(identity(sleeper), host="another", boot="another")
     assert elsewhere.runs() is None
     assert not elsewhere.end_group(signal.SIGKILL)
     assert sleeper.poll() is None

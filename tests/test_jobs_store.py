@@ -131,23 +131,23 @@ def test_descendants_come_behind_their_parents(tmp_path):
     assert [job.id for job in store.jobs(*ENDED_BADLY)] == [second.id]
 
 
-def _attach(home: Path, ids: list[str], start, got) -> None:
+def _attach(home: Path, ids: list[str], together, got) -> None:
     store, me = Store(home), Identity.own()
-    start.wait()
+    together.wait()
     for job_id in ids:
         if store.attach(job_id, me) is not None:
             got.put((job_id, os.getpid()))
+    together.wait()  # the job of a runner that is gone would be free again
 
 
 def test_of_many_processes_one_gets_the_job(tmp_path):
     store = Store(tmp_path)
     ids = [add(store).id for _ in range(20)]
     context = multiprocessing.get_context("spawn")
-    start, got = context.Event(), context.Queue()
-    children = [context.Process(target=_attach, args=(tmp_path, ids, start, got)) for _ in range(4)]
+    together, got = context.Barrier(4), context.Queue()
+    children = [context.Process(target=_attach, args=(tmp_path, ids, together, got)) for _ in range(4)]
     for child in children:
         child.start()
-    start.set()
     found = [got.get(timeout=60) for _ in ids]
     for child in children:
         child.join(60)
@@ -215,3 +215,12 @@ def test_what_was_committed_survives_a_kill(tmp_path):
     with sqlite3.connect(Store(tmp_path).path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_an_id_that_leads_elsewhere(tmp_path):
+    store = Store(tmp_path)
+    job = add(store)
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("UPDATE jobs SET id = '../../away' WHERE id = ?", (job.id,))
+    with pytest.raises(KinetagError, match="tampered"):
+        store.jobs()

@@ -18,7 +18,7 @@ _USAGE = "kinetag jobs create ACTION -e spec.yaml [key=value ...] [--parent ID]"
 
 def jobs_options(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Jobs are kept under KINETAG_HOME (~/.kinetag). docs/jobs.md says what follows from a parent."
-    parser.set_defaults(do="list", format="table", state=[], all=False)  # of `kinetag jobs` alone
+    parser.set_defaults(do="list", format="table", state=[], all=False, watch=False)  # of `kinetag jobs` alone
     verbs = parser.add_subparsers(title="what to do (list)", dest="do", metavar="DO")
     create = _add(verbs, "create", "start an action as a job, which goes on without you")
     create.usage = _USAGE
@@ -37,6 +37,7 @@ def jobs_options(parser: argparse.ArgumentParser) -> None:
     create.add_argument("-q", "--quiet", action="store_true", help="print the id alone, for scripts")
     listing = _add(verbs, "list", "all jobs, and how far they are")
     listing.add_argument("--state", action="append", default=[], metavar="STATE", help="only these; may be repeated")
+    listing.add_argument("-w", "--watch", action="store_true", help="keep the list up to date until Ctrl-C")
     listing.add_argument("--all", action="store_true", help=f"also those before the last {_SHOWN}")
     _add_ids(_add(verbs, "show", "everything about a job"))
     logs = _add_ids(_add(verbs, "logs", "what a job printed", formats=False))
@@ -78,6 +79,8 @@ def _create(args: argparse.Namespace) -> int:
         print(plan.to_yaml(whole=True), end="")
         return 0
     job = create_job(args.action, args.spec, args.parent, **given)
+    for note in job.notes:
+        print(f"note: {note}", file=sys.stderr)
     if args.format == "json":
         return _print_json(_record(job))
     if args.quiet:
@@ -96,19 +99,15 @@ def _list(args: argparse.Namespace) -> int:
     for state in args.state:
         if state not in STATES:
             raise KinetagError(f"'{state}' is no state of a job; known: {', '.join(STATES)}")
-    found = list_jobs(*args.state)
-    shown = found if args.all or args.format == "json" else found[-_SHOWN:]
     if args.format == "json":
-        return _print_json([_record(job) for job in shown])
-    from kinetag.report.jobs import jobs_table
+        return _print_json([_record(job) for job in list_jobs(*args.state)])
+    from kinetag.report.jobs import jobs_list, watch
 
-    console = _console(args)
-    if not found:
-        console.print(f"no jobs{' in this state' if args.state else ' yet'}; {_USAGE}")
-        return 0
-    console.print(jobs_table(shown))
-    if len(shown) < len(found):
-        console.print(f"{len(found) - len(shown)} earlier ones: kinetag jobs list --all", style="dim")
+    most = None if args.all else _SHOWN
+    if args.watch:
+        watch(lambda: jobs_list(list_jobs(*args.state), most), _console(args))
+    else:
+        _console(args).print(jobs_list(list_jobs(*args.state), most))
     return 0
 
 

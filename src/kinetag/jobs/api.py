@@ -71,6 +71,8 @@ def create_job(
             train_data=_data_folder(train_data),
             needs_key=int(given.secret is not None),
             results=plan.results,
+            inferred=[vars(one) for one in plan.inferred],
+            notes=plan.notes,
             launched=time.time(),
         )
     except BaseException:

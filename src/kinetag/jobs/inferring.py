@@ -84,6 +84,8 @@ def results_of(values: Mapping[str, Any], action: str) -> str:
 
 def infer(case: Case) -> Case:
     """Fill in what the user left empty. Raises a KinetagError when the parent has nothing that fits."""
+    if case.action == "train" and "automl_policy" in Spec.model_fields:
+        case.fill("automl_policy", "auto", "automl_policy", "jobs search unless the spec says off")
     params = SPEC_PARAMS[case.action]
     for key in sorted(params, key=lambda key: params[key] not in ("key", "output_dir")):  # the others build on these
         found = None if case.given(key) else FUNCTIONS[params[key]](case, key)
@@ -92,8 +94,6 @@ def infer(case: Case) -> Case:
     _fill_data(case)
     if case.action == "train":
         _fill_array_facts(case)
-        if "automl_policy" in Spec.model_fields:
-            case.fill("automl_policy", "auto", "automl_policy", "jobs search unless the spec says off")
     if case.action == "export" and case.attempt > 1 and "export.onnx_file" in {one.key for one in case.filled}:
         case.fill("export.force", True, "create_onnx_file", "an earlier attempt may have written this job's own file")
     return case

@@ -55,10 +55,13 @@ class Identity:
         return f"{self.host}\t{self.boot}\t{self.pid}\t{self.started}"
 
     def runs(self) -> bool | None:
-        """Whether the process still runs; None where that cannot be known, on another machine."""
-        if self.host != socket.gethostname():
-            return None
-        return self.boot == _boot() and _started(self.pid) == self.started
+        """Whether the process still runs; None where that cannot be known, on another machine.
+
+        No two machines share a boot, so the name of this one may have changed since.
+        """
+        if self.boot == _boot():
+            return _started(self.pid) == self.started
+        return False if self.host == socket.gethostname() else None
 
     def end_group(self, number: int) -> bool:
         """Send a signal to the group that the process leads; False when it is not there, or not ours to end."""

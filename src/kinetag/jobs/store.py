@@ -216,6 +216,8 @@ class Store:
             return done.rowcount == 1
 
     def folder(self, job_id: str) -> Path:
+        if not job_id.isalnum():  # a store that somebody wrote into must not lead elsewhere
+            raise KinetagError(f"{self.path} holds the id {job_id!r}, which no job has: it was tampered with")
         return self.home / "jobs" / job_id
 
     # --- SQLite ------------------------------------------------------------------------------------------------------

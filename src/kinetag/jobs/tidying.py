@@ -10,6 +10,7 @@ from kinetag.jobs.store import CANCELLED, FAILED, HOME_VARIABLE, INTERRUPTED, QU
 
 KEY_VARIABLE = "KINETAG_ENCRYPTION_KEY"  # as in kinetag.spec, which would load pydantic; a test compares
 _LAUNCH_TIME = 10.0  # s that a new runner gets to report before another is started; only one of them will run the job
+_LONGEST_LAUNCH = 120.0  # s until a job is given up whose key nobody here has: another may be starting it
 
 
 def tidy(store: Store) -> None:
@@ -33,7 +34,8 @@ def tidy_one(store: Store, job: Job) -> None:
         store.lose(job, state=state, reason=_loss(job), ended=time.time(), runner=None, worker=None, cancelling=0)
         return
     without = job.state == QUEUED and (gone or job.runner is None)
-    if without and store.take_launch(job, before=time.time() - _LAUNCH_TIME):
+    patience = _LAUNCH_TIME if gone or not job.needs_key or os.environ.get(KEY_VARIABLE) else _LONGEST_LAUNCH
+    if without and store.take_launch(job, before=time.time() - patience):
         launch(store, job)
 
 

@@ -1,12 +1,15 @@
 """Jobs in the terminal: the list, and the page of one."""
 
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -24,8 +27,27 @@ _STYLES = {
     "blocked": "yellow",
 }
 _PASSWORD = re.compile(r"(://[^:/@\s]+:)[^@/\s]+@")  # in an address
+_REFRESH = 1.0  # s
 _BAR = 12  # characters
 _TAIL = 12  # lines of the log of a job that ended badly
+
+
+def jobs_list(jobs: Sequence[Job], most: int | None = None) -> RenderableType:
+    """The table of the last ``most`` jobs (None: all), and how many there are before them."""
+    shown = jobs if most is None else jobs[-most:]
+    if not shown:
+        return Text("no jobs; kinetag jobs create ACTION -e spec.yaml starts one")
+    earlier = len(jobs) - len(shown)
+    more = [Text(f"{earlier} earlier ones: kinetag jobs list --all", "dim")] if earlier else []
+    return Group(jobs_table(shown), *more)
+
+
+def watch(content: Callable[[], RenderableType], console: Console) -> None:
+    """Show something that changes, anew every second, until Ctrl-C."""
+    with Live(content(), console=console, auto_refresh=False) as live, suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(_REFRESH)
+            live.update(content(), refresh=True)
 
 
 def jobs_table(jobs: Sequence[Job]) -> Table:
@@ -131,10 +153,10 @@ def _stands(job: Job, told: Standing) -> Text:
     return Text.assemble(("━" * full, "cyan"), ("━" * (_BAR - full), "dim"), f" {told.share:.0%}  {epoch}")
 
 
-def _when(time: float | None) -> str:
+def _when(moment: float | None) -> str:
     from datetime import datetime
 
-    return "" if time is None else f"{datetime.fromtimestamp(time):%Y-%m-%d %H:%M:%S} ({ago(time)} ago)"
+    return "" if moment is None else f"{datetime.fromtimestamp(moment):%Y-%m-%d %H:%M:%S} ({ago(moment)} ago)"
 
 
 def _took(job: Job) -> str:

@@ -145,12 +145,12 @@ def value_at(tree: Mapping[str, Any], key: str) -> Any:
 
 
 def put_at(tree: dict[str, Any], key: str, value: Any) -> None:
-    """Set the value of a dotted key in plain data."""
+    """Set the value of a dotted key in plain data, unless something other than a group stands in the way."""
     *parts, name = key.split(".")
     for part in parts:
-        if not isinstance(tree.get(part), dict):
-            tree[part] = {}
-        tree = tree[part]
+        tree = tree.setdefault(part, {})
+        if not isinstance(tree, dict):
+            return
     tree[name] = value
 
 
