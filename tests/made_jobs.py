@@ -14,12 +14,15 @@ from made_training import write_arrays
 from kinetag.jobs import Job, get_job
 from kinetag.jobs.store import Store
 from kinetag.pose.files import write_poses
+from kinetag.spec import Spec
 
-TRAINING = {
+TRAINING: dict[str, Any] = {
     "model": {"model_type": "Fold-GCN", "graph_layout": "coco", "input_channels": 3},
     "dataset": {"num_classes": 3, "batch_size": 5},
     "train": {"num_epochs": 2, "optim": {"optimizer_type": "torch.optim.AdamW", "lr": 0.003}},
 }
+if "automl_policy" in Spec.model_fields:  # one training, no search
+    TRAINING["automl_policy"] = "off"
 
 
 @pytest.fixture

@@ -67,6 +67,12 @@ def test_an_action_gets_its_spec(specs, action, tmp_path, capsys):
     assert "table" not in out
 
 
+def test_how_far_it_is_goes_into_a_file_for_programs(specs, tmp_path):
+    assert cli.main(["train", DATA, "--progress-file", str(tmp_path / "progress.json")]) == 0
+    told = json.loads((tmp_path / "progress.json").read_text())
+    assert told == {"stage": "Epoch 1", "done": 1.0, "total": 2.0}
+
+
 def test_export_overwrites_when_forced(specs, capsys):
     assert cli.main(["export", "export.checkpoint=a"]) == 0
     assert cli.main(["export", "export.checkpoint=a", "--force"]) == 0

@@ -120,13 +120,13 @@ def running(tmp_path: Path):
     )  # fmt: skip
     job.folder.mkdir(parents=True)
     write_spec(job.given, {"train": {"num_epochs": 3}, "model": {"pretrained_model_path": "s3://me:secret@host/a"}})
-    job.progress.write_text('{"stage": "Epoch 3 of 3", "done": 1, "total": 4}')
+    job.progress.write_text('{"stage": "Epoch 3 of 5, best val_acc 0.5", "done": 1, "total": 4}')
     return job
 
 
 def test_the_table_shows_bar_best_and_age(tmp_path):
     text = shown(jobs_table([running(tmp_path)]))
-    assert re.search(r"abc234 +train +running +1 min +val_acc 0.5 +━{12} 25%  Epoch 3 of 3", text)
+    assert re.search(r"abc234 +train +running +1 min +val_acc 0.5 +━{12} 45%  Epoch 3 of 5 *$", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("width", [76, 100, 200])

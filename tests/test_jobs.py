@@ -268,6 +268,18 @@ def test_a_folder_that_is_gone_is_the_reason(tmp_path):
     assert get_job(job.id).state == "failed"
 
 
+def test_the_best_of_what_was_told(tmp_path):
+    def told(*kpis: dict) -> tuple[str, float] | None:
+        (tmp_path / "status.json").write_text("".join(json.dumps({"kpi": kpi}) + "\n" for kpi in kpis))
+        job = Store().add(id=Store().new_id(), action="train", state="done", cwd="/", results=str(tmp_path))
+        return standing(job).best
+
+    assert told({"val_acc": 0.5, "val_loss": 1.0}, {"val_acc": 0.25, "val_loss": 0.1}) == ("val_acc", 0.5)
+    assert told({"train_loss": 0.5}, {"train_loss": 0.75}) == ("train_loss", 0.5)
+    assert told({"train_loss": 0.1}, {"val_acc": 0.25}, {"train_loss": 0.0}) == ("val_acc", 0.25)
+    assert told({"other": 1.0}) is None
+
+
 def test_how_long_ago():
     assert [ago(0.0, now=seconds) for seconds in (0, 59, 60, 7200, 200_000)] == ["0 s", "59 s", "1 min", "2 h", "2 d"]
     assert ago(None) == ""
@@ -332,7 +344,7 @@ def test_cancelling_ends_every_process_and_retrying_goes_on(tmp_path):
     group = os.getpgid(job.worker.pid)
     assert cancel_job(job.id).cancelling
     (job,) = wait_for(job.id, timeout=60)
-    assert (job.state, job.reason) == ("cancelled", "cancelled by the user")
+    assert (job.state, job.reason) == ("cancelled", "by the user")
     with pytest.raises(ProcessLookupError):
         os.killpg(group, 0)
     record = [json.loads(line) for line in (job.own_results / "train/status.json").read_text().splitlines()]

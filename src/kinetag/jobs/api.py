@@ -105,7 +105,7 @@ def cancel_job(job_id: str, *, home: str | Path | None = None) -> Job:
     """
     store = Store(home)
     job = get_job(job_id, home=home)
-    ended = {"state": CANCELLED, "reason": "cancelled by the user", "ended": time.time()}
+    ended = {"state": CANCELLED, "reason": "by the user", "ended": time.time()}
     if not store.change(job, QUEUED, **ended) and not store.change(job, RUNNING, cancelling=1):
         job = store.get(job.id)
         if job.state == BLOCKED:

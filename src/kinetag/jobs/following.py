@@ -1,6 +1,7 @@
 """How far a job is, for whoever looks at it: from what its action writes, status.json and progress.json."""
 
 import json
+import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from kinetag.jobs.checkpoints import MONITORED, records
 from kinetag.jobs.store import Job
 from kinetag.status import STATUS_FILE
 
+_EPOCH = re.compile(r"Epoch (\d+) of (\d+)")  # how training begins its stages
 _HEADLINES = (MONITORED, "accuracy", "train_acc", "val_loss", "train_loss", "clips")  # the first that there is, is told
 
 
@@ -19,8 +21,8 @@ class Standing:
     message: str = ""
     numbers: dict[str, float] = field(default_factory=dict)
     best: tuple[str, float] | None = None
-    stage: str = ""  # what it is doing, and which share of it is done
-    share: float | None = None
+    stage: str = ""  # what it is doing
+    share: float | None = None  # of that, or of the whole training, what is done
 
 
 def standing(job: Job) -> Standing:
@@ -49,10 +51,14 @@ def _better(best: tuple[str, float] | None, numbers: dict[str, float]) -> tuple[
 def _progress(job: Job) -> tuple[str, float | None]:
     try:
         told = json.loads(job.progress.read_bytes())
-        total = told["total"]
-        return str(told["stage"]), float(told["done"]) / float(total) if total else None
+        stage, total = str(told["stage"]), told["total"]
+        share = float(told["done"]) / float(total) if total else None
     except (OSError, ValueError, KeyError, TypeError):
         return "", None
+    epoch = _EPOCH.match(stage)
+    if epoch is None or share is None:
+        return stage, share
+    return epoch[0], (int(epoch[1]) - 1 + share) / max(int(epoch[2]), 1)  # of the whole training
 
 
 def ago(seconds: float | None, *, now: float | None = None) -> str:

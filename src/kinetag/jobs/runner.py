@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from kinetag.errors import KinetagError
 from kinetag.jobs.process import Identity, end_group, held, python_command, unfinished
 from kinetag.jobs.store import BLOCKED, CANCELLED, DONE, FAILED, INTERRUPTED, QUEUED, RUNNING, Job, Store
-from kinetag.jobs.tidying import tidy_one
+from kinetag.jobs.tidying import goes_on, tidy_one
 from kinetag.status import STATUS_FILE
 from kinetag.whole_file import whole_file
 
@@ -51,7 +51,7 @@ def run_job(job_id: str, store: Store | None = None) -> None:
     except KinetagError as error:
         _end(store, job, me, FAILED, str(error))
     except _StoppedError:
-        _end(store, job, me, INTERRUPTED, "the system ended it, as at a shutdown")
+        _end(store, job, me, INTERRUPTED, f"the system ended it, as at a shutdown; {goes_on(job)}")
     except BaseException as error:
         traceback.print_exc()
         _end(store, job, me, FAILED, f"{type(error).__name__}: {error}"[:500])
@@ -122,7 +122,7 @@ def _run(store: Store, job: Job, me: Identity, lock: int) -> None:
     if code == 0:
         _end(store, job, me, DONE, "", code)
     elif cancelled:
-        _end(store, job, me, CANCELLED, "cancelled by the user", code)
+        _end(store, job, me, CANCELLED, "by the user", code)
     else:
         _end(store, job, me, FAILED, _reason(job, code, began_at), code)
 

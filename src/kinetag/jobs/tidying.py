@@ -41,11 +41,15 @@ def tidy_one(store: Store, job: Job) -> None:
 
 def _loss(job: Job) -> str:
     if job.cancelling:
-        return "cancelled by the user"
+        return "by the user"
     mine = Identity.own()
     rebooted = job.runner is not None and job.runner.boot != mine.boot
     how = "the machine was restarted" if rebooted else "its process is gone, as after a kill"
-    return f"{how}; 'kinetag jobs retry {job.id}' goes on"
+    return f"{how}; {goes_on(job)}"
+
+
+def goes_on(job: Job) -> str:
+    return f"'kinetag jobs retry {job.id}' goes on"
 
 
 def launch(store: Store, job: Job, secret: str | None = None) -> None:
