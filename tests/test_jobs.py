@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,35 @@ def test_a_results_folder_is_one_job_s_until_it_is_over(tmp_path):
     second = create_job("dataset_convert", values)
     assert wait_for(second.id, timeout=60)[0].state == "done"
     assert len(list((tmp_path / "home/jobs").iterdir())) == 2  # a job that was refused leaves nothing
+
+
+def test_no_more_run_at_once_than_may_and_the_first_goes_first(tmp_path, monkeypatch):
+    values = converting(tmp_path)
+    monkeypatch.setenv("KINETAG_MAX_JOBS", "1")
+    store, me = Store(), Identity.own()
+    away = store.add(id="here22", action="train", state="running", cwd="/", runner=me)
+    jobs = []
+    for _ in range(3):
+        jobs.append(create_job("dataset_convert", values))
+        until(lambda: "waits until fewer than 1 run (KINETAG_MAX_JOBS)" in get_job(jobs[-1].id).reason)
+    store.change(away, "running", state="done")
+    jobs = wait_for(*(job.id for job in jobs), timeout=60)
+    assert [job.state for job in jobs] == ["done"] * 3
+    for first, second in pairwise(jobs):
+        assert first.ended is not None
+        assert second.started is not None
+        assert first.ended <= second.started
+    monkeypatch.setenv("KINETAG_MAX_JOBS", "many")
+    with pytest.raises(KinetagError, match="KINETAG_MAX_JOBS is 'many'"):
+        create_job("dataset_convert", values)
+
+
+def test_a_place_of_a_job_that_is_gone_is_free(tmp_path, monkeypatch):
+    monkeypatch.setenv("KINETAG_MAX_JOBS", "1")
+    me = Identity.own()
+    Store().add(id="gone22", action="train", state="running", cwd="/", runner=Identity(me.host, me.boot, 1, "1"))
+    Store().add(id="away22", action="train", state="running", cwd="/", runner=Identity("another", "b", 1, "1"))
+    assert wait_for(create_job("dataset_convert", converting(tmp_path)).id, timeout=60)[0].state == "done"
 
 
 def test_a_job_outlives_its_client_and_the_client_s_group(tmp_path):

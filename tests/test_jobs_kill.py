@@ -161,7 +161,7 @@ def disturb(
     for one, wanted in zip(graphs, expected, strict=True):
         assert outcome(one) == wanted
     for job in map(lambda job: get_job(job.id), jobs):  # noqa: C417
-        assert job.log.read_text().count("] attempt ") == job.attempts >= 1
+        assert 1 <= job.log.read_text().count("] attempt ") <= job.attempts  # one may be killed before it says so
         assert leaders(job) == []
     return done
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinetag.errors import KinetagError
-from kinetag.jobs.store import BLOCKED, CANCELLED, ENDED_BADLY, QUEUED, RUNNING, Job, Store
+from kinetag.jobs.store import BLOCKED, CANCELLED, ENDED_BADLY, QUEUED, RUNNING, Job, Store, most_at_once
 from kinetag.jobs.tidying import KEY_VARIABLE, launch, missing_key, tidy, tidy_one
 from kinetag.whole_file import whole_file
 
@@ -52,6 +52,7 @@ def create_job(
     Raises a KinetagError of one line for a spec that the action would refuse, for a parent that has nothing to give,
     and for a results folder that another job is writing into.
     """
+    most_at_once()  # a mistake in the environment is told here, not in the log
     store = Store(home)
     job_id = store.new_id()
     folder = store.folder(job_id)
@@ -234,7 +235,7 @@ def _write(folder: Path, given: "Given") -> None:
 def _queue(store: Store, job: Job) -> bool:
     """Queue a job that ended badly and start a runner; False when somebody else was faster."""
     values = {"state": QUEUED, "reason": "", "launched": time.time(), "runner": None, "worker": None, "cancelling": 0}
-    values |= {"ended": None, "exit_code": None}
+    values |= {"ended": None, "exit_code": None, "ready": 0.0}
     if not store.change(job, ENDED_BADLY, **values):
         return False
     launch(store, store.get(job.id))

@@ -70,7 +70,7 @@ def choose_checkpoint(folder: str | Path) -> Choice:
     if not found:
         raise KinetagError(f"no checkpoint (*.pth) in {folder}: nothing can go on from it")
     files = [file for file in found if "/" not in file.name] or found
-    scores = scores_by_epoch(Path(folder) / STATUS_FILE)
+    scores = scores_by_epoch(os.path.join(folder, STATUS_FILE))
     if best := [file for file in files if "best" in os.path.basename(file.name).lower()]:
         chosen = max(best, key=lambda file: (file.modified, file.name))
         return Choice(chosen.path, f"best by {MONITORED}" + (f" ({max(scores.values()):.4g})" if scores else ""))
@@ -97,7 +97,7 @@ def _epoch(file: Found) -> int | None:
     return int(match[1]) + 1 if match else None
 
 
-def scores_by_epoch(path: Path, offset: int = 0) -> dict[int, float]:
+def scores_by_epoch(path: str | Path, offset: int = 0) -> dict[int, float]:
     """The monitored metric of each epoch (counted from 1) that a status.json tells of."""
     scores: dict[int, float] = {}
     for record in records(path, offset):
@@ -109,7 +109,7 @@ def scores_by_epoch(path: Path, offset: int = 0) -> dict[int, float]:
     return scores
 
 
-def records(path: Path, offset: int = 0) -> Iterator[dict[str, object]]:
+def records(path: str | Path, offset: int = 0) -> Iterator[dict[str, object]]:
     """The records of a status.json behind a byte of it. A line that is cut or not one of ours is passed over."""
     try:
         with open(path, "rb") as file:

@@ -1,10 +1,10 @@
 """How far a job is, for whoever looks at it: from what its action writes, status.json and progress.json."""
 
 import json
+import os
 import re
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from kinetag.jobs.checkpoints import MONITORED, records
 from kinetag.jobs.store import Job
@@ -28,7 +28,7 @@ class Standing:
 def standing(job: Job) -> Standing:
     """Read what the action of a job has told of its runs."""
     message, numbers, best = "", {}, None
-    for record in records(Path(job.results) / STATUS_FILE, job.status_offset) if job.results else ():
+    for record in records(os.path.join(job.results, STATUS_FILE), job.status_offset) if job.results else ():
         told = record.get("kpi")
         if isinstance(told, dict):
             numbers = {str(name): float(value) for name, value in told.items() if isinstance(value, int | float)}

@@ -18,7 +18,19 @@ from typing import TYPE_CHECKING, Any
 
 from kinetag.errors import KinetagError
 from kinetag.jobs.process import Identity, end_group, held, python_command, unfinished
-from kinetag.jobs.store import BLOCKED, CANCELLED, DONE, FAILED, INTERRUPTED, QUEUED, RUNNING, Job, Store
+from kinetag.jobs.store import (
+    BLOCKED,
+    CANCELLED,
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    MOST_VARIABLE,
+    QUEUED,
+    RUNNING,
+    Job,
+    Store,
+    most_at_once,
+)
 from kinetag.jobs.tidying import goes_on, tidy_one
 from kinetag.status import STATUS_FILE
 from kinetag.whole_file import whole_file
@@ -88,25 +100,20 @@ def _wait_for_parent(store: Store, job: Job, me: Identity) -> bool:
 def _run(store: Store, job: Job, me: Identity, lock: int) -> None:
     """One attempt: complete the spec, start the action, watch it."""
     attempt = job.attempts + 1
+    if not _wait_for_place(store, job, me, attempt):
+        return
     plan = _plan(store, job, attempt)
     _write(job.spec, plan.to_yaml())
     job.progress.unlink(missing_ok=True)
-    begun: dict[str, Any] = {
-        "state": RUNNING,
-        "reason": "",
-        "attempts": attempt,
-        "started": time.time(),
-        "ended": None,
-        "exit_code": None,
+    found: dict[str, Any] = {
         "results": plan.results,
         "inferred": [vars(one) for one in plan.inferred],
         "notes": list(plan.notes),
     }
     if attempt == 1:  # what stands in a folder that the user named is of others
         status = Path(plan.results) / STATUS_FILE
-        begun["status_offset"] = status.stat().st_size if status.exists() else 0
-    if not store.change_own(job, me, **begun):
-        return
+        found["status_offset"] = status.stat().st_size if status.exists() else 0
+    store.change_own(job, me, **found)
     _say(f"attempt {attempt}: kinetag {job.action} -e {job.spec}")
     for one in plan.inferred:
         _say(f"inferred {one.key}={one.value} ({one.source})")
@@ -125,6 +132,21 @@ def _run(store: Store, job: Job, me: Identity, lock: int) -> None:
         _end(store, job, me, CANCELLED, "by the user", code)
     else:
         _end(store, job, me, FAILED, _reason(job, code, began_at), code)
+
+
+def _wait_for_place(store: Store, job: Job, me: Identity, attempt: int) -> bool:
+    """Make the job a running one, as soon as fewer run than may; False when it is not this runner's any more."""
+    most = most_at_once()
+    store.change_own(job, me, ready=time.time())
+    while True:
+        begun = {"reason": "", "attempts": attempt, "started": time.time(), "ended": None, "exit_code": None}
+        started = store.start(job, me, most, **begun)
+        if started is not False:
+            return started is True
+        store.change_own(job, me, reason=f"waits until fewer than {most} run ({MOST_VARIABLE})")
+        for running in store.jobs(RUNNING):  # one that is gone must not keep a place
+            tidy_one(store, running)
+        time.sleep(_WAIT_EVERY)
 
 
 def _plan(store: Store, job: Job, attempt: int) -> "Plan":

@@ -20,6 +20,7 @@ from kinetag.errors import KinetagError
 from kinetag.jobs.process import Identity, held
 
 HOME_VARIABLE = "KINETAG_HOME"
+MOST_VARIABLE = "KINETAG_MAX_JOBS"
 STORE = "jobs.sqlite"
 _VERSION = 1
 _BUSY = 60.0  # s to wait for another's transaction
@@ -36,7 +37,7 @@ CREATE TABLE jobs (
     id TEXT PRIMARY KEY, action TEXT NOT NULL, parent TEXT, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
     cwd TEXT NOT NULL, train_data TEXT NOT NULL DEFAULT '', needs_key INTEGER NOT NULL DEFAULT 0,
     results TEXT NOT NULL DEFAULT '', inferred TEXT NOT NULL DEFAULT '[]', notes TEXT NOT NULL DEFAULT '[]',
-    created REAL NOT NULL, launched REAL NOT NULL DEFAULT 0, started REAL, ended REAL,
+    created REAL NOT NULL, launched REAL NOT NULL DEFAULT 0, ready REAL NOT NULL DEFAULT 0, started REAL, ended REAL,
     attempts INTEGER NOT NULL DEFAULT 0, runner TEXT, worker TEXT, cancelling INTEGER NOT NULL DEFAULT 0,
     exit_code INTEGER, status_offset INTEGER NOT NULL DEFAULT 0
 );
@@ -62,6 +63,7 @@ class Job:
     notes: tuple[str, ...]
     created: float
     launched: float  # when a runner was last started for it
+    ready: float = field(repr=False)  # since when nothing but the number of running jobs keeps it waiting; 0: not yet
     started: float | None
     ended: float | None
     attempts: int
@@ -197,6 +199,27 @@ class Store:
             connection.execute("UPDATE jobs SET runner = ? WHERE id = ?", (me.to_text(), job_id))
         return self.find(job_id)
 
+    def start(self, job: Job, me: Identity, most: int, **values: Any) -> bool | None:
+        """Make a queued job of this runner's a running one.
+
+        False while ``most`` (0: any number) run on this machine or another has been ready for longer; None when it is
+        not this runner's any more.
+        """
+        with self._changing() as connection:
+            rows = connection.execute("SELECT * FROM jobs WHERE state IN (?, ?)", (QUEUED, RUNNING)).fetchall()
+            here = [one for one in map(self._job, rows) if one.runner is not None and one.runner.boot == me.boot]
+            own = next((one for one in here if one.id == job.id and one.runner == me and one.state == QUEUED), None)
+            if own is None:
+                return None
+            running = [one for one in here if one.state == RUNNING]
+            earlier = [one for one in here if one.state == QUEUED and 0 < one.ready < own.ready and one.runner.runs()]  # type: ignore[union-attr]
+            if most and (len(running) >= most or earlier):
+                return False
+            columns = ", ".join(f"{name} = ?" for name in values)
+            parameters = (RUNNING, *map(_stored, values.values()), job.id)
+            connection.execute(f"UPDATE jobs SET state = ?, {columns} WHERE id = ?", parameters)
+            return True
+
     def take_launch(self, job: Job, *, before: float) -> bool:
         """Whether the caller is to start a runner for a queued job: nobody has since the time ``before``."""
         return self._update(job.id, "state = ? AND launched < ?", (QUEUED, before), {"launched": time.time()})
@@ -302,6 +325,14 @@ class Store:
                 f"{self.path} has version {version}, and this kinetag writes {_VERSION}: use the kinetag that made it, "
                 f"or name another folder in {HOME_VARIABLE}"
             )
+
+
+def most_at_once() -> int:
+    """How many jobs of this machine may run at once, by KINETAG_MAX_JOBS; 0 for any number."""
+    text = os.environ.get(MOST_VARIABLE) or "0"
+    if not text.isdecimal():
+        raise KinetagError(f"{MOST_VARIABLE} is '{text}': set it to a number of jobs, or to 0 for any number")
+    return int(text)
 
 
 def _stored(value: Any) -> Any:
