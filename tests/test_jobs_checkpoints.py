@@ -103,3 +103,7 @@ def test_a_damaged_status_is_read_as_far_as_it_goes(tmp_path_factory, lines):
 def test_the_listing_is_by_name_and_tells_sizes(tmp_path):
     write(tmp_path, "b.pth", "a/c.pth")
     assert [(found.name, found.size) for found in list_folder(tmp_path)] == [("a/c.pth", 1), ("b.pth", 1)]
+    assert [found.name for found in list_folder(tmp_path, deep=False)] == ["b.pth"]
+    assert list_folder(tmp_path / "b.pth") == []
+    with pytest.raises(KinetagError, match="s3://bucket/a: an address; fetch it to this machine first"):
+        list_folder("s3://bucket/a")

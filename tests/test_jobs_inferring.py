@@ -182,6 +182,12 @@ def test_a_folder_of_videos_stays_one(tmp_path):
     assert "dataset.val_dataset.data_path" not in filled(done)
 
 
+def test_a_list_of_videos_is_a_source_as_it_is(tmp_path):
+    converted(tmp_path, "list.csv")
+    done = infer(case("train", tmp_path, train_data=str(tmp_path / "list.csv")))
+    assert value_at(done.values, "dataset.train_dataset.data_path") == str(tmp_path / "list.csv")
+
+
 def test_a_folder_that_lacks_what_the_action_reads_is_refused(tmp_path):
     converted(tmp_path, "train_data.npy", "train_label.pkl")
     with pytest.raises(KinetagError, match=r"has train_data.npy, train_label.pkl, but no val_data.npy"):

@@ -32,18 +32,18 @@ class Choice:
     why: str
 
 
-def list_folder(folder: str | Path) -> list[Found]:
-    """The files in a folder and the folders within, by name; none when it is not there.
+def list_folder(folder: str | Path, *, deep: bool = True) -> list[Found]:
+    """The files in a folder and (``deep``) the folders within, by name; none when it is not there.
 
     Drafts (their names begin with a dot) and links that lead out of the folder are left out.
     """
     if "://" in str(folder):
         raise KinetagError(f"{folder}: an address; fetch it to this machine first and give its folder")
     root = os.path.realpath(folder)
-    return sorted(_files(root, root), key=lambda found: found.name)
+    return sorted(_files(root, root, deep), key=lambda found: found.name)
 
 
-def _files(folder: str, root: str) -> Iterator[Found]:
+def _files(folder: str, root: str, deep: bool) -> Iterator[Found]:
     try:
         entries = list(os.scandir(folder))
     except OSError:
@@ -52,7 +52,7 @@ def _files(folder: str, root: str) -> Iterator[Found]:
         if entry.name.startswith("."):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _files(entry.path, root)
+            yield from _files(entry.path, root, deep) if deep else ()
         elif entry.is_file() and os.path.realpath(entry.path).startswith(root + os.sep):
             about = entry.stat()
             yield Found(

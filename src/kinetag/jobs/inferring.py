@@ -231,7 +231,7 @@ def _fill_from_folder(case: Case, folder: str, source: str, parent: Parent | Non
     wanted = {key: entry["path"] for key, entry in DATA_SOURCES[case.action].items()}
     first = next(iter(wanted))
     expected = parent is not None and not parent.finished
-    names = _expected(parent) if expected else {found.name for found in list_folder(folder)}
+    names = _expected(parent) if expected else {found.name for found in list_folder(folder, deep=parent is not None)}
     for key, name in wanted.items():
         if name in names:
             case.fill(key, os.path.join(folder, name), "data_sources", source)
