@@ -83,6 +83,20 @@ def test_a_mistake_is_one_line_and_code_2(words, message, capsys, tmp_path):
     assert not (tmp_path / "home").exists()
 
 
+def test_a_list_is_renewed_until_ctrl_c(tmp_path, capsys, monkeypatch):
+    running(tmp_path)
+    seen = []
+
+    def sleep(seconds: float) -> None:
+        seen.append(seconds)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("kinetag.cli_jobs.time.sleep", sleep)
+    assert "abc234" in run(capsys, "list", "-w")
+    assert len(seen) == 2
+
+
 def test_waiting_for_a_job_that_fails_is_code_1(capsys):
     job_id = run(capsys, "create", "dataset_convert", "dataset_convert.data=nowhere", "-q").strip()
     assert main(["jobs", "wait", job_id]) == 1

@@ -81,7 +81,10 @@ def test_the_reason_of_a_failure_is_the_action_s_own_line():
 def test_a_child_waits_and_takes_from_its_parent(tmp_path):
     parent = create_job("dataset_convert", converting(tmp_path, 1))
     child = create_job("inference", {"inference.checkpoint": "m.pth", "results_dir": "out"}, parent.id)
-    parent, child = wait_for(parent.id, child.id, timeout=60)
+    seen: list[tuple[str, ...]] = []
+    watch = lambda jobs: seen.append(tuple(job.state for job in jobs))  # noqa: E731
+    parent, child = wait_for(parent.id, child.id, timeout=60, watch=watch)
+    assert (seen[0][1], seen[-1]) == ("queued", ("done", "failed"))
     assert child.started is not None
     assert parent.ended is not None
     assert child.started > parent.ended

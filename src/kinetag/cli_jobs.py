@@ -3,6 +3,8 @@
 import argparse
 import json
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 _NOT_DONE = 1  # exit code of `wait` when a job did not end as DONE
 _SHOWN = 30  # jobs in a list
+_REFRESH = 1.0  # s
 _USAGE = "kinetag jobs create ACTION -e spec.yaml [key=value ...] [--parent ID]"
 
 
@@ -101,13 +104,16 @@ def _list(args: argparse.Namespace) -> int:
             raise KinetagError(f"'{state}' is no state of a job; known: {', '.join(STATES)}")
     if args.format == "json":
         return _print_json([_record(job) for job in list_jobs(*args.state)])
-    from kinetag.report.jobs import jobs_list, watch
+    from kinetag.report.jobs import jobs_list, renewed
 
     most = None if args.all else _SHOWN
-    if args.watch:
-        watch(lambda: jobs_list(list_jobs(*args.state), most), _console(args))
-    else:
+    if not args.watch:
         _console(args).print(jobs_list(list_jobs(*args.state), most))
+        return 0
+    with renewed(_console(args)) as show, suppress(KeyboardInterrupt):
+        while True:
+            show(jobs_list(list_jobs(*args.state), most))
+            time.sleep(_REFRESH)
     return 0
 
 
@@ -135,9 +141,17 @@ def _logs(args: argparse.Namespace) -> int:
 
 
 def _wait(args: argparse.Namespace) -> int:
+    from kinetag.cli import _console
     from kinetag.jobs import wait_for
 
-    found = wait_for(*args.ids, timeout=args.timeout)
+    console = _console(args)
+    if args.format == "table" and console.is_terminal:
+        from kinetag.report.jobs import jobs_table, renewed
+
+        with renewed(console) as show:
+            found = wait_for(*args.ids, timeout=args.timeout, watch=lambda jobs: show(jobs_table(jobs)))
+    else:
+        found = wait_for(*args.ids, timeout=args.timeout)
     _tell(args, found)
     return 0 if all(job.state == "done" for job in found) else _NOT_DONE
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,12 +150,21 @@ def delete_job(job_id: str, *, home: str | Path | None = None) -> None:
     shutil.rmtree(job.folder, ignore_errors=True)
 
 
-def wait_for(*job_ids: str, timeout: float | None = None, home: str | Path | None = None) -> list[Job]:
-    """Wait until jobs are over, at most ``timeout`` seconds. Raises a KinetagError when the time is up."""
+def wait_for(
+    *job_ids: str,
+    timeout: float | None = None,
+    watch: Callable[[list[Job]], None] = lambda jobs: None,
+    home: str | Path | None = None,
+) -> list[Job]:
+    """Wait until jobs are over, at most ``timeout`` seconds. Raises a KinetagError when the time is up.
+
+    ``watch`` is shown the jobs twice a second.
+    """
     ids = [get_job(job_id, home=home).id for job_id in job_ids]
     until = None if timeout is None else time.monotonic() + timeout
     while True:
         jobs = [get_job(job_id, home=home) for job_id in ids]
+        watch(jobs)
         running = [job for job in jobs if not job.is_over]
         if not running:
             return jobs

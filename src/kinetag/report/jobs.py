@@ -1,9 +1,8 @@
 """Jobs in the terminal: the list, and the page of one."""
 
 import re
-import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ _STYLES = {
     "blocked": "yellow",
 }
 _PASSWORD = re.compile(r"(://[^:/@\s]+:)[^@/\s]+@")  # in an address
-_REFRESH = 1.0  # s
 _BAR = 12  # characters
 _TAIL = 12  # lines of the log of a job that ended badly
 
@@ -42,12 +40,11 @@ def jobs_list(jobs: Sequence[Job], most: int | None = None) -> RenderableType:
     return Group(jobs_table(shown), *more)
 
 
-def watch(content: Callable[[], RenderableType], console: Console) -> None:
-    """Show something that changes, anew every second, until Ctrl-C."""
-    with Live(content(), console=console, auto_refresh=False) as live, suppress(KeyboardInterrupt):
-        while True:
-            time.sleep(_REFRESH)
-            live.update(content(), refresh=True)
+@contextmanager
+def renewed(console: Console) -> Iterator[Callable[[RenderableType], None]]:
+    """Show something that changes, in its place; yields what shows it anew."""
+    with Live(console=console, auto_refresh=False) as live:
+        yield lambda content: live.update(content, refresh=True)
 
 
 def jobs_table(jobs: Sequence[Job]) -> Table:
