@@ -19,6 +19,7 @@ from kinetag.cli_actions import action_options, run_action, schema, schema_optio
 from kinetag.cli_jobs import jobs, jobs_options
 from kinetag.cli_teach import teach, teach_options
 from kinetag.errors import KinetagError
+from kinetag.urls import hide_secrets
 
 if TYPE_CHECKING:
     from kinetag.timeline import Timeline
@@ -463,5 +464,5 @@ def _progress(verb: str, quiet: bool) -> Iterator[Callable[[float, float | None]
 
 def _complain(message: str) -> None:
     red, plain = ("\033[31m", "\033[0m") if sys.stderr.isatty() and "NO_COLOR" not in os.environ else ("", "")
-    line = " ".join(message.split())  # one line, whatever a file name holds
+    line = hide_secrets(" ".join(message.split()))  # one line, whatever a file name holds
     print(f"{red}error: {line}{plain}", file=sys.stderr)

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -32,15 +32,17 @@ if TYPE_CHECKING:
 def run_action(args: argparse.Namespace) -> int:
     """Run the action of this verb's name with a spec, and print what came of it."""
     from kinetag.spec import load_spec
+    from kinetag.storage import in_users_names, local_copy
 
-    action = args.action
+    action, named = args.action, args.spec
     overrides = list(args.overrides)
     if args.results_dir is not None:
         overrides.append(f"{action}.results_dir={args.results_dir}")
     if getattr(args, "force", False):
         overrides.append("export.force=true")
-    with _failure_on_record(args.spec, overrides, action):
-        spec = load_spec(args.spec, overrides, action=action)
+    path = None if named is None else local_copy(named)
+    with in_users_names({str(path): str(named)}), _failure_on_record(path, overrides, action):
+        spec = load_spec(path, overrides, action=action)
         spec.require(_NEEDED[action])
     function = getattr(import_module(f"kinetag.actions.{action}"), action)
     with _progress(args.quiet, args.progress_file) as progress:
@@ -87,14 +89,11 @@ def action_options(action: str) -> Callable[[argparse.ArgumentParser], None]:
             metavar="key=value",
             help="a value that wins over the spec's, like train.optim.lr=0.05",
         )
-        parser.add_argument(
-            "-e", "--spec", "--experiment_spec_file", type=Path, metavar="FILE", help="the spec, a YAML file"
-        )
+        parser.add_argument("-e", "--spec", "--experiment_spec_file", metavar="FILE", help="the spec, a YAML file")
         parser.add_argument(
             "-r",
             "--results-dir",
             "--results_dir",
-            type=Path,
             metavar="DIR",
             help="write here instead of the spec's folder",
         )
@@ -132,15 +131,18 @@ def _add_action(parser: argparse.ArgumentParser, *, optional: bool = False) -> N
 @contextmanager
 def _failure_on_record(path: Path | None, overrides: list[str], action: str) -> Iterator[None]:
     """A spec that is refused also ends as FAILURE in status.json, where the spec says which folder that is in."""
-    from kinetag.spec import results_folder_in
-    from kinetag.status import Status
+    from kinetag.spec import results_place_in
+    from kinetag.status import STATUS_FILE, Status
+    from kinetag.storage import is_remote, mirrored
 
     try:
         yield
     except KinetagError as error:
-        folder = results_folder_in(path, overrides, action)
-        if folder is not None:
-            with suppress(OSError, KinetagError), Status(folder, action):
+        place = results_place_in(path, overrides, action)
+        if place is not None:
+            remote = is_remote(place)
+            folder = mirrored(place, wanted=lambda name: name == STATUS_FILE) if remote else nullcontext(Path(place))
+            with suppress(OSError, KinetagError), folder as local, Status(local, action):
                 raise error from None
         raise
 
@@ -167,7 +169,7 @@ def _print_result(action: str, spec: "Spec", result: Any) -> None:
     values = {field.name: getattr(result, field.name) for field in fields(result) if field.repr}
     remarks = [remark for name in _REMARKS for remark in values.pop(name, ())]
     lines = {name.replace("_", " "): _shown(value) for name, value in values.items()}
-    lines["written to"] = str(spec.results_folder(action))
+    lines["written to"] = spec.shown(spec.results_place(action))
     width = max(map(len, lines))
     for name, text in lines.items():
         if text is not None:

@@ -3,13 +3,14 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from kinetag.errors import KinetagError
+from kinetag.urls import hide_secrets
 
 STATUS_FILE = "status.json"
 
@@ -19,13 +20,21 @@ class Status:
 
     ``with Status(folder, "train") as status:`` writes STARTED, and at the end SUCCESS, or FAILURE with the error's
     message. Lines are added to ``folder/status.json``, so an earlier run's stay. Of several processes only the first
-    writes. ``secret`` is blotted out wherever it would appear.
+    writes. ``secret`` is blotted out wherever it would appear; ``shown`` is how texts are put (`Spec.shown`).
     """
 
-    def __init__(self, folder: str | Path, action: str, *, secret: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        action: str,
+        *,
+        secret: str | None = None,
+        shown: Callable[[str], str] = hide_secrets,
+    ) -> None:
         self.path = Path(folder) / STATUS_FILE
         self.action = action
         self._secret = secret
+        self._shown = shown
         self._ended = False
         self._writes = _is_first_process()
 
@@ -69,7 +78,7 @@ class Status:
             "time": f"{now.hour}:{now.minute}:{now.second}",
             "status": status,
             "verbosity": verbosity,
-            "message": _plain(" ".join(message.split()), self._secret),
+            "message": _plain(" ".join(self._shown(message).split()), self._secret),
         }
         record |= {name: _plain(group, self._secret) for name, group in groups.items() if group}
         line = json.dumps(record, ensure_ascii=False, allow_nan=False)

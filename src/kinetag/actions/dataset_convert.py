@@ -9,7 +9,7 @@ import json
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +22,7 @@ from kinetag.errors import KinetagError
 from kinetag.progress import Progress, silent
 from kinetag.spec import Spec
 from kinetag.status import Status
+from kinetag.storage import stored
 from kinetag.whole_file import whole_file
 
 _AXES = {"3dbp": ("x", "y", "z"), "25dbp": ("x", "y", "z"), "2dbp": ("x", "y")}
@@ -33,19 +34,20 @@ _MAX_BYTES = 16 << 30  # of one array
 class DatasetConvert:
     """What was written. ``windows`` counts them by person (or by class, for labelled data)."""
 
-    files: list[Path] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)  # addresses where they were put into a store
     windows: dict[str, int] = field(default_factory=dict)
     too_short: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
+@stored("dataset_convert")
 def dataset_convert(spec: Spec, *, progress: Progress = silent) -> DatasetConvert:
     """Convert ``dataset_convert.data`` and write into the results folder.
 
     Raises KinetagError for data that cannot be read, and for data in which no person fills a window.
     """
     folder = spec.results_folder("dataset_convert")
-    with Status(folder, "dataset_convert", secret=spec.secret()) as status:
+    with Status(folder, "dataset_convert", secret=spec.secret(), shown=spec.shown) as status:
         data = spec.dataset_convert.data
         if not data:
             raise KinetagError("dataset_convert.data is empty: give DeepStream's JSON, or a folder of labelled videos")
@@ -199,6 +201,8 @@ def _convert_labelled(spec: Spec, folder: Path, progress: Progress) -> DatasetCo
     channels = spec.model.input_channels if "model.input_channels" in spec.explicit else 2 + options.keep_confidence
     model = spec.model.model_copy(update={"input_channels": channels})
     clips = load_clips(_Source(options.data), spec.dataset, model, progress=progress)
+    if clips.groups:
+        clips = replace(clips, groups=tuple(map(spec.shown, clips.groups)))
     result = DatasetConvert(warnings=list(clips.warnings))
     parts = {"train": clips}
     if options.split:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from kinetag.encryption import write_file
 from kinetag.predictor import Predictor, open_predictor
 from kinetag.progress import Progress, silent
 from kinetag.status import Status
+from kinetag.storage import stored
 
 if TYPE_CHECKING:
     from kinetag.datasets.clips import Clips
@@ -41,13 +42,14 @@ class Evaluation:
     probabilities: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)), repr=False)  # (N, K)
 
 
+@stored("evaluate")
 def evaluate(spec: "Spec", *, progress: Progress = silent) -> Evaluation:
     """Evaluate ``evaluate.checkpoint`` (a checkpoint, an .onnx file) or ``evaluate.trt_engine`` on labelled clips.
 
     Writes results.json, results.txt, confusion.png and status.json into the results folder.
     """
     folder = spec.results_folder("evaluate")
-    status = Status(folder, "evaluate", secret=spec.secret())
+    status = Status(folder, "evaluate", secret=spec.secret(), shown=spec.shown)
     with status, joined("evaluate", spec.evaluate.num_nodes) as nodes:
         predictor, clips, notes = model_and_clips(spec, "evaluate", role="val", need_labels=True, progress=progress)
         size = batch_size(spec, "evaluate")
@@ -77,7 +79,11 @@ def model_and_clips(
         need_labels=need_labels,
         progress=progress,
     )
-    return predictor, clips, notes
+    predictor, clips = (
+        replace(predictor, name=spec.shown(predictor.name)),
+        replace(clips, source=spec.shown(clips.source)),
+    )
+    return predictor, clips, [spec.shown(note) for note in notes]
 
 
 def run(

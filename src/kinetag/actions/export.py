@@ -17,6 +17,7 @@ from kinetag.models.onnx_file import open_session
 from kinetag.predictor import card_for
 from kinetag.progress import Progress, silent
 from kinetag.status import Status
+from kinetag.storage import stored
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -39,7 +40,7 @@ _SEED = 0
 class Exported:
     """The file written, and how its answers compare with PyTorch's. Accuracies are given where there are labels."""
 
-    onnx_file: Path
+    onnx_file: Path | str  # an address where it was put into a store
     megabytes: float
     precision: str
     opset: int
@@ -61,6 +62,7 @@ class _Comparison:
     accuracy_before: float | None = None
 
 
+@stored("export")
 def export(spec: "Spec", *, progress: Progress = silent) -> Exported:
     """Write ``export.checkpoint`` as ONNX: input (N, C, T, V, M) -> fc_pred (N, classes).
 
@@ -68,7 +70,7 @@ def export(spec: "Spec", *, progress: Progress = silent) -> Exported:
     when there is an encryption key. A file that is there is replaced only with ``export.force``.
     """
     folder = spec.results_folder("export")
-    with Status(folder, "export", secret=spec.secret()) as status:
+    with Status(folder, "export", secret=spec.secret(), shown=spec.shown) as status:
         path = _target(spec)
         progress("Reading the checkpoint", 0, 4)
         model, card = _network(spec)

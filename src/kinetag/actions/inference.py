@@ -14,6 +14,7 @@ from kinetag.actions.nodes import joined
 from kinetag.encryption import write_file
 from kinetag.progress import Progress, silent
 from kinetag.status import Status
+from kinetag.storage import stored
 
 if TYPE_CHECKING:
     from kinetag.datasets.clips import Clips
@@ -25,13 +26,14 @@ class Predictions:
     """The class of each clip, and the probabilities (N, K) that say so."""
 
     clips: int
-    output_file: Path
+    output_file: Path | str  # an address where it was put into a store
     predicted: dict[str, int]  # clips by class
     warnings: tuple[str, ...] = ()
     classes: tuple[str, ...] = field(default=(), repr=False)  # of each clip
     probabilities: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)), repr=False)
 
 
+@stored("inference")
 def inference(spec: "Spec", *, progress: Progress = silent) -> Predictions:
     """Classify the clips of ``inference.test_dataset`` on the devices that the spec names.
 
@@ -39,7 +41,7 @@ def inference(spec: "Spec", *, progress: Progress = silent) -> Predictions:
     and interval where the data know them.
     """
     folder = spec.results_folder("inference")
-    status = Status(folder, "inference", secret=spec.secret())
+    status = Status(folder, "inference", secret=spec.secret(), shown=spec.shown)
     with status, joined("inference", spec.inference.num_nodes) as nodes:
         predictor, clips, notes = model_and_clips(spec, "inference", role="test", need_labels=False, progress=progress)
         size = batch_size(spec, "inference")

@@ -18,20 +18,22 @@ from kinetag.learning.processes import launched_outside, run_processes
 from kinetag.progress import Progress, silent
 from kinetag.spec import Spec, save_spec
 from kinetag.status import Status
+from kinetag.storage import Names, stored
 
 
 @dataclass(frozen=True)
 class TrainResult:
     """What a training left behind. ``checkpoint`` is the best by val_acc, or the latest without validation data."""
 
-    checkpoint: Path
-    latest: Path
+    checkpoint: Path | str  # an address where they are in a store
+    latest: Path | str
     epochs: int  # done, over all starts of this run
     steps: int
     metrics: dict[str, float]  # val_acc and val_loss of the best, and its epoch; of the last epoch without validation
     notes: tuple[str, ...] = ()
 
 
+@stored("train")
 def train(spec: Spec, *, progress: Progress | None = None) -> TrainResult:
     """Train as ``spec`` says, and write checkpoints, status.json and the resolved spec under its results folder.
 
@@ -41,7 +43,7 @@ def train(spec: Spec, *, progress: Progress | None = None) -> TrainResult:
     progress = progress or silent
     spec = spec.with_defaults(RECIPES[spec.train.recipe])
     notes: list[str] = []
-    with Status(spec.results_folder("train"), "train", secret=spec.secret()) as status:
+    with Status(spec.results_folder("train"), "train", secret=spec.secret(), shown=spec.shown) as status:
         work = _work(spec)
 
         def on_event(event: Mapping[str, Any]) -> None:
@@ -105,11 +107,12 @@ def _work(spec: Spec) -> dict[str, Any]:
     data = spec.model_dump()
     if drawn:
         data["train"]["seed"] = secrets.randbelow(1 << 31)
-    return {"spec": data, "explicit": sorted(spec.explicit), "seed_drawn": drawn}
+    return {"spec": data, "explicit": sorted(spec.explicit), "seed_drawn": drawn, "names": spec.names.places}
 
 
 def _spec_of(work: dict[str, Any]) -> Spec:
     spec = Spec.model_validate(work["spec"])
+    spec.rename(Names(work["names"]))
     explicit = set(work["explicit"])
     stack: list[tuple[Any, str]] = [(spec, "")]
     while stack:

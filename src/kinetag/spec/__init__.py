@@ -4,12 +4,12 @@ spec = load_spec("spec.yaml", ["train.num_epochs=20"], action="train")
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import PrivateAttr, ValidationError
 
 from kinetag.errors import KinetagError
 from kinetag.spec.errors import explain, nearest, shown
@@ -32,6 +32,8 @@ from kinetag.spec.options import (
     option,
     section,
 )
+from kinetag.storage.names import Names
+from kinetag.urls import is_remote, join
 from kinetag.whole_file import whole_file
 
 __all__ = ["ACTIONS", "SHORTHANDS", "Source", "Spec", "load_spec", "save_spec", "to_yaml"]
@@ -65,16 +67,36 @@ class Spec(Section):
     dataset_convert: DatasetConvert = section(
         DatasetConvert, "Conversion", "Body poses of DeepStream, or labelled videos, as arrays to train on."
     )
+    _names: Names = PrivateAttr(default_factory=Names)
 
     @property
     def explicit(self) -> frozenset[str]:
         """The dotted keys that the user wrote. A recipe's defaults give way to these."""
         return frozenset(_written(self))
 
+    @property
+    def names(self) -> Names:
+        """What the local copies that stand in this spec for addresses are called; see `kinetag.storage.staged`."""
+        return self._names
+
+    def rename(self, names: Names) -> None:
+        """Say what the local copies in this spec stand for."""
+        self._names = names
+
+    def shown(self, text: str) -> str:
+        """Text to be written or said: local copies by the addresses that the user gave, no passwords in these."""
+        return self._names.shown(text)
+
+    def results_place(self, action: str) -> str:
+        """Where an action writes, a path or an address: its own results_dir, else results_dir/<action>."""
+        return _place(getattr(self, action).results_dir, self.results_dir or "results", action)
+
     def results_folder(self, action: str) -> Path:
-        """Where an action writes: its own results_dir, else results_dir/<action>, else results/<action>."""
-        own = getattr(self, action).results_dir
-        return Path(own) if own else Path(self.results_dir or "results") / action
+        """The same as a folder of this machine; for one in a store see `kinetag.storage.staged`."""
+        place = self.results_place(action)
+        if is_remote(place):
+            raise KinetagError(f"{self.shown(place)} is not a folder of this machine: stage the spec first")
+        return Path(place)
 
     def secret(self) -> str | None:
         """The encryption key, of the spec or else of the environment; never write it anywhere."""
@@ -154,7 +176,7 @@ def put_at(tree: dict[str, Any], key: str, value: Any) -> None:
     tree[name] = value
 
 
-def results_folder_in(path: str | Path | None, overrides: Sequence[str], action: str) -> Path | None:
+def results_place_in(path: str | Path | None, overrides: Sequence[str], action: str) -> str | None:
     """Where a spec that cannot be used says that results go, when it says so at all: for the record of the failure."""
     try:
         values = read_spec(Path(path) if path is not None else None, overrides, SHORTHANDS).values
@@ -164,8 +186,14 @@ def results_folder_in(path: str | Path | None, overrides: Sequence[str], action:
     own = group.get("results_dir") if isinstance(group, dict) else None
     shared = values.get("results_dir")
     if isinstance(own, str) and own not in ("", MISSING):
-        return Path(own)
-    return Path(shared) / action if isinstance(shared, str) and shared not in ("", MISSING) else None
+        return own
+    return _place("", shared, action) if isinstance(shared, str) and shared not in ("", MISSING) else None
+
+
+def _place(own: str, shared: str, action: str) -> str:
+    if own or not is_remote(shared):
+        return own or str(Path(shared) / action)
+    return join(shared, action)
 
 
 def to_yaml(spec: Spec) -> str:
@@ -184,7 +212,7 @@ def save_spec(spec: Spec, path: str | Path) -> Path:
 
 def masked(spec: Spec) -> dict[str, Any]:
     """The whole spec as plain data that means the same when it is read again, secrets masked."""
-    data = spec.model_dump()
+    data = _each_text(spec.model_dump(), spec.shown)
     if data["encryption_key"]:
         data["encryption_key"] = MASK
     data["wandb"]["enable"] &= "wandb.enable" in spec.explicit  # nobody is logged where nobody asked for it
@@ -192,6 +220,14 @@ def masked(spec: Spec) -> dict[str, Any]:
         if f"dataset.{name}" not in spec.explicit:
             del data["dataset"][name]
     return data
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _each_text(item, change) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_each_text(item, change) for item in value]
+    return change(value) if isinstance(value, str) else value
 
 
 # --- what was written, and what follows from it ----------------------------------------------------------------------

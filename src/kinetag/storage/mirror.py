@@ -1,0 +1,240 @@
+"""A folder of this machine that is kept the same as one in a store, while files in it come and go.
+
+Every few seconds what is new or changed is sent, oldest first, so that what others rest on is there before them; and
+status.json last, as it was before the others were looked at: what it tells of is in the store when it tells so.
+
+A journal says what was sent. A folder that could not be sent to the end stays, and the next run takes it from there. If
+another machine has written to the store meanwhile, its state counts, and this folder is put aside.
+"""
+
+import json
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kinetag.errors import KinetagError
+from kinetag.progress import Progress, silent
+from kinetag.status import STATUS_FILE
+from kinetag.storage import store
+from kinetag.storage.store import Changed, StoredFile
+from kinetag.urls import hide_secrets, join, parent
+from kinetag.whole_file import whole_file
+
+EVERY = 5.0  # s between two looks at the folder
+_LONGEST_PAUSE = 120.0  # s between tries while the store cannot be reached
+
+log = logging.getLogger("kinetag.storage")
+
+Wanted = Callable[[str], bool]  # a file's name below the folder -> whether a run needs it here
+
+
+@dataclass
+class Sent:
+    """What the journal knows of a file: its size and time here when it was sent, and its ETag there."""
+
+    size: int = -1
+    time: int = -1  # ns
+    etag: str = ""
+    sending: bool = False  # begun, and not known to have ended
+
+
+@dataclass
+class Mirror:
+    """``folder`` here and ``url`` there. ``only``: the one file in it that is looked after."""
+
+    url: str
+    folder: Path
+    journal: Path
+    only: str = ""
+    _sent: dict[str, Sent] = field(default_factory=dict)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    # --- the beginning and the end -----------------------------------------------------------------------------------
+
+    def begin(self, wanted: Wanted, *, progress: Progress = silent) -> None:
+        """Bring the folder to the state in the store, as far as it is ``wanted``, and see that one may write there."""
+        store.need_writable(self.url, "writing to")
+        there = self._there()
+        self._sent = self._read_journal()
+        if self._is_foreign(there):
+            self._put_aside()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name, file in there.items():
+            if wanted(name) and name not in self._sent and not (self.folder / name).exists():
+                self._fetch(name, file, progress)
+        self._write_journal()
+        if not self.only and STATUS_FILE not in there and not (self.folder / STATUS_FILE).exists():
+            (self.folder / STATUS_FILE).touch()  # sent now, so that a missing right shows before the long work
+        self.send()
+
+    def start(self) -> None:
+        """Send what changes from now on, on a thread of its own."""
+        self._thread = threading.Thread(target=self._run, name=f"send to {hide_secrets(self.url)}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; what it is sending goes to its end."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def finish(self, *, progress: Progress = silent) -> None:
+        """Send what is left. Then the folder is not needed any more and goes; it stays when sending fails."""
+        self.stop()
+        try:
+            self.send(progress=progress)
+        except KinetagError as error:
+            raise KinetagError(
+                f"{error}; nothing is lost: the results are in {self.folder}, and the same command sends them when the "
+                "store can be reached"
+            ) from None
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.journal.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.parent.rmdir()
+
+    def _run(self) -> None:
+        pause, told = EVERY, ""
+        while not self._stop.wait(pause):
+            try:
+                self.send()
+                pause, told = EVERY, ""
+            except KinetagError as error:  # the work goes on: it is sent later, or the end tells
+                pause = min(_LONGEST_PAUSE, 2 * pause)
+                if str(error) != told:
+                    told = str(error)
+                    log.warning("%s; the work goes on, and this is tried again", error)
+            except OSError as error:
+                log.warning("%s cannot be read to be sent (%s)", self.folder, error.strerror)
+
+    # --- sending -----------------------------------------------------------------------------------------------------
+
+    def send(self, *, progress: Progress = silent) -> None:
+        """Make the store what the folder is now."""
+        status = self._status_now()
+        try:
+            for name, state in self._changed():
+                self._send(name, self.folder / name, state, progress)
+            for name in [name for name in self._sent if not (self.folder / name).exists()]:
+                store.remove(join(self.url, name))
+                del self._sent[name]
+                self._write_journal()
+            if status is not None:
+                self._send(STATUS_FILE, status, status.stat(), progress)
+        finally:
+            if status is not None:
+                status.unlink(missing_ok=True)
+
+    def _changed(self) -> list[tuple[str, os.stat_result]]:
+        """New and changed files in the order in which they were made, status.json aside."""
+        found = []
+        for name in self._names():
+            with suppress(FileNotFoundError):
+                state = (self.folder / name).stat()
+                sent = self._sent.get(name, Sent())
+                if name != STATUS_FILE and (
+                    (state.st_size, state.st_mtime_ns) != (sent.size, sent.time) or sent.sending
+                ):
+                    found.append((name, state))
+        return sorted(found, key=lambda item: (item[1].st_mtime_ns, item[0]))
+
+    def _send(self, name: str, source: Path, state: os.stat_result, progress: Progress) -> None:
+        before = self._sent.get(name, Sent())
+        self._sent[name] = Sent(before.size, before.time, before.etag, sending=True)
+        self._write_journal()
+        try:
+            made = store.put(source, join(self.url, name), progress=progress)
+        except KinetagError:
+            if not source.exists():  # gone meanwhile: the next look sees to it
+                return
+            raise
+        self._sent[name] = Sent(state.st_size, state.st_mtime_ns, made.etag)
+        self._write_journal()
+
+    def _status_now(self) -> Path | None:
+        """A copy of status.json as it is, None when it is in the store already."""
+        path, sent = self.folder / STATUS_FILE, self._sent.get(STATUS_FILE, Sent())
+        if self.only or not path.exists() or (path.stat().st_size == sent.size and not sent.sending):
+            return None
+        copy = self.journal.with_suffix(".status")
+        shutil.copyfile(path, copy)
+        return copy
+
+    def _names(self) -> Iterator[str]:
+        if self.only:
+            yield self.only
+            return
+        for folder, folders, files in os.walk(self.folder):
+            folders[:] = [name for name in folders if not name.endswith(".tmp")]
+            for name in files:
+                if not (name.startswith(".") and name.endswith(".draft")):
+                    yield Path(folder, name).relative_to(self.folder).as_posix()
+
+    # --- what is there, and what was -----------------------------------------------------------------------------------
+
+    def _there(self) -> dict[str, StoredFile]:
+        if self.only:
+            file = store.look(join(self.url, self.only))
+            return {} if file is None else {self.only: file}
+        length = len(self.url.rstrip("/")) + 1
+        return {file.path[length:]: file for file in store.list_folder(self.url)}
+
+    def _is_foreign(self, there: dict[str, StoredFile]) -> bool:
+        """Whether somebody else has written to the store since this folder was last sent."""
+        for name, sent in self._sent.items():
+            if not sent.sending and (name not in there or there[name].etag != sent.etag):
+                return True
+        return self.folder.exists() and not self._sent and bool(there)
+
+    def _put_aside(self) -> None:
+        self._sent = {}
+        self.journal.unlink(missing_ok=True)
+        if not any(self._names()):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        aside = self.folder.with_name(f"{self.folder.name}.{time.strftime('%Y%m%d-%H%M%S')}")
+        os.replace(self.folder, aside)
+        log.warning(
+            "%s was changed from elsewhere and counts; what a stopped run had left here is put aside in %s",
+            hide_secrets(self.url),
+            aside,
+        )
+
+    def _fetch(self, name: str, file: StoredFile, progress: Progress) -> None:
+        target = self.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with whole_file(target) as draft:
+                store.get(file, draft, progress=progress)
+        except Changed:
+            raise KinetagError(
+                f"{hide_secrets(file.path)} is being written by another run: wait for it to end"
+            ) from None
+        state = target.stat()
+        self._sent[name] = Sent(state.st_size, state.st_mtime_ns, file.etag)
+
+    def _read_journal(self) -> dict[str, Sent]:
+        try:
+            return {str(name): Sent(**values) for name, values in json.loads(self.journal.read_text("utf-8")).items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}
+
+    def _write_journal(self) -> None:
+        self.journal.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(self.journal) as draft:
+            draft.write_text(json.dumps({name: vars(sent) for name, sent in self._sent.items()}), "utf-8")
+
+
+def of_file(url: str, folder: Path, journal: Path) -> Mirror:
+    """The mirror of one file, which is to be written as ``folder / its name``."""
+    from kinetag.urls import name_of
+
+    return Mirror(parent(url), folder, journal, only=name_of(url))
