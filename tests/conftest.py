@@ -1,6 +1,7 @@
 """Fixtures that several test files share: rendered clips whose truth is known."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Tests run side by side: threads of one that wait for each other would only stand in the way of the other's.
@@ -34,3 +35,30 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from made_models import trained
 
     return trained(tmp_path_factory.mktemp("model") / "small.safetensors")
+
+
+@pytest.fixture(scope="session")
+def s3_port() -> Iterator[int]:
+    """A real S3 server in a process of its own; its port."""
+    pytest.importorskip("moto")
+    from object_store import s3_server
+
+    with s3_server() as port:
+        yield port
+
+
+@pytest.fixture
+def store(s3_port: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> int:
+    """An empty bucket on that server, the environment that leads there, and an empty cache."""
+    from object_store import BUCKET, client, environment
+
+    s3 = client(s3_port)
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+        for item in page.get("Contents", []):
+            s3.delete_object(Bucket=BUCKET, Key=item["Key"])
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in environment(s3_port).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("KINETAG_CACHE", str(tmp_path_factory.mktemp("cache")))
+    return s3_port

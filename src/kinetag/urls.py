@@ -56,7 +56,7 @@ def parent(url: str) -> str:
 
 def name_of(url: str) -> str:
     """The last part of an address, as the name of a file of this machine."""
-    bare, query = split_query(url)
+    bare, _ = split_query(url)
     name = bare.rstrip("/").rpartition("/")[2]
     return safe_relative(unquote(name) if scheme_of(url) in ("http", "https") else name, url)
 

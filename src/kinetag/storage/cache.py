@@ -20,10 +20,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.progress import Progress, silent
-from kinetag.storage.store import Changed, StoredFile, get, look
+from kinetag.storage.store import ChangedError, StoredFile, get, look
 from kinetag.urls import hide_secrets
 
 PLACE, SIZE = "KINETAG_CACHE", "KINETAG_CACHE_SIZE"
@@ -134,7 +133,7 @@ class Cache:
                 get(file, draft, progress=progress)
                 os.replace(draft, target)
             return True
-        except Changed:
+        except ChangedError:
             return False
         finally:
             draft.unlink(missing_ok=True)
@@ -176,7 +175,7 @@ class Cache:
         return self.folder / "objects" / _key(file.path) / _key(file.etag)
 
     def _shrink(self, most: int | None = None) -> int:
-        """Delete unused objects, the longest unused first, until no more than ``most`` bytes are kept; returns those."""
+        """Delete unused objects, the longest unused first, until at most ``most`` bytes are kept; returns those."""
         most = self.size if most is None else most
         objects = []
         for path in self.folder.glob("objects/*/*"):

@@ -22,7 +22,7 @@ from kinetag.errors import KinetagError
 from kinetag.progress import Progress, silent
 from kinetag.status import STATUS_FILE
 from kinetag.storage import store
-from kinetag.storage.store import Changed, StoredFile
+from kinetag.storage.store import ChangedError, StoredFile
 from kinetag.urls import hide_secrets, join, parent
 from kinetag.whole_file import whole_file
 
@@ -140,9 +140,8 @@ class Mirror:
             with suppress(FileNotFoundError):
                 state = (self.folder / name).stat()
                 sent = self._sent.get(name, Sent())
-                if name != STATUS_FILE and (
-                    (state.st_size, state.st_mtime_ns) != (sent.size, sent.time) or sent.sending
-                ):
+                same = (state.st_size, state.st_mtime_ns) == (sent.size, sent.time) and not sent.sending
+                if name != STATUS_FILE and not same:
                     found.append((name, state))
         return sorted(found, key=lambda item: (item[1].st_mtime_ns, item[0]))
 
@@ -178,7 +177,7 @@ class Mirror:
                 if not (name.startswith(".") and name.endswith(".draft")):
                     yield Path(folder, name).relative_to(self.folder).as_posix()
 
-    # --- what is there, and what was -----------------------------------------------------------------------------------
+    # --- what is there, and what was ---------------------------------------------------------------------------------
 
     def _there(self) -> dict[str, StoredFile]:
         if self.only:
@@ -214,7 +213,7 @@ class Mirror:
         try:
             with whole_file(target) as draft:
                 store.get(file, draft, progress=progress)
-        except Changed:
+        except ChangedError:
             raise KinetagError(
                 f"{hide_secrets(file.path)} is being written by another run: wait for it to end"
             ) from None

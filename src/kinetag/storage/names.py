@@ -8,11 +8,11 @@ from typing import Any
 from kinetag.urls import hide_secrets
 
 
+@dataclasses.dataclass(frozen=True)
 class Names:
     """Local paths and the addresses that they stand for, each with everything below it."""
 
-    def __init__(self, places: Mapping[str, str] | None = None) -> None:
-        self.places = dict(places or {})
+    places: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def shown(self, text: str) -> str:
         """Text with local copies called by their addresses, and no address with a password or a signature."""

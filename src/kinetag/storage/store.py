@@ -1,8 +1,9 @@
 """Object stores and web servers through fsspec: one way to look, fetch, put and delete, with retries and clear errors.
 
-What is done again: whatever may pass (a dropped connection, no answer in time, 'slow down', an error of the server), with
-a pause that doubles and is drawn at random, a few times and not for longer than two minutes. What is not: a wrong name, a
-missing right, an expired token. S3's client also repeats each part of a large transfer by itself (AWS_MAX_ATTEMPTS).
+What is done again: whatever may pass (a dropped connection, no answer in time, 'slow down', an error of the server),
+with a pause that doubles and is drawn at random, a few times and not for longer than two minutes. What is not: a wrong
+name, a missing right, an expired token. S3's client also repeats each part of a large transfer by itself
+(AWS_MAX_ATTEMPTS).
 """
 
 import errno
@@ -176,7 +177,7 @@ def list_folder(url: str) -> list[StoredFile]:
 
 
 def get(file: StoredFile, target: Path, *, progress: Progress = silent) -> None:
-    """Fetch a file as it was when it was looked at. A changed one raises `Changed`; ``target`` may then hold anything.
+    """Fetch a file as it was when it was looked at. A changed one raises `ChangedError`; ``target`` may then hold anything.
 
     Memory does not grow with the file: large ones come in parts, several at once.
     """
@@ -189,13 +190,13 @@ def get(file: StoredFile, target: Path, *, progress: Progress = silent) -> None:
         size = target.stat().st_size
         progress(stage, size, file.size)
         if file.size is not None and size != file.size:
-            raise Changed(file.path)
+            raise ChangedError(file.path)
     now = look(file.path)
     if now is None or (now.etag, now.size) != (file.etag, file.size):
-        raise Changed(file.path)
+        raise ChangedError(file.path)
 
 
-class Changed(Exception):
+class ChangedError(Exception):
     """A file is another one than when it was looked at."""
 
 
