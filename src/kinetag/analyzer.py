@@ -24,8 +24,10 @@ from kinetag.running import RunningLabel
 from kinetag.sequence import Frame, Pose, PoseSequence
 from kinetag.smoothing import smooth
 from kinetag.snapshots import Snapshots
+from kinetag.storage import in_users_names, local_copy, local_source, version_of
 from kinetag.timeline import OTHER, Person, Timeline
 from kinetag.tracking import Tracker
+from kinetag.urls import is_remote
 from kinetag.video import VideoSource, open_source
 
 RATE = 15.0  # poses a second and person: a jump rope turns at most about 3 times a second
@@ -69,7 +71,9 @@ def analyze(
     """Tell who in ``source`` does which exercise, when, and how many times.
 
     ``source`` is a video file, an image, a folder of frames, a camera index, a stream URL, or a file or folder of
-    poses. ``start`` and ``end`` (s) limit what is read. ``rate`` is the most poses a second and person, of which half
+    poses; all files may be in an object store (see `kinetag.storage`).
+
+    ``start`` and ``end`` (s) limit what is read. ``rate`` is the most poses a second and person, of which half
     are made while somebody moves slowly: more follows faster movement and takes longer. ``pose`` is 'blazepose' or an
     ONNX file of the RTMPose or RTMO kind, for which ``detector`` may be a YOLOX file that finds people; ``model`` a
     classifier ONNX in place of the shipped one; ``exercises`` further YAML files or folders for the library;
@@ -86,42 +90,44 @@ def analyze(
     """
     if not rate > 0:
         raise KinetagError(f"rate is {rate}, but must be more than 0 poses a second")
-    classifier, library = known_exercises(model, exercises, profile, only)
-    if is_pose_source(source):
-        read = read_pose_file(str(source), frame_rate=frame_rate, frame_size=frame_size)
-        cut = (_cut(sequence, start, end) for sequence in read)
-        sequences = [sequence for sequence in cut if len(sequence)]
-        return _from_poses(Path(str(source)).name, sequences, classifier, library)
-    options = {"start": start, "end": end, "rate": rate, "pose": pose, "detector": detector, "people": max_people}
-    log = open_log(resume_in, source, **options)
-    begin = start if log is None or log.reached is None else log.reached
-    with open_source(source, start=begin, end=end, rate=rate, frame_rate=frame_rate) as video:
-        analyzer = Analyzer(
-            pose=pose,
-            detector=detector,
-            classifier=classifier,
-            library=library,
-            max_people=max_people,
-            running_labels=False,
-            snapshots=snapshots,
-            every_frame=False,
-            log=log,
-        )
-        complete = False
-        try:
-            for time in feed_all(video, analyzer):
-                if progress is not None:
-                    progress(time, video.duration)
-        except KeyboardInterrupt:
-            if not keep_partial:
-                raise
-            video.warnings.append(f"stopped by the user at {analyzer.last_time:.1f} s; the rest was not looked at")
-        else:
-            complete = True
-        finally:
-            if log is not None:
-                log.close(complete=complete)
-        return analyzer.finish(video, last=True)
+    given, source = source, local_source(source)
+    with in_users_names({} if given is source else {str(source): str(given)}):
+        classifier, library = known_exercises(model, exercises, profile, only)
+        if is_pose_source(source):
+            read = read_pose_file(str(source), frame_rate=frame_rate, frame_size=frame_size)
+            cut = (_cut(sequence, start, end) for sequence in read)
+            sequences = [sequence for sequence in cut if len(sequence)]
+            return _from_poses(Path(str(source)).name, sequences, classifier, library)
+        options = {"start": start, "end": end, "rate": rate, "pose": pose, "detector": detector, "people": max_people}
+        log = open_log(resume_in, source, known_as=version_of(given), **options)
+        begin = start if log is None or log.reached is None else log.reached
+        with open_source(source, start=begin, end=end, rate=rate, frame_rate=frame_rate) as video:
+            analyzer = Analyzer(
+                pose=local_copy(pose) if isinstance(pose, str) and is_remote(pose) else pose,
+                detector=None if detector is None else local_copy(detector),
+                classifier=classifier,
+                library=library,
+                max_people=max_people,
+                running_labels=False,
+                snapshots=snapshots,
+                every_frame=False,
+                log=log,
+            )
+            complete = False
+            try:
+                for time in feed_all(video, analyzer):
+                    if progress is not None:
+                        progress(time, video.duration)
+            except KeyboardInterrupt:
+                if not keep_partial:
+                    raise
+                video.warnings.append(f"stopped by the user at {analyzer.last_time:.1f} s; the rest was not looked at")
+            else:
+                complete = True
+            finally:
+                if log is not None:
+                    log.close(complete=complete)
+            return analyzer.finish(video, last=True)
 
 
 def known_exercises(
@@ -135,14 +141,23 @@ def known_exercises(
     ``only``: labels, other names of theirs, or families that the classifier shall choose among; all when empty. What
     was taught always stays.
     """
-    classifier, library = Classifier.load(model), load_library([Path(path) for path in exercises])
-    if only:
-        classifier = classifier.only([label for name in only for label in named(name, classifier, library)])
-    if profile is None:
-        return classifier, library
-    from kinetag.few_shot.taught import with_profile
+    names: dict[str, str] = {}
 
-    return with_profile(classifier, library, profile)
+    def here(path: str | Path) -> Path:
+        local = local_copy(path)
+        names[str(local)] = str(path)
+        return local
+
+    with in_users_names(names):
+        classifier = Classifier.load(None if model is None else here(model))
+        library = load_library([here(path) for path in exercises])
+        if only:
+            classifier = classifier.only([label for name in only for label in named(name, classifier, library)])
+        if profile is None:
+            return classifier, library
+        from kinetag.few_shot.taught import with_profile
+
+        return with_profile(classifier, library, here(profile))
 
 
 def feed_all(video: VideoSource, analyzer: "Analyzer") -> Iterator[float]:

@@ -19,7 +19,7 @@ from kinetag.cli_actions import action_options, run_action, schema, schema_optio
 from kinetag.cli_jobs import jobs, jobs_options
 from kinetag.cli_teach import teach, teach_options
 from kinetag.errors import KinetagError
-from kinetag.urls import hide_secrets
+from kinetag.urls import hide_secrets, is_remote
 
 if TYPE_CHECKING:
     from kinetag.timeline import Timeline
@@ -78,17 +78,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def analyze(args: argparse.Namespace) -> int:
     """Analyse a source, print the timeline and write the outputs."""
+    if args.start is not None and args.end is not None and args.start >= args.end:
+        raise KinetagError(f"--start {args.start:g} is not before --end {args.end:g}")
+    with _out_here(args):
+        return _analyze(args)
+
+
+def _analyze(args: argparse.Namespace) -> int:
     from kinetag.pose_log import FOLDER
     from kinetag.report import check_output_folder
 
-    if args.start is not None and args.end is not None and args.start >= args.end:
-        raise KinetagError(f"--start {args.start:g} is not before --end {args.end:g}")
     if args.out is not None:  # outputs beside kept poses are of a run that was stopped: to go on is to replace them
         args.overwrite = args.overwrite or (Path(args.out) / FOLDER).is_dir()
         check_output_folder(args.out, overwrite=args.overwrite)
     from kinetag import analyzer
+    from kinetag.cli_actions import _progress as _stages
+    from kinetag.storage import local_source
 
     source = _source(args.source)
+    with _stages(args.quiet) as stages:
+        local_source(source, progress=stages)  # the bar of the analysis counts seconds of video, not bytes
     with _progress("Reading", args.quiet) as progress:
         timeline = analyzer.analyze(
             source,
@@ -114,7 +123,7 @@ def analyze(args: argparse.Namespace) -> int:
     if args.out is not None:
         _write(timeline, source, args)
     if interrupted:
-        kept = f"what was seen is in '{args.out}'" if args.out else "the timeline above covers what was seen"
+        kept = f"what was seen is in '{args.place}'" if args.out else "the timeline above covers what was seen"
         again = "; the same command goes on from there" if args.out and (Path(args.out) / FOLDER).is_dir() else ""
         _complain(f"interrupted; {kept}{again}")
     return INTERRUPTED if interrupted else 0
@@ -122,6 +131,11 @@ def analyze(args: argparse.Namespace) -> int:
 
 def live(args: argparse.Namespace) -> int:
     """Say what everybody does, as it happens."""
+    with _out_here(args):
+        return _live(args)
+
+
+def _live(args: argparse.Namespace) -> int:
     from kinetag.live import live as run
     from kinetag.report import check_output_folder
 
@@ -257,8 +271,8 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
 def _model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pose", default="blazepose", metavar="NAME", help="'blazepose', or an RTMPose or RTMO .onnx")
     parser.add_argument("--detector", metavar="FILE", help="a YOLOX .onnx that finds people for an RTMPose --pose")
-    parser.add_argument("--model", type=Path, metavar="FILE", help="a classifier .onnx in place of the shipped one")
-    parser.add_argument("--profile", type=Path, metavar="FILE", help="also recognise what kinetag teach put into it")
+    parser.add_argument("--model", metavar="FILE", help="a classifier .onnx in place of the shipped one")
+    parser.add_argument("--profile", metavar="FILE", help="also recognise what kinetag teach put into it")
     parser.add_argument(
         "--only",
         type=lambda text: [name.strip() for name in text.split(",") if name.strip()],
@@ -281,7 +295,7 @@ def _extra_exercises(parser: argparse.ArgumentParser) -> None:
 
 
 def _out_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write all outputs into this folder")
+    parser.add_argument("--out", metavar="DIR", help="write all outputs into this folder")
     parser.add_argument(
         "--overwrite", "--force", action="store_true", help="replace the outputs of another run in that folder"
     )
@@ -409,6 +423,19 @@ def _source(text: str) -> str | int:
     return int(text) if text.isdigit() and not Path(text).exists() else text
 
 
+@contextmanager
+def _out_here(args: argparse.Namespace) -> Iterator[None]:
+    """Make --out a folder of this machine; one in a store is sent there, and ``args.place`` is what it is called."""
+    from kinetag.report import output_folder
+
+    if args.out is None:
+        yield
+        return
+    args.place = args.out.rstrip("/") if is_remote(args.out) else Path(args.out)
+    with output_folder(args.out, overwrite=args.overwrite) as args.out:
+        yield
+
+
 def _print_timeline(timeline: "Timeline", args: argparse.Namespace) -> None:
     if args.format == "table":
         from kinetag.report.table import timeline_table
@@ -437,9 +464,9 @@ def _write(timeline: "Timeline", source: str | int | None, args: argparse.Namesp
             )
     except KeyboardInterrupt:
         kept = ", ".join(name for name in OUTPUT_FILES if (args.out / name).exists())
-        raise KeyboardInterrupt(f"interrupted; complete in '{args.out}': {kept or 'nothing'}") from None
+        raise KeyboardInterrupt(f"interrupted; complete in '{args.place}': {kept or 'nothing'}") from None
     if not args.quiet:
-        print(f"\nwritten to {args.out}{os.sep}: {', '.join(path.name for path in written)}", file=sys.stderr)
+        print(f"\nwritten to {args.place}{os.sep}: {', '.join(path.name for path in written)}", file=sys.stderr)
 
 
 def _console(args: argparse.Namespace):

@@ -141,7 +141,11 @@ def _failure_on_record(path: Path | None, overrides: list[str], action: str) -> 
         place = results_place_in(path, overrides, action)
         if place is not None:
             remote = is_remote(place)
-            folder = mirrored(place, wanted=lambda name: name == STATUS_FILE) if remote else nullcontext(Path(place))
+            folder = (
+                mirrored(place, wanted=lambda name: name == STATUS_FILE, recorded=True)
+                if remote
+                else nullcontext(Path(place))
+            )
             with suppress(OSError, KinetagError), folder as local, Status(local, action):
                 raise error from None
         raise

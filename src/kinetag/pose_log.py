@@ -26,21 +26,27 @@ _FORMAT = 2
 Found = tuple[float, list[Pose], bool]  # time of a frame, everybody in it, and whether it begins another shot
 
 
-def fingerprint(source: str | Path, **options: object) -> str | None:
-    """What a source and the options that decide its poses are known by; None for what cannot be read again."""
+def fingerprint(source: str | Path, *, known_as: str = "", **options: object) -> str | None:
+    """What a source and the options that decide its poses are known by; None for what cannot be read again.
+
+    ``known_as``: what a copy of a stored file is known by in place of its path and time.
+    """
     path = Path(str(source))
     if not path.is_file():
         return None
     from kinetag import __version__
 
     state = path.stat()
-    known = [_FORMAT, __version__, str(path.resolve()), state.st_size, state.st_mtime_ns, sorted(options.items())]
+    identity = [known_as] if known_as else [str(path.resolve()), state.st_size, state.st_mtime_ns]
+    known = [_FORMAT, __version__, *identity, sorted(options.items())]
     return hashlib.sha256(json.dumps(known, default=str).encode()).hexdigest()
 
 
-def open_log(folder: Path | None, source: str | Path | int, **options: object) -> "PoseLog | None":
+def open_log(
+    folder: Path | None, source: str | Path | int, *, known_as: str = "", **options: object
+) -> "PoseLog | None":
     """The log in ``folder`` of this source with these options; None without a folder or for a source that passes by."""
-    key = fingerprint(str(source), **options) if folder is not None else None
+    key = fingerprint(str(source), known_as=known_as, **options) if folder is not None else None
     return PoseLog(folder, key) if folder is not None and key is not None else None
 
 

@@ -6,6 +6,8 @@ from urllib.parse import unquote
 
 from kinetag.errors import KinetagError
 
+STORES = ("s3", "gs", "gcs", "az", "abfs", "abfss")  # whose files are fetched before they are read
+
 _ADDRESS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
 _USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/@\s'\"]+@")
 _QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s'\"?#]*)\?[^\s'\"]+")
@@ -14,6 +16,11 @@ _QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s'\"?#]*)\?[^\s'\"]+")
 def is_remote(path: str | Path) -> bool:
     """Whether a path is an address (s3://..., https://...) rather than a file or folder of this machine."""
     return scheme_of(path) not in ("", "file")
+
+
+def is_stored(path: str | Path) -> bool:
+    """Whether a path is an address in an object store."""
+    return scheme_of(path) in STORES
 
 
 def scheme_of(path: str | Path) -> str:

@@ -20,6 +20,8 @@ import numpy as np
 from kinetag.decoding import MAX_PIXELS, Clock, Reading, check_size, decode, to_image
 from kinetag.errors import KinetagError
 from kinetag.sequence import Frame
+from kinetag.storage import local_source
+from kinetag.urls import hide_secrets
 from kinetag.video_writer import VideoWriter
 
 __all__ = ["IMAGE_SUFFIXES", "VideoSource", "VideoWriter", "open_source"]
@@ -58,6 +60,7 @@ def open_source(
         raise KinetagError("rate is 0, but must be more than 0 frames a second")
     if end is not None and end <= (start or 0.0):
         raise KinetagError(f"end ({end} s) must come after start ({start or 0.0} s)")
+    source = local_source(source)
     reading = Reading(start or 0.0, math.inf if end is None else end, rate)
     text = str(source)
     if isinstance(source, int) or (text.isdigit() and not Path(text).exists()):
@@ -204,7 +207,7 @@ def _open_stream(url: str, reading: Reading, timeout: float) -> VideoSource:
         raise KinetagError(f"{url}: unknown kind of stream '{scheme}'; known: {', '.join(STREAM_SCHEMES)}")
     # FFmpeg would listen for five seconds before it gives the first frame, which then are late or lost.
     options = {"analyzeduration": _LISTEN} | ({"rtsp_transport": "tcp"} if scheme == "rtsp" else {})
-    shown = re.sub(r"//[^/@]*@", "//", url)  # a password has no place in messages and reports
+    shown = hide_secrets(url)  # a password has no place in messages and reports
     container = _open(url, shown, options, timeout=timeout)
     # What has a length is a file on a server: every frame of it counts. What has none is live.
     live = not container.duration

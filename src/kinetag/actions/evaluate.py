@@ -79,10 +79,8 @@ def model_and_clips(
         need_labels=need_labels,
         progress=progress,
     )
-    predictor, clips = (
-        replace(predictor, name=spec.shown(predictor.name)),
-        replace(clips, source=spec.shown(clips.source)),
-    )
+    predictor = replace(predictor, name=spec.shown(predictor.name))
+    clips = replace(clips, source=spec.shown(clips.source))
     return predictor, clips, [spec.shown(note) for note in notes]
 
 

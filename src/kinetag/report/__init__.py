@@ -34,11 +34,39 @@ def check_output_folder(out: str | Path, *, overwrite: bool = False) -> Path:
         raise KinetagError(f"--out '{out}' is a file, but should be a folder")
     old = [name for name in OUTPUT_FILES if (out / name).exists()]
     if old and not overwrite:
-        raise KinetagError(f"'{out}' already holds {old[0]} of another run: choose another --out, or add --overwrite")
+        raise _already_there(out, old[0])
     with _clear_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out).close()
     return out
+
+
+@contextmanager
+def output_folder(out: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """The folder ``out`` on this machine: itself, or one that is sent to ``out`` in a store, at once and at the end.
+
+    Outputs of another run there are refused as `check_output_folder` does, and go when the block ends well.
+    """
+    from kinetag.pose_log import FOLDER
+    from kinetag.storage import delete, is_remote, join, list_files, mirrored
+
+    if not is_remote(out):
+        yield Path(out)
+        return
+    place = str(out).rstrip("/")
+    there = [file.path.removeprefix(f"{place}/") for file in list_files(place)]
+    old = [name for name in OUTPUT_FILES if name in there]
+    if old and not overwrite and not any(name.startswith(f"{FOLDER}/") for name in there):
+        raise _already_there(place, old[0])
+    with mirrored(place, wanted=lambda name: name.startswith(f"{FOLDER}/")) as local:
+        yield local
+        for name in old:
+            if not (local / name).exists():
+                delete(join(place, name))
+
+
+def _already_there(out: str | Path, name: str) -> KinetagError:
+    return KinetagError(f"'{out}' already holds {name} of another run: choose another --out, or add --overwrite")
 
 
 def write_outputs(

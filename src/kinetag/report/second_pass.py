@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from kinetag.report.annotate import Annotator
 from kinetag.snapshots import SIDE
+from kinetag.storage import local_source
 from kinetag.timeline import Timeline
+from kinetag.urls import is_remote, is_stored
 
 if TYPE_CHECKING:
     from kinetag.video import VideoSource, VideoWriter
@@ -25,7 +27,9 @@ def can_read_again(source: str | Path | int) -> bool:
     """True for video files and folders of frames; False for cameras, streams and files of poses."""
     from kinetag.pose.files import is_pose_source
 
-    return not isinstance(source, int) and "://" not in str(source) and not is_pose_source(source)
+    if isinstance(source, int) or (is_remote(source) and not is_stored(source)):
+        return False
+    return not is_pose_source(local_source(source))
 
 
 def snapshot_pictures(timeline: Timeline) -> tuple[Pictures, bool]:

@@ -19,7 +19,7 @@ from kinetag.errors import KinetagError
 from kinetag.progress import Progress, silent
 from kinetag.storage.names import Names
 from kinetag.storage.staging import in_users_names, mirrored, staged, stored
-from kinetag.urls import hide_secrets, is_remote, join, local_path, name_of
+from kinetag.urls import hide_secrets, is_remote, is_stored, join, local_path, name_of, scheme_of
 from kinetag.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -36,13 +36,18 @@ __all__ = [
     "join",
     "list_files",
     "local_copy",
+    "local_source",
     "mirrored",
     "read_text",
     "staged",
     "stored",
     "upload",
+    "version_of",
     "write_file",
 ]
+
+
+_POSE_SUFFIXES = (".json", ".csv", ".parquet")
 
 
 def local_copy(path: str | Path, *, progress: Progress = silent) -> Path:
@@ -56,6 +61,27 @@ def local_copy(path: str | Path, *, progress: Progress = silent) -> Path:
     from kinetag.storage.sources import fetch
 
     return fetch(str(path), _lease_of_process(os.getpid(), *_cache_settings()), progress=progress, alone=True)
+
+
+def local_source(source: str | Path | int, *, progress: Progress = silent) -> str | Path | int:
+    """What `kinetag.video` and `kinetag.pose.files` open: of a file or folder in a store, a local copy.
+
+    Videos on the web pass by as streams, as do cameras; only files of poses are fetched from there.
+    """
+    if isinstance(source, int) or not is_remote(source):
+        return source
+    poses = scheme_of(source) in ("http", "https") and name_of(str(source)).lower().endswith(_POSE_SUFFIXES)
+    return local_copy(source, progress=progress) if poses or is_stored(source) else source
+
+
+def version_of(source: str | Path | int) -> str:
+    """What a file in a store is known by on any machine, until it changes; '' for everything else."""
+    from kinetag.storage import store
+
+    if isinstance(source, int) or not is_stored(source) or str(source).endswith("/"):
+        return ""
+    file = store.look(str(source))
+    return f"{source} {file.etag}" if file is not None and file.etag else ""
 
 
 def list_files(folder: str | Path) -> "list[StoredFile]":

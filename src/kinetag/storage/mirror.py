@@ -46,12 +46,16 @@ class Sent:
 
 @dataclass
 class Mirror:
-    """``folder`` here and ``url`` there. ``only``: the one file in it that is looked after."""
+    """``folder`` here and ``url`` there.
+
+    ``only``: the one file in it that is looked after. ``recorded``: it is an action's, with a status.json.
+    """
 
     url: str
     folder: Path
     journal: Path
     only: str = ""
+    recorded: bool = False
     _sent: dict[str, Sent] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -70,9 +74,18 @@ class Mirror:
             if wanted(name) and name not in self._sent and not (self.folder / name).exists():
                 self._fetch(name, file, progress)
         self._write_journal()
-        if not self.only and STATUS_FILE not in there and not (self.folder / STATUS_FILE).exists():
-            (self.folder / STATUS_FILE).touch()  # sent now, so that a missing right shows before the long work
+        self._try_writing()
         self.send()
+
+    def _try_writing(self) -> None:
+        """Let a missing right show before the long work, not after it."""
+        if self.recorded:
+            (self.folder / STATUS_FILE).touch()  # sent now
+        elif not self.only:
+            probe = self.journal.with_name("probe")
+            probe.touch()
+            store.put(probe, join(self.url, ".kinetag-probe"))
+            store.remove(join(self.url, ".kinetag-probe"))
 
     def start(self) -> None:
         """Send what changes from now on, on a thread of its own."""
@@ -141,7 +154,7 @@ class Mirror:
                 state = (self.folder / name).stat()
                 sent = self._sent.get(name, Sent())
                 same = (state.st_size, state.st_mtime_ns) == (sent.size, sent.time) and not sent.sending
-                if name != STATUS_FILE and not same:
+                if not same and not (self.recorded and name == STATUS_FILE):
                     found.append((name, state))
         return sorted(found, key=lambda item: (item[1].st_mtime_ns, item[0]))
 
@@ -161,7 +174,7 @@ class Mirror:
     def _status_now(self) -> Path | None:
         """A copy of status.json as it is, None when it is in the store already."""
         path, sent = self.folder / STATUS_FILE, self._sent.get(STATUS_FILE, Sent())
-        if self.only or not path.exists() or (path.stat().st_size == sent.size and not sent.sending):
+        if not self.recorded or not path.exists() or (path.stat().st_size == sent.size and not sent.sending):
             return None
         copy = self.journal.with_suffix(".status")
         shutil.copyfile(path, copy)

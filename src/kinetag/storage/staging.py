@@ -99,15 +99,18 @@ def staged(spec: "Spec", action: str, *, progress: Progress = silent) -> "Iterat
 
 
 @contextmanager
-def mirrored(url: str, *, wanted: Callable[[str], bool], progress: Progress = silent) -> Iterator[Path]:
+def mirrored(
+    url: str, *, wanted: Callable[[str], bool], recorded: bool = False, progress: Progress = silent
+) -> Iterator[Path]:
     """A local folder that stands for the one at ``url`` and is sent there, all the time and at the end.
 
-    It begins with the files of the store whose names below it are ``wanted``.
+    It begins with the files of the store whose names below it are ``wanted``. ``recorded``: it has a status.json, which
+    is sent after what it tells of.
     """
     names: dict[str, str] = {}
     with ExitStack() as stack:
         stack.enter_context(in_users_names(names))
-        mirror = _folder_mirror(url.rstrip("/"), names, stack)
+        mirror = _folder_mirror(url.rstrip("/"), names, stack, recorded=recorded)
         mirror.begin(wanted, progress=progress)
         with _sent([mirror], progress):
             yield mirror.folder
@@ -161,7 +164,7 @@ def _outputs(spec: "Spec", action: str, names: dict[str, str], progress: Progres
         mirrors[0].begin(lambda name: True, progress=progress)
         _set(spec, key, str(mirrors[0].folder / mirrors[0].only))
     if is_remote(place := spec.results_place(action)):
-        mirror = _folder_mirror(place.rstrip("/"), names, stack)
+        mirror = _folder_mirror(place.rstrip("/"), names, stack, recorded=True)
         mirror.begin(_wanted_by_training if action == "train" else _wanted, progress=progress)
         mirrors.append(mirror)
         if getattr(spec, action).results_dir:
@@ -194,7 +197,7 @@ def _choose_onnx_file(spec: "Spec", action: str) -> None:
         _set(spec, "export.onnx_file", join(parent(checkpoint), name))
 
 
-def _folder_mirror(url: str, names: dict[str, str], stack: ExitStack) -> "Mirror":
+def _folder_mirror(url: str, names: dict[str, str], stack: ExitStack, *, recorded: bool) -> "Mirror":
     """The mirror of a folder, which no other run on this machine may have."""
     from kinetag.storage import store
     from kinetag.storage.cache import cache_folder
@@ -205,7 +208,7 @@ def _folder_mirror(url: str, names: dict[str, str], stack: ExitStack) -> "Mirror
     folder = base / "files" / name_of(url)
     _hold(base / "lock", url, stack)
     names[str(folder.parent)], names[str(folder)] = parent(url), url
-    return Mirror(url, folder, base / "journal.json")
+    return Mirror(url, folder, base / "journal.json", recorded=recorded)
 
 
 def _file_mirror(url: str, key: str, names: dict[str, str], stack: ExitStack) -> "Mirror":

@@ -143,8 +143,11 @@ def look(url: str) -> StoredFile | None:
     def ask() -> dict[str, Any] | None:
         try:
             return filesystem(url).info(url)
-        except FileNotFoundError as error:
-            if "bucket does not exist" in str(error).lower() or "container does not exist" in str(error).lower():
+        except (PermissionError, OSError) as error:
+            if not isinstance(error, FileNotFoundError):
+                _say_why(url)
+                raise
+            if _no_bucket(error):
                 raise
             if kind_of(url).protocol.startswith("http") and error.__cause__ is not None and _passes(error.__cause__):
                 raise error.__cause__ from None  # fsspec calls whatever went wrong a missing file
@@ -162,7 +165,7 @@ def list_folder(url: str) -> list[StoredFile]:
         try:
             return system.find(url, detail=True)
         except FileNotFoundError as error:
-            if "does not exist" in str(error).lower() and "bucket" in str(error).lower():
+            if _no_bucket(error):
                 raise
             return {}
 
@@ -177,9 +180,10 @@ def list_folder(url: str) -> list[StoredFile]:
 
 
 def get(file: StoredFile, target: Path, *, progress: Progress = silent) -> None:
-    """Fetch a file as it was when it was looked at. A changed one raises `ChangedError`; ``target`` may then hold anything.
+    """Fetch a file as it was when it was looked at.
 
-    Memory does not grow with the file: large ones come in parts, several at once.
+    One that has changed since raises `ChangedError`; ``target`` may then hold anything. Memory does not grow with the
+    file: large ones come in parts, several at once.
     """
     stage = f"Fetching {hide_secrets(file.path).rpartition('/')[2]}"
     system, inner = filesystem(file.path), file.path
@@ -283,6 +287,12 @@ def _seconds(moment: Any) -> float:
         return 0.0
 
 
+def _say_why(url: str) -> None:
+    """S3 answers the question for a file's head without a reason; the question for its first byte has one."""
+    if scheme_of(url) == "s3":
+        filesystem(url).cat_file(url, start=0, end=1)
+
+
 # --- going wrong -----------------------------------------------------------------------------------------------------
 
 
@@ -347,13 +357,18 @@ def _explained(error: Exception, url: str, doing: str, attempts: int) -> Kinetag
             f"{doing} {shown}: refused ({reason}); check the credentials in the environment, and what they may do"
         )
     if isinstance(error, FileNotFoundError):
-        if "bucket" in text or "container" in text:
+        if _no_bucket(error):
             return KinetagError(f"{doing} {shown}: there is no such bucket ({reason}); check its name and region")
         return KinetagError(f"no such file or folder: {shown}")
     if _passes(error):
         times = "once" if attempts == 1 else f"{attempts} times"
         return KinetagError(f"{doing} {shown}: tried {times} in vain ({reason}); check the network, and run it again")
     return KinetagError(f"{doing} {shown}: {reason}")
+
+
+def _no_bucket(error: BaseException) -> bool:
+    text = str(error).lower()
+    return ("bucket" in text or "container" in text) and "not exist" in text
 
 
 def reason_of(error: BaseException) -> str:
