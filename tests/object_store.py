@@ -80,7 +80,7 @@ class Trouble:
     """
 
     on_request: Callable[[Request], bytes | int | str | None] = lambda request: None
-    after: Callable[[Request], None] = lambda request: None
+    before_reply: Callable[[Request], None] = lambda request: None  # the store has done it, the client waits
     seen: list[Request] = field(default_factory=list)
 
 
@@ -116,14 +116,10 @@ def proxy(target: int, trouble: Trouble) -> Iterator[int]:
             with socket.create_connection(("127.0.0.1", target)) as upstream:
                 lines = [x for x in head.split(b"\r\n")[:-2] if not x.lower().startswith((b"connection:", b"expect:"))]
                 upstream.sendall(b"\r\n".join([*lines, b"Connection: close", b"", b""]) + body)
-                sent = 0
-                while data := upstream.recv(1 << 16):
-                    data = data if not isinstance(what, int) else data[: max(0, what - sent)]
-                    if not data:
-                        break
-                    self.wfile.write(data)
-                    sent += len(data)
-            trouble.after(request)
+                with upstream.makefile("rb") as stream:
+                    reply = stream.read()
+            trouble.before_reply(request)
+            self.wfile.write(reply[:what] if isinstance(what, int) else reply)
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True

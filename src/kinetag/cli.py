@@ -271,8 +271,8 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
 def _model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pose", default="blazepose", metavar="NAME", help="'blazepose', or an RTMPose or RTMO .onnx")
     parser.add_argument("--detector", metavar="FILE", help="a YOLOX .onnx that finds people for an RTMPose --pose")
-    parser.add_argument("--model", metavar="FILE", help="a classifier .onnx in place of the shipped one")
-    parser.add_argument("--profile", metavar="FILE", help="also recognise what kinetag teach put into it")
+    parser.add_argument("--model", type=_place, metavar="FILE", help="a classifier .onnx in place of the shipped one")
+    parser.add_argument("--profile", type=_place, metavar="FILE", help="also recognise what kinetag teach put into it")
     parser.add_argument(
         "--only",
         type=lambda text: [name.strip() for name in text.split(",") if name.strip()],
@@ -295,7 +295,7 @@ def _extra_exercises(parser: argparse.ArgumentParser) -> None:
 
 
 def _out_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", metavar="DIR", help="write all outputs into this folder")
+    parser.add_argument("--out", type=_place, metavar="DIR", help="write all outputs into this folder")
     parser.add_argument(
         "--overwrite", "--force", action="store_true", help="replace the outputs of another run in that folder"
     )
@@ -379,6 +379,11 @@ def _nearest(word: str, known: list[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
+def _place(text: str) -> str | Path:
+    """A path of this machine, or an address."""
+    return text if is_remote(text) else Path(text)
+
+
 def _seconds(text: str) -> float:
     """'90', '1:30' or '1:02:03.5' -> seconds."""
     try:
@@ -431,7 +436,7 @@ def _out_here(args: argparse.Namespace) -> Iterator[None]:
     if args.out is None:
         yield
         return
-    args.place = args.out.rstrip("/") if is_remote(args.out) else Path(args.out)
+    args.place = args.out.rstrip("/") if is_remote(args.out) else args.out
     with output_folder(args.out, overwrite=args.overwrite) as args.out:
         yield
 

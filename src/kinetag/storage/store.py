@@ -93,9 +93,7 @@ def kind_of(url: str) -> Kind:
     scheme = scheme_of(url)
     if scheme not in KINDS:
         known = ", ".join(f"{name}://" for name in KINDS)
-        raise KinetagError(
-            f"{hide_secrets(url)}: kinetag does not know '{scheme}://'; it knows {known} and local paths"
-        )
+        raise KinetagError(f"{hide_secrets(url)}: '{scheme}://' is not known; known are {known} and local paths")
     return KINDS[scheme]
 
 
@@ -143,9 +141,10 @@ def look(url: str) -> StoredFile | None:
     def ask() -> dict[str, Any] | None:
         try:
             return filesystem(url).info(url)
-        except (PermissionError, OSError) as error:
+        except OSError as error:
             if not isinstance(error, FileNotFoundError):
-                _say_why(url)
+                if not _passes(error):
+                    _say_why(url)
                 raise
             if _no_bucket(error):
                 raise
@@ -319,7 +318,7 @@ def trying(do: Callable[[], T], url: str, doing: str) -> T:
 _PASSING = {errno.EBUSY, errno.EIO, errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT, errno.ECONNREFUSED}
 _PASSING |= {getattr(errno, "EREMOTEIO", errno.EIO), errno.ENETUNREACH, errno.EHOSTUNREACH}
 _PASSING_KINDS = {
-    "botocore": ("HTTPClientError", "IncompleteReadError", "ResponseParserError", "ReadTimeoutError"),
+    "botocore": ("HTTPClientError", "ConnectionError", "IncompleteReadError", "ResponseParserError"),
     "aiohttp": ("ClientConnectionError", "ClientPayloadError", "ServerTimeoutError"),
     "azure": ("ServiceRequestError", "ServiceResponseError", "IncompleteReadError"),
     "requests": ("ConnectionError", "Timeout", "ChunkedEncodingError"),
