@@ -136,9 +136,9 @@ def test_a_silent_store_is_given_up_in_bounded_time(trouble, monkeypatch):
     stores._opened.cache_clear()
     trouble.on_request = lambda request: "hang"
     began = time.monotonic()
-    with pytest.raises(KinetagError, match=r"looking at s3://bucket/a.bin: tried \d times in vain .*run it again"):
+    with pytest.raises(KinetagError, match=r"looking at s3://bucket/a.bin: tried (once|\d times) in vain .*run it again"):
         storage.local_copy(url)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 25  # and not 5 times 30 s
     stores._opened.cache_clear()
 
 
@@ -217,6 +217,22 @@ def test_nothing_of_an_upload_that_fails_is_to_be_seen(trouble, tmp_path):
         storage.upload(tmp_path / "a.bin", f"{ROOT}/a.bin")
     assert trouble.direct.get_object(Bucket=BUCKET, Key="a.bin")["Body"].read() == SMALL  # as it was
     assert not trouble.direct.list_multipart_uploads(Bucket=BUCKET).get("Uploads")  # and no parts to be paid for
+
+
+def test_a_lost_answer_to_the_last_request_is_no_loss(trouble, tmp_path):
+    (tmp_path / "a.bin").write_bytes(LARGE)
+    done = [False]
+
+    def lose(request: Request) -> int | None:
+        if request.method == "POST" and "uploadId" in request.path and not done[0]:
+            done[0] = True
+            return 0  # the store does it, and nobody hears
+        return None
+
+    trouble.on_request = lose
+    storage.upload(tmp_path / "a.bin", f"{ROOT}/a.bin")
+    assert done[0]
+    assert storage.local_copy(f"{ROOT}/a.bin").read_bytes() == LARGE
 
 
 @pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])

@@ -36,7 +36,7 @@ class Status:
         self._secret = secret
         self._shown = shown
         self._ended = False
-        self._writes = _is_first_process()
+        self._writes = is_first_process()
 
     def __enter__(self) -> Self:
         try:
@@ -101,7 +101,7 @@ def _plain(value: Any, secret: str | None) -> Any:
     return str(value).replace(secret, "***") if secret else str(value)
 
 
-def _is_first_process() -> bool:
+def is_first_process() -> bool:
     """True for the one process that reports, also before the processes of a training know each other."""
     rank = os.environ.get("RANK")
     if rank is not None:

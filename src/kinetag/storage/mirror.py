@@ -48,7 +48,8 @@ class Sent:
 class Mirror:
     """``folder`` here and ``url`` there.
 
-    ``only``: the one file in it that is looked after. ``recorded``: it is an action's, with a status.json.
+    ``only``: the one file in it that is looked after. ``recorded``: it is an action's, with a status.json. ``sends``:
+    whether this process is the one whose results count; others of the same run only need the state.
     """
 
     url: str
@@ -56,6 +57,7 @@ class Mirror:
     journal: Path
     only: str = ""
     recorded: bool = False
+    sends: bool = True
     _sent: dict[str, Sent] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -74,8 +76,9 @@ class Mirror:
             if wanted(name) and name not in self._sent and not (self.folder / name).exists():
                 self._fetch(name, file, progress)
         self._write_journal()
-        self._try_writing()
-        self.send()
+        if self.sends:
+            self._try_writing()
+            self.send()
 
     def _try_writing(self) -> None:
         """Let a missing right show before the long work, not after it."""
@@ -89,6 +92,8 @@ class Mirror:
 
     def start(self) -> None:
         """Send what changes from now on, on a thread of its own."""
+        if not self.sends:
+            return
         self._thread = threading.Thread(target=self._run, name=f"send to {hide_secrets(self.url)}", daemon=True)
         self._thread.start()
 
@@ -103,7 +108,8 @@ class Mirror:
         """Send what is left. Then the folder is not needed any more and goes; it stays when sending fails."""
         self.stop()
         try:
-            self.send(progress=progress)
+            if self.sends:
+                self.send(progress=progress)
         except KinetagError as error:
             raise KinetagError(
                 f"{error}; nothing is lost: the results are in {self.folder}, and the same command sends them when the "
@@ -162,14 +168,27 @@ class Mirror:
         before = self._sent.get(name, Sent())
         self._sent[name] = Sent(before.size, before.time, before.etag, sending=True)
         self._write_journal()
+        twin = self._twin(name, state)
         try:
-            made = store.put(source, join(self.url, name), progress=progress)
+            if twin:
+                made = store.copy(join(self.url, twin), join(self.url, name))
+            else:
+                made = store.put(source, join(self.url, name), progress=progress)
         except KinetagError:
             if not source.exists():  # gone meanwhile: the next look sees to it
                 return
             raise
         self._sent[name] = Sent(state.st_size, state.st_mtime_ns, made.etag)
         self._write_journal()
+
+    def _twin(self, name: str, state: os.stat_result) -> str:
+        """The name of a file that is the same here and was sent: a checkpoint of an epoch is the latest as well."""
+        for other, sent in self._sent.items():
+            if other != name and not sent.sending and (sent.size, sent.time) == (state.st_size, state.st_mtime_ns):
+                with suppress(OSError):
+                    if state.st_nlink > 1 and (self.folder / other).stat().st_ino == state.st_ino:
+                        return other
+        return ""
 
     def _status_now(self) -> Path | None:
         """A copy of status.json as it is, None when it is in the store already."""

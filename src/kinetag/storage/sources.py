@@ -11,6 +11,7 @@ from kinetag.errors import KinetagError
 from kinetag.progress import Progress, silent
 from kinetag.storage import store
 from kinetag.storage.cache import Lease
+from kinetag.storage.parts import AT_ONCE
 from kinetag.storage.store import StoredFile
 from kinetag.urls import hide_secrets, join, name_of, safe_relative, scheme_of, with_name
 
@@ -68,7 +69,7 @@ def _fetch_all(files: dict[str, StoredFile], folder: Path, lease: Lease, progres
     """Several files at once; a lot of small ones would take long one by one."""
     total, stage = len(files), f"Fetching {folder.name}"
     one = silent if total > 1 else progress
-    pool = ThreadPoolExecutor(store.AT_ONCE, thread_name_prefix="fetch")
+    pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="fetch")
     try:
         waiting = [pool.submit(lease.add, file, folder / name, progress=one) for name, file in files.items()]
         for done, future in enumerate(waiting):

@@ -5,7 +5,9 @@ to the store (`kinetag.storage.mirror`). What the action then says of these plac
 in messages and results here, in what it writes by `Spec.shown`.
 """
 
+import hashlib
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import wraps
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from kinetag.errors import KinetagError
 from kinetag.progress import Progress, silent
-from kinetag.status import STATUS_FILE, Status
+from kinetag.status import STATUS_FILE, Status, is_first_process
 from kinetag.storage.names import Names
 from kinetag.urls import is_remote, join, name_of, parent, scheme_of, split_query
 
@@ -208,7 +210,7 @@ def _folder_mirror(url: str, names: dict[str, str], stack: ExitStack, *, recorde
     folder = base / "files" / name_of(url)
     _hold(base / "lock", url, stack)
     names[str(folder.parent)], names[str(folder)] = parent(url), url
-    return Mirror(url, folder, base / "journal.json", recorded=recorded)
+    return Mirror(url, folder, base / "journal.json", recorded=recorded, sends=is_first_process())
 
 
 def _file_mirror(url: str, key: str, names: dict[str, str], stack: ExitStack) -> "Mirror":
@@ -226,12 +228,9 @@ def _file_mirror(url: str, key: str, names: dict[str, str], stack: ExitStack) ->
 
 
 def _work_folder(cache: Path, url: str) -> Path:
-    """Where results on their way to ``url`` are kept. Processes of one training on this machine have one each."""
-    import hashlib
-    import os
-
-    rank = os.environ.get("LOCAL_RANK", "0")
-    mine = "" if rank == "0" else f"-{rank}"
+    """Where results on their way to ``url`` are kept; every process of one run has its own."""
+    ranks = [os.environ.get(name, "0") for name in ("RANK", "NODE_RANK", "LOCAL_RANK")]
+    mine = "" if is_first_process() else "-" + "-".join(ranks)
     return cache / "results" / (hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:24] + mine)
 
 

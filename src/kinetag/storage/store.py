@@ -22,12 +22,12 @@ from typing import Any, TypeVar
 
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.progress import Progress, silent
+from kinetag.storage.parts import AT_ONCE, put_in_parts
 from kinetag.urls import hide_secrets, join, safe_relative, scheme_of
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 10, 30  # s without a word from the store
 ATTEMPTS, PATIENCE = 5, 120.0  # how often something is tried, and for how long (s) it is begun again
 PART = 8 << 20  # bytes of a part of a large transfer
-AT_ONCE = 4  # parts under way: with PART, the memory that a transfer takes
 
 T = TypeVar("T")
 
@@ -236,20 +236,36 @@ def _get_parts(file: StoredFile, target: Path, tell: Callable[[int], None]) -> N
 def put(source: Path, url: str, *, progress: Progress = silent) -> StoredFile:
     """Store a file under an address, whole or not at all; what was there before stays until the new one is complete."""
     need_writable(url, "writing to")
-    system, stage = filesystem(url), f"Sending {source.name}"
-    options = {"s3": {"chunksize": _part_size(source), "max_concurrency": AT_ONCE}, "gs": {"chunksize": PART}}
-    given: dict[str, Any] = options.get(kind_of(url).protocol, {})
-    trying(lambda: system.put_file(str(source), url, **given), url, "writing")
-    found = look(url)
-    if found is None:
-        raise KinetagError(f"{hide_secrets(url)} was written, but is not there: does something delete it?")
+    system, stage, size = filesystem(url), f"Sending {source.name}", source.stat().st_size
+    if kind_of(url).protocol == "s3" and size > PART:
+        put_in_parts(
+            system,
+            source,
+            url,
+            PART,
+            lambda do: trying(do, url, "writing"),
+            lambda done: progress(stage, done, size),
+        )
+    else:
+        options = {"chunksize": PART} if kind_of(url).protocol == "gs" else {}
+        trying(lambda: system.put_file(str(source), url, **options), url, "writing")
+    found = _written(url)
     progress(stage, found.size or 0, found.size)
     return found
 
 
-def _part_size(source: Path) -> int:
-    """At most 10,000 parts make an object of S3."""
-    return max(PART, -(-source.stat().st_size // 10_000))
+def copy(source: str, url: str) -> StoredFile:
+    """Copy a file within a store, without its content passing through here."""
+    need_writable(url, "writing to")
+    trying(lambda: filesystem(url).cp_file(source, url), url, "writing")
+    return _written(url)
+
+
+def _written(url: str) -> StoredFile:
+    found = look(url)
+    if found is None:
+        raise KinetagError(f"{hide_secrets(url)} was written, but is not there: does something delete it?")
+    return found
 
 
 def remove(url: str) -> None:
