@@ -236,7 +236,7 @@ def test_every_fault_is_one_clear_line(tmp_path: Path, name: str) -> None:
 def test_a_path_that_says_too_little(tmp_path: Path) -> None:
     with pytest.raises(KinetagError, match="data_path is empty"):
         load_clips(SimpleNamespace(data_path="", label_path=""), dataset(), model())
-    with pytest.raises(KinetagError, match="fetch it to this machine first"):
+    with pytest.raises(KinetagError, match=r"kinetag\.storage\.local_copy fetches it"):
         load_clips(SimpleNamespace(data_path="s3://bucket/data/train", label_path=""), dataset(), model())
     write_arrays(tmp_path, role="train")
     write_arrays(tmp_path, role="val")

@@ -21,7 +21,12 @@ Predicted = make_dataclass("Predicted", [])
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-PAGES = ("docs/train.md", "docs/datasets.md", "docs/spec.md")  # their commands are read as specs, not run
+PAGES = (
+    "docs/train.md",
+    "docs/datasets.md",
+    "docs/spec.md",
+    "docs/stores.md",
+)  # their commands are read as specs, not run
 
 
 def blocks(page: str) -> list[list[str]]:

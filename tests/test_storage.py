@@ -136,7 +136,9 @@ def test_a_silent_store_is_given_up_in_bounded_time(trouble, monkeypatch):
     stores._opened.cache_clear()
     trouble.on_request = lambda request: "hang"
     began = time.monotonic()
-    with pytest.raises(KinetagError, match=r"looking at s3://bucket/a.bin: tried (once|\d times) in vain .*run it again"):
+    with pytest.raises(
+        KinetagError, match=r"looking at s3://bucket/a.bin: tried (once|\d times) in vain .*run it again"
+    ):
         storage.local_copy(url)
     assert time.monotonic() - began < 25  # and not 5 times 30 s
     stores._opened.cache_clear()

@@ -34,7 +34,7 @@ def load_clips(
     if not source.data_path:
         raise KinetagError("data_path is empty: give the array, folder or file that holds the clips")
     if "://" in source.data_path:
-        raise KinetagError(f"{source.data_path}: an address; fetch it to this machine first and give its folder")
+        raise KinetagError(f"{source.data_path}: an address; kinetag.storage.local_copy fetches it to this machine")
     path, label_path = Path(source.data_path), source.label_path or ""
     kind = getattr(source, "format", "auto") or "auto"
     kind = _format_of(path) if kind == "auto" else kind
