@@ -1,14 +1,18 @@
 """How fast are files sent to a store and fetched, and with how much memory? Beside plain boto3, in the same run.
 
-    python bench/stores.py                 1 GB to and from moto, a real S3 server on this machine, in turns
-    python bench/stores.py --megabytes 200 --rounds 1
+    python bench/stores.py                 1 GB to moto, a real S3 server on this machine, and back, in turns
+    python bench/stores.py --megabytes 200 --rounds 1 --from moto
 
-Each transfer is a process of its own, whose peak of resident memory is told beside what it had before the transfer. The
-server runs on the same machine and takes most of the time: the ratio is what counts, not the MB/s. Exits with 1 when
-kinetag takes more than --limit (200 MB) for a transfer.
+moto reads a whole object for each part of it that is asked for, which takes minutes at 1 GB, whoever asks. So the way
+back is measured from a small server that reads only the part, unless --from says moto.
+
+Each transfer is a process of its own, whose peak of resident memory is told beside what it had before the transfer.
+The server runs on the same machine and takes most of the time: the ratio is what counts, not the MB/s. Exits with 1
+when kinetag takes more than --limit (200 MB) for a transfer.
 """
 
 import argparse
+import http.server
 import json
 import os
 import resource
@@ -21,11 +25,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from common import save, show
 
-_BUCKET, _CHUNK = "bench", 8 << 20
+_BUCKET, _CHUNK, _HOST, _PYTHON = "bench", 8 << 20, "127.0.0.1", sys.executable
 
 
 def main() -> int:
@@ -33,28 +37,34 @@ def main() -> int:
     parser.add_argument("--megabytes", type=int, default=1000, help="size of the file (1000)")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts (3)")
     parser.add_argument("--limit", type=float, default=200.0, help="megabytes that a transfer may take (200)")
+    parser.add_argument("--from", dest="server", choices=("plain", "moto"), default="plain", help="server of downloads")
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--transfer", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.transfer:
         print(json.dumps(_transfer(*args.transfer)))
         return 0
-    rows = _measured(args.megabytes, args.rounds)
-    show(f"{args.megabytes} MB through moto, median of {args.rounds}", rows)
-    save("stores", megabytes=args.megabytes, rounds=args.rounds, rows=rows)
+    if args.serve:
+        _serve(int(args.serve[0]), Path(args.serve[1]))
+    rows = _measured(args.megabytes, args.rounds, args.server)
+    show(f"{args.megabytes} MB to moto and back (downloads: {args.server}), median of {args.rounds}", rows)
+    save("stores", megabytes=args.megabytes, rounds=args.rounds, server_of_downloads=args.server, rows=rows)
     return 0 if all(row["MB of memory"] <= args.limit for row in rows if row["by"] == "kinetag") else 1
 
 
-def _measured(megabytes: int, rounds: int) -> list[dict[str, Any]]:
+def _measured(megabytes: int, rounds: int, server: str) -> list[dict[str, Any]]:
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
-    with tempfile.TemporaryDirectory() as name, _server(Path(name)) as environment:
-        folder = Path(name)
-        _write(folder / "file.bin", megabytes)
-        for _ in range(rounds):
-            for what in ("upload", "download"):
-                for by in ("boto3", "kinetag"):
-                    command = [sys.executable, __file__, "--transfer", by, what, name]
-                    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-                    found.setdefault((what, by), []).append(json.loads(said))
+    with tempfile.TemporaryDirectory() as name, _server([_PYTHON, "-m", "moto.server", "-H", _HOST, "-p"]) as moto:
+        file = Path(name) / "file.bin"
+        _write(file, megabytes)
+        code = f"import boto3; boto3.client('s3').create_bucket(Bucket='{_BUCKET}')"
+        subprocess.run([_PYTHON, "-c", code], env=moto, check=True)
+        with _server([_PYTHON, __file__, "--serve"], str(file)) as plain:
+            sources = {"upload": moto, "download": moto if server == "moto" else plain}
+            for what, by in [(what, by) for what in sources for by in ("boto3", "kinetag")] * rounds:
+                command = [_PYTHON, __file__, "--transfer", by, what, name]
+                said = subprocess.run(command, env=sources[what], capture_output=True, text=True, check=True).stdout
+                found.setdefault((what, by), []).append(json.loads(said))
     rows = []
     for (what, by), runs in found.items():
         seconds = statistics.median(run["seconds"] for run in runs)
@@ -73,28 +83,66 @@ def _write(path: Path, megabytes: int) -> None:
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[dict[str, str]]:
-    """A moto server with an empty bucket; the environment that leads to it."""
+def _server(command: list[str], *more: str) -> Iterator[dict[str, str]]:
+    """A server that is told its port behind ``command``; the environment that leads to it."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((_HOST, 0))
         port = probe.getsockname()[1]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-    environment |= {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_DEFAULT_REGION": "us-east-1"}
+    environment |= {"AWS_ENDPOINT_URL": f"http://{_HOST}:{port}", "AWS_DEFAULT_REGION": "us-east-1"}
     environment |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen([*command, str(port), *more], **quiet)
     try:
-        for _ in range(100):
+        for _ in range(300):
             time.sleep(0.1)
             with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                if probe.connect_ex((_HOST, port)) == 0:
                     break
-        code = f"import boto3; boto3.client('s3').create_bucket(Bucket='{_BUCKET}')"
-        subprocess.run([sys.executable, "-c", code], env=environment, check=True)
         yield environment
     finally:
         server.kill()
         server.wait()
+
+
+def _serve(port: int, file: Path) -> NoReturn:
+    """A server that has one object in one bucket, and gives any part of it."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            if not self.path.startswith(f"/{_BUCKET}/file.bin"):
+                empty = b"<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>"
+                self._head(200, len(empty))
+                self.wfile.write(empty)
+                return
+            size, asked = file.stat().st_size, self.headers.get("Range", "")
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            start, end = int(first or 0), min(size - 1, int(last or size - 1))
+            self._head(206 if asked else 200, end + 1 - start, f"bytes {start}-{end}/{size}" if asked else "")
+            if self.command == "GET":
+                with open(file, "rb") as stream:
+                    self.wfile.flush()
+                    self.connection.sendfile(stream, start, end + 1 - start)
+
+        def _head(self, status: int, length: int, part: str = "") -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(length))
+            self.send_header("ETag", '"the-one"')
+            self.send_header("Last-Modified", "Mon, 02 Jan 2023 10:00:00 GMT")
+            if part:
+                self.send_header("Content-Range", part)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nothing."""
+
+    http.server.ThreadingHTTPServer((_HOST, port), Handler).serve_forever()
+    raise SystemExit
 
 
 def _transfer(by: str, what: str, folder: str) -> dict[str, float]:
