@@ -123,6 +123,7 @@ def test_poses_are_kept_on_this_machine(store, tmp_path):
         train(training_spec(tmp_path, f"dataset.cache_dir={ROOT}/cache"))
 
 
+@pytest.mark.slow
 def test_encrypted_results_stay_encrypted(store, tmp_path, monkeypatch):
     monkeypatch.setenv("KINETAG_ENCRYPTION_KEY", "open sesame")
     train(training_spec(tmp_path, f"results_dir={ROOT}/run"))
