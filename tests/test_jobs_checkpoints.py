@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kinetag import storage
 from kinetag.errors import KinetagError
 from kinetag.jobs.checkpoints import choose_checkpoint, choose_onnx, list_folder, scores_by_epoch
 
@@ -105,5 +106,16 @@ def test_the_listing_is_by_name_and_tells_sizes(tmp_path):
     assert [(found.name, found.size) for found in list_folder(tmp_path)] == [("a/c.pth", 1), ("b.pth", 1)]
     assert [found.name for found in list_folder(tmp_path, deep=False)] == ["b.pth"]
     assert list_folder(tmp_path / "b.pth") == []
-    with pytest.raises(KinetagError, match="s3://bucket/a: an address; fetch it to this machine first"):
-        list_folder("s3://bucket/a")
+
+
+def test_a_folder_in_a_store_is_as_any_other(store, tmp_path):
+    write(tmp_path, "b.pth", "a/c.pth", ".hidden/d.pth")
+    for name in ("b.pth", "a/c.pth", ".hidden/d.pth"):
+        storage.upload(tmp_path / name, f"s3://bucket/run/{name}")
+    storage.write_file("s3://bucket/run/status.json", b'{"kpi": {"epoch": 1, "val_acc": 0.5}}')
+    assert [found.name for found in list_folder("s3://bucket/run/")] == ["a/c.pth", "b.pth", "status.json"]
+    assert [found.name for found in list_folder("s3://bucket/run", deep=False)] == ["b.pth", "status.json"]
+    assert list_folder("s3://bucket/none") == []
+    assert choose_checkpoint("s3://bucket/run").path == "s3://bucket/run/b.pth"
+    assert scores_by_epoch("s3://bucket/run/status.json") == {1: 0.5}
+    assert scores_by_epoch("s3://bucket/run/none.json") == {}

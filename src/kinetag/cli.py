@@ -96,7 +96,7 @@ def _analyze(args: argparse.Namespace) -> int:
     from kinetag.storage import local_source
 
     source = _source(args.source)
-    with _stages(args.quiet) as stages:
+    with _stages(args.quiet, None) as stages:
         local_source(source, progress=stages)  # the bar of the analysis counts seconds of video, not bytes
     with _progress("Reading", args.quiet) as progress:
         timeline = analyzer.analyze(

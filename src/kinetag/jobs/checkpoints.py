@@ -9,6 +9,8 @@ from pathlib import Path
 
 from kinetag.errors import KinetagError
 from kinetag.status import STATUS_FILE
+from kinetag.storage import exists, list_files, local_copy
+from kinetag.urls import is_remote
 
 CHECKPOINTS = (".pth", ".ckpt", ".safetensors")
 MONITORED = "val_acc"
@@ -37,10 +39,21 @@ def list_folder(folder: str | Path, *, deep: bool = True) -> list[Found]:
 
     Drafts (their names begin with a dot) and links that lead out of the folder are left out.
     """
-    if "://" in str(folder):
-        raise KinetagError(f"{folder}: an address; fetch it to this machine first and give its folder")
+    if is_remote(folder):
+        return _stored(str(folder).rstrip("/"), deep)
     root = os.path.realpath(folder)
     return sorted(_files(root, root, deep), key=lambda found: found.name)
+
+
+def _stored(folder: str, deep: bool) -> list[Found]:
+    """The same of a folder in a store."""
+    found = [
+        Found(file.path, file.path.removeprefix(f"{folder}/"), file.size or 0, file.modified)
+        for file in list_files(folder)
+    ]
+    parts = {file.path: file.name.split("/") for file in found}
+    visible = [file for file in found if not any(part.startswith(".") for part in parts[file.path])]
+    return [file for file in visible if deep or len(parts[file.path]) == 1]
 
 
 def _files(folder: str, root: str, deep: bool) -> Iterator[Found]:
@@ -83,7 +96,7 @@ def choose_checkpoint(folder: str | Path) -> Choice:
 
 def choose_onnx(folder: str | Path, named: str = "") -> Choice:
     """The model that an export wrote: the file it named, else the newest .onnx in its folder."""
-    if named and os.path.isfile(named):
+    if named and (exists(named) if is_remote(named) else os.path.isfile(named)):
         return Choice(named, "the file that it wrote")
     found = [file for file in list_folder(folder) if file.name.lower().endswith(".onnx") and file.size]
     if not found:
@@ -112,10 +125,10 @@ def scores_by_epoch(path: str | Path, offset: int = 0) -> dict[int, float]:
 def records(path: str | Path, offset: int = 0) -> Iterator[dict[str, object]]:
     """The records of a status.json behind a byte of it. A line that is cut or not one of ours is passed over."""
     try:
-        with open(path, "rb") as file:
+        with open(local_copy(path), "rb") as file:
             file.seek(offset)
             lines = file.read(_MOST_STATUS).splitlines()
-    except OSError:
+    except (OSError, KinetagError):
         return
     for line in lines:
         try:
