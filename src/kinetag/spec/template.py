@@ -228,7 +228,9 @@ def _kind(kind: Any) -> str:
     origin = get_origin(kind)
     if origin is list:
         return f"list of {'whole numbers' if get_args(kind)[0] is int else 'text'}"
-    return "class name: index" if origin is dict else names[kind]
+    if origin is dict:
+        return "class name: index" if get_args(kind)[1] is int else "key: range"
+    return names[kind]
 
 
 if __name__ == "__main__":
