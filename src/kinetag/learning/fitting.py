@@ -22,13 +22,13 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from kinetag import __version__
-from kinetag.checkpoint import CheckpointHeader
+from kinetag.checkpoint import BEST, LATEST, CheckpointHeader
 from kinetag.datasets import load_clips
 from kinetag.datasets.augment import Sampling, mirror_is_safe, sample_clip
 from kinetag.datasets.batches import usual_length
 from kinetag.datasets.clips import Clips, split
 from kinetag.learning.devices import DeviceChoice, choose_devices
-from kinetag.learning.keeping import BEST, LATEST, Emit, Habits, Keeper, Record
+from kinetag.learning.keeping import Emit, Habits, Keeper, Record
 from kinetag.learning.learner import Learner, LearningOptions, balanced_weights
 from kinetag.learning.loaders import Plan, training_loader, validation_loader
 from kinetag.learning.loggers import make_loggers
@@ -208,13 +208,13 @@ def _run(
         writes=rank == 0,
     )
     trainer.callbacks.append(keeper)  # pyright: ignore[reportAttributeAccessIssue]
-    train_prepare = partial(_prepare, options=data.sampling, training=True)
+    train_prepare = partial(prepare, options=data.sampling, training=True)
     batches = training_loader(
         data.training, train_prepare, plan, first=learner.done, last=habits.end, rank=rank, workers=workers
     )
     checks = None
     if data.validation is not None:
-        val_prepare = partial(_prepare, options=data.sampling, training=False)
+        val_prepare = partial(prepare, options=data.sampling, training=False)
         checks = validation_loader(data.validation, val_prepare, plan, rank=rank, workers=workers)
     # Lightning counts validations and steps from the run's first step
     trainer.fit_loop.epoch_loop.batch_progress.total.ready = learner.done
@@ -230,7 +230,8 @@ def _run(
     return keeper
 
 
-def _prepare(clip: np.ndarray, rng: np.random.Generator, *, options: Sampling, training: bool) -> np.ndarray:
+def prepare(clip: np.ndarray, rng: np.random.Generator, *, options: Sampling, training: bool) -> np.ndarray:
+    """A clip as the network sees it; for loaders."""
     return sample_clip(clip, options, rng, training=training)
 
 

@@ -14,12 +14,11 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger
 
-from kinetag.checkpoint import CheckpointHeader, save_checkpoint
+from kinetag.checkpoint import BEST, LATEST, CheckpointHeader, save_checkpoint
 from kinetag.encryption import Key, Secret
 from kinetag.learning.learner import Learner
 from kinetag.whole_file import whole_file
 
-LATEST, BEST = "pc_model_latest.pth", "pc_model_best.pth"
 SAVE_EVERY = 60.0  # s between savings of the latest, beside those that the spec asks for
 _TELL_EVERY = 0.1  # s between looks at the progress bar
 

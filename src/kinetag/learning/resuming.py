@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from kinetag.checkpoint import CheckpointHeader, load_training
+from kinetag.checkpoint import LATEST, CheckpointHeader, load_training
 from kinetag.errors import KinetagError
-from kinetag.learning.keeping import LATEST, Record
+from kinetag.learning.keeping import Record
 from kinetag.learning.loaders import Plan
 from kinetag.spec import Spec, masked
 

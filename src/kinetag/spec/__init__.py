@@ -79,6 +79,10 @@ class Spec(Section):
 
     _overridden: frozenset[str] = PrivateAttr(default=frozenset())
 
+    def __eq__(self, other: object) -> bool:
+        """Whether all options are the same, wherever they were written."""
+        return isinstance(other, Spec) and self.model_dump() == other.model_dump()
+
     @property
     def overridden(self) -> frozenset[str]:
         """The dotted keys that were given as overrides, beside the file. A search does not vary them."""

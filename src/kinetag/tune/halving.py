@@ -19,7 +19,7 @@ _MOST = 20  # trials of asha and full where nothing says otherwise
 
 def full(trials: Sequence[Trial], rules: Rules) -> Decision:
     """One trial after another, each to the end."""
-    if len(trials) < (rules.most or _MOST):
+    if len(trials) < (_MOST if rules.most is None else rules.most):
         return New(rules.epochs)
     return Rest.WAIT if any(trial.running for trial in trials) else Rest.DONE
 
@@ -117,7 +117,7 @@ def asha(trials: Sequence[Trial], rules: Rules) -> Decision:
         for trial in ranked(here, rungs[i])[: len(here) // rules.eta]:
             if trial.target < rungs[i + 1] and not trial.running:
                 return Go(trial.number, rungs[i + 1])
-    if len(trials) < (rules.most or _MOST):
+    if len(trials) < (_MOST if rules.most is None else rules.most):
         return New(rungs[0])
     if any(trial.running for trial in trials):
         return Rest.WAIT

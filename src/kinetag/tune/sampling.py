@@ -85,6 +85,30 @@ def results_of(trials: Sequence[Trial], space: Space, enough: int = _START) -> l
     return found
 
 
+def importances(space: Space, trials: Sequence[Trial]) -> dict[str, float]:
+    """How much each option decides over being among the good trials, PED-ANOVA (Watanabe, Bansal, Hutter, IJCAI 2023).
+
+    The shares sum to 1, the most important first; empty while there are too few results.
+    """
+    results = [result for result in results_of(trials, space) if result.score is not None]
+    if len(results) < _START or len({result.score for result in results}) < 2:
+        return {}
+    optuna = import_optuna()
+    distributions = {name: _distribution(optuna, *pair) for name, pair in all_names(space).items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        study = optuna.create_study(direction="maximize")
+        for result in results:
+            study.add_trial(_trial(optuna, result, distributions))
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25)
+        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    shares: dict[str, float] = {}
+    for name, share in found.items():
+        key = name.partition("#")[0]
+        shares[key] = shares.get(key, 0.0) + float(share)
+    return dict(sorted(shares.items(), key=lambda item: -item[1])) if all(map(math.isfinite, shares.values())) else {}
+
+
 def import_optuna() -> Any:
     """Optuna, with its advice kept out of the terminal."""
     try:

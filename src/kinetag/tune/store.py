@@ -24,6 +24,7 @@ from kinetag.tune.space import Dimension, Space
 from kinetag.tune.trials import Go, New, Score, Trial
 
 FILE = "study.db"
+BASELINE = "baseline"  # how the first trial came about
 BEAT = 10.0  # s between two signs of life of a machine
 _SILENT = 90.0  # s without one after which another machine takes its trials over
 
@@ -97,6 +98,11 @@ class Store:
                 self.set_fact(f"alive {self.owner}", uuid.uuid4().hex)
 
     # --- trials ------------------------------------------------------------------------------------------------------
+
+    def discard(self) -> None:
+        """Forget a study in which nothing has come about yet."""
+        with self._told():
+            self.storage.delete_study(self.id)
 
     def trials(self) -> list[Trial]:
         """All trials by number, as algorithms see them."""
@@ -218,6 +224,7 @@ class Store:
             slot=born["slot"],
             parent=born["parent"],
             start=born["start"],
+            baseline=born["how"] == BASELINE,
             kept=dict(sorted(kept.items())),
             latest={int(row[0]): (row[3], row[4]) for row in rows},
         )

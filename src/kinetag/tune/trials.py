@@ -28,6 +28,7 @@ class Trial:
     slot: int = -1  # of a population
     parent: int = -1  # whose weights it began with
     start: int = 0  # the epoch of those weights
+    baseline: bool = False  # the spec as it is
     kept: Mapping[int, Score] = field(default_factory=dict)  # of the checkpoint kept by then, by epoch
     latest: Mapping[int, Score] = field(default_factory=dict)  # of that very epoch
 
