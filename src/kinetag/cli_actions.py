@@ -42,10 +42,49 @@ def run_action(args: argparse.Namespace) -> int:
     with _failure_on_record(args.spec, overrides, action):
         spec = load_spec(args.spec, overrides, action=action)
         spec.require(_NEEDED[action])
+    if action == "train":
+        from kinetag.tune import policy
+
+        chosen, why = policy(spec)
+        if chosen == "auto":
+            print(f"searching instead of one plain training: {why}", file=sys.stderr)
+            return _search(spec, quiet=args.quiet)
     function = getattr(import_module(f"kinetag.actions.{action}"), action)
     with _progress(args.quiet) as progress:
         result = function(spec, progress=progress)
     _print_result(action, spec, result)
+    return 0
+
+
+def tune(args: argparse.Namespace) -> int:
+    """Search for good options of a training, and print what came of it."""
+    from kinetag.spec import load_spec
+
+    overrides = list(args.overrides)
+    if args.results_dir is not None:
+        overrides.append(f"train.results_dir={args.results_dir}")
+    with _failure_on_record(args.spec, overrides, "train"):
+        spec = load_spec(args.spec, overrides, action="train")
+        spec.require(_NEEDED["train"])
+    return _search(spec, quiet=args.quiet)
+
+
+def _search(spec: "Spec", *, quiet: bool) -> int:
+    from kinetag.tune import tune
+
+    try:
+        if quiet:
+            result = tune(spec)
+        elif sys.stderr.isatty():
+            from kinetag.report.trials import live_trials
+
+            with live_trials() as (watch, tell):
+                result = tune(spec, watch=watch, tell=tell)
+        else:
+            result = tune(spec, tell=lambda line: print(line, file=sys.stderr, flush=True))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("interrupted; the same command goes on from here") from None
+    _print_result("train", spec, result)
     return 0
 
 
