@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,7 +84,7 @@ def _search(spec: "Spec", *, quiet: bool) -> int:
             result = tune(spec, tell=lambda line: print(line, file=sys.stderr, flush=True))
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted; the same command goes on from here") from None
-    _print_result("train", spec, result)
+    _print_result("train", spec, result if quiet else replace(result, notes=()))  # which were told as it began
     return 0
 
 

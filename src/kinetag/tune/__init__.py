@@ -65,6 +65,7 @@ def tune(
     settings, data or a storage that cannot be used.
     """
     from kinetag.tune.plan import make_plan
+    from kinetag.tune.results import token
     from kinetag.tune.search import Search, check_folder, check_identity
     from kinetag.tune.store import Store
 
@@ -85,9 +86,8 @@ def tune(
 
         check_folder(folder)
         plan = make_plan(spec)
-        store = Store(
-            folder, plan.settings.storage, plan.settings.study_name or str(folder.resolve()), maximize=plan.maximize
-        )
+        name = plan.settings.study_name or (token(folder) if plan.settings.storage else "study")
+        store = Store(folder, plan.settings.storage, name, maximize=plan.maximize, full=plan.rules.epochs)
         try:
             with store.lock():
                 if spec.train.seed == -1 and "train_seed" in (facts := store.facts()):
@@ -96,7 +96,11 @@ def tune(
             for note in plan.notes:
                 notes.append(note)
                 say(note, {})
-            summary = Search(plan, store, say, picture).run()
+            search = Search(plan, store, say, picture)
+            summary = search.run()
+            if not search.begun:
+                notes.append("the search is over: raise automl_settings.automl_max_recommendations to go on")
+                status.skipped(notes[-1])
         finally:
             store.close()
     return _result(plan.folder, summary, notes)

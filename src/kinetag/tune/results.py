@@ -89,11 +89,13 @@ def _same_file(source: Path, target: Path) -> None:
 
 
 def token(folder: Path) -> str:
-    """A word that tells a results folder from any other; it is made when it is not there."""
+    """A word that tells a results folder from any other, wherever it is moved; made when it is not there."""
     path = folder / TOKEN
-    if not path.exists():
-        with whole_file(path) as draft:
-            draft.write_text(uuid.uuid4().hex)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(uuid.uuid4().hex)
+    except FileExistsError:
+        pass
     return path.read_text("utf-8").strip()
 
 

@@ -14,7 +14,8 @@ what it would have proposed.
 import math
 import warnings
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,10 +53,9 @@ def model(space: Space, results: Sequence[Result], seed: int, number: int) -> di
         return _spread(space, seed, number)
     optuna = import_optuna()
     if finished > _MANY:
-        sampler = optuna.samplers.TPESampler(seed=_seed(seed, number), n_startup_trials=0)
-    else:
-        sampler = optuna.samplers.GPSampler(seed=_seed(seed, number), n_startup_trials=0)
-    return _asked(space, results, sampler)
+        return _asked(space, results, optuna.samplers.TPESampler(seed=_seed(seed, number), n_startup_trials=0))
+    with _one_thread():
+        return _asked(space, results, optuna.samplers.GPSampler(seed=_seed(seed, number), n_startup_trials=0))
 
 
 def density(space: Space, results: Sequence[Result], seed: int, number: int) -> dict[str, Any]:
@@ -154,6 +154,19 @@ def _chosen(dimension: Dimension, name: str, place: float) -> Place:
     interval = dimension.intervals[int(name.partition("#")[2] or 0)]
     weights = np.array(interval.weights or np.ones(len(interval.options)))
     return int(min(len(weights) - 1, np.searchsorted(np.cumsum(weights) / weights.sum(), place, side="right")))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """So little is computed that more threads only take the processor from the trainings."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 # --- Optuna ----------------------------------------------------------------------------------------------------------

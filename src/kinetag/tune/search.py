@@ -58,7 +58,8 @@ class Search:
 
     def __init__(self, plan: Plan, store: Store, tell: Callable[[str, Mapping[str, float]], None], watch: Watch) -> None:
         self.plan, self.store, self._tell, self._watch = plan, store, tell, watch
-        self.nursery = Nursery(plan.threads)
+        self.begun = 0  # trainings
+        self._nursery: Nursery | None = None
         self.hands: dict[str, Hand] = {}
         self.trials = store.trials()
         self._names = itertools.count()
@@ -70,11 +71,17 @@ class Search:
             self._before()
             while self._fill() or self.hands:
                 self._hear()
-                if not self.hands and any(trial.running for trial in self.trials):
-                    self.trials = self.store.trials()  # another machine is at work
             return self._after()
         finally:
-            self.nursery.close()
+            if self._nursery is not None:
+                self._nursery.close()
+
+    @property
+    def nursery(self) -> Nursery:
+        """Where trials run; it begins when the first one does."""
+        if self._nursery is None:
+            self._nursery = Nursery(self.plan.threads)
+        return self._nursery
 
     # --- what to do next ---------------------------------------------------------------------------------------------
 
@@ -121,6 +128,7 @@ class Search:
         work = plain(spec) | {"kind": "train", "stop_after": trial.target, "tidy": plan.tidies}
         self.hands[name] = Hand(trial, slot, time.monotonic(), trial.epoch, deaths=deaths)
         self.nursery.start(name, work)
+        self.begun += 1
         self._picture(force=True)
 
     # --- what happens ------------------------------------------------------------------------------------------------
@@ -151,7 +159,7 @@ class Search:
         if outcome.get("event") == "result":
             points = self._curve(hand.trial)
             if points:
-                self.store.finish(number, points, self.plan.rules.epochs, time.monotonic() - hand.began)
+                self.store.finish(number, points, time.monotonic() - hand.began)
             else:
                 self.store.fail(number, "it was never judged on validation data")
             self._finished(number)

@@ -34,11 +34,11 @@ Curve = Mapping[int, tuple[Score, Score]]  # epoch -> (of the checkpoint kept by
 class Store:
     """The trials of one study.
 
-    ``url`` '' is a file in ``folder``. A process that works on the study holds a lock file of its own in ``folder``, by
+    ``url`` '' is a file in ``folder``; ``full`` is the epoch at which a trial is complete. A process that works on the study holds a lock file of its own in ``folder``, by
     which others on this machine see that it lives; machines tell each other by signs of life in the record.
     """
 
-    def __init__(self, folder: Path, url: str, name: str, *, maximize: bool) -> None:
+    def __init__(self, folder: Path, url: str, name: str, *, maximize: bool, full: int) -> None:
         optuna = import_optuna()
         self.folder, self.shown, self.shared = folder, hide_password(url), bool(url)
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ class Store:
                 storage=self.storage, study_name=name, load_if_exists=True, directions=[direction]
             )
             self.id: int = study._study_id
-        self.maximize = maximize
+        self.maximize, self.full = maximize, full
         self.owner = f"{socket.gethostname()}:{uuid.uuid4().hex}"
         self._alive = _own_file(self._owners / self.owner)
         self._beaten = 0.0
@@ -167,7 +167,7 @@ class Store:
                     value = kept[0] if self.maximize else -kept[0]
                     self.storage.set_trial_intermediate_value(frozen._trial_id, epoch, value)
 
-    def finish(self, number: int, curve: Curve, full: int, seconds: float) -> None:
+    def finish(self, number: int, curve: Curve, seconds: float) -> None:
         """A trial has come to its target. At the full length it is complete."""
         self.report(number, curve)
         frozen = self._frozen(number)
@@ -179,7 +179,7 @@ class Store:
             set_attribute(frozen._trial_id, "curve", rows)
             set_attribute(frozen._trial_id, "seconds", attributes.get("seconds", 0.0) + seconds)
             set_attribute(frozen._trial_id, "job", {**job, "owner": ""})
-            if job["target"] >= full and rows:
+            if job["target"] >= self.full and rows:
                 value = rows[-1][1] if self.maximize else -rows[-1][1]
                 self.storage.set_trial_state_values(frozen._trial_id, self._states.COMPLETE, [value])
 
@@ -214,12 +214,12 @@ class Store:
         rows = attributes.get("curve", [])
         kept = {epoch: (sign * value, 0.0) for epoch, value in frozen.intermediate_values.items()}
         kept |= {int(row[0]): (row[1], row[2]) for row in rows}
-        states = {self._states.FAIL: "failed", self._states.COMPLETE: "done"}
+        state = "running" if job["owner"] else "done" if job["target"] >= self.full else "paused"
         return Trial(
             number=frozen.number,
             values={key: _read(value) for key, value in frozen.params.items()},
             target=job["target"],
-            state=states.get(frozen.state, "running" if job["owner"] else "paused"),
+            state="failed" if "error" in attributes else state,
             bracket=born["bracket"],
             slot=born["slot"],
             parent=born["parent"],
