@@ -16,7 +16,7 @@ import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,7 +55,17 @@ def model(space: Space, results: Sequence[Result], seed: int, number: int) -> di
     if finished > _MANY:
         return _asked(space, results, optuna.samplers.TPESampler(seed=_seed(seed, number), n_startup_trials=0))
     with _one_thread():
-        return _asked(space, results, optuna.samplers.GPSampler(seed=_seed(seed, number), n_startup_trials=0))
+        return _asked(space, _without_cliffs(results), optuna.samplers.GPSampler(seed=_seed(seed, number), n_startup_trials=0))
+
+
+def _without_cliffs(results: Sequence[Result]) -> list[Result]:
+    """Very bad results made less so: how deep a cliff is tells nothing of where it is best, and hides it from a model.
+
+    What lies further below the best than three times the median does is put there.
+    """
+    scores = np.array([result.score for result in results if result.score is not None])
+    floor = scores.max() - 3 * (scores.max() - np.median(scores))
+    return [replace(r, score=max(r.score, floor)) if r.score is not None else r for r in results]
 
 
 def density(space: Space, results: Sequence[Result], seed: int, number: int) -> dict[str, Any]:
