@@ -20,7 +20,6 @@ from kinetag.tune.nursery import Event, Nursery
 from kinetag.tune.plan import TRIALS, Plan
 from kinetag.tune.store import BASELINE, Curve, Store
 from kinetag.tune.trials import WORST, New, Rest, Trial
-from kinetag.whole_file import whole_file
 
 _DEATHS = 5  # of one trial in a row, without an epoch in between
 _PATIENCE = 0.5  # s to wait for an event
@@ -124,6 +123,8 @@ class Search:
 
     def _begin(self, trial: Trial, slot: int, deaths: int = 0) -> None:
         plan, name = self.plan, f"{trial.number}.{next(self._names)}"
+        for draft in plan.trial_folder(trial.number).glob(".*.draft"):  # of a process that was killed while it wrote
+            draft.unlink(missing_ok=True)
         spec = plan.trial_spec(trial, slot)
         work = plain(spec) | {"kind": "train", "stop_after": trial.target, "tidy": plan.tidies}
         self.hands[name] = Hand(trial, slot, time.monotonic(), trial.epoch, deaths=deaths)
@@ -305,4 +306,4 @@ def check_identity(plan: Plan, store: Store) -> None:
         )
 
 
-__all__ = ["Picture", "Search", "check_folder", "check_identity", "whole_file"]
+__all__ = ["Picture", "Search", "check_folder", "check_identity"]
