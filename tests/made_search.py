@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def simulate(
     order: np.random.Generator | None = None,
     fails: Callable[[Trial], bool] = lambda trial: False,
 ) -> tuple[list[Trial], list[tuple[int, int]]]:
-    """All trials of a search at its end, and each epoch that was trained, as (trial, epoch), in the order of training."""
+    """All trials of a search at its end, and each epoch that was trained, as (trial, epoch), in order."""
     algorithm, trials, trained = ALGORITHMS[name], [], []
     while True:
         running = [trial for trial in trials if trial.running]
@@ -84,7 +84,7 @@ class FakeNursery:
     """Trains nothing: writes what a training would have told, at once. ``value(spec, epoch)`` is its val_acc."""
 
     value: Callable[[Any, int], float] = staticmethod(lambda spec, epoch: 0.5)
-    jobs: list[tuple[str, int]] = []  # (trial's folder, stop_after) of everything that was asked for
+    jobs: ClassVar[list[tuple[str, int]]] = []  # (trial's folder, stop_after) of everything that was asked for
 
     def __init__(self, threads: int) -> None:
         self.events: list[dict] = []

@@ -120,7 +120,9 @@ def _as_many_threads_as_a_trial():
 @pytest.mark.usefixtures("_as_many_threads_as_a_trial")
 def test_the_spec_of_the_best_trains_the_best(searched):
     folder, result, _ = searched
-    spec = load_spec(result.latest.parent / "experiment.yaml", [f"train.results_dir={folder / 'again'}"], action="train")
+    spec = load_spec(
+        result.latest.parent / "experiment.yaml", [f"train.results_dir={folder / 'again'}"], action="train"
+    )
     assert spec.automl_policy == "off"
     again = train(spec)
     assert again.metrics["val_acc"] == result.value
@@ -128,7 +130,7 @@ def test_the_spec_of_the_best_trains_the_best(searched):
 
 
 def test_a_search_that_is_over_is_skipped_and_more_trials_go_on(searched):
-    folder, result, _ = searched
+    folder, _, _ = searched
     again = tune(training_spec(folder, *settings(), "train.optim.weight_decay=0.001"))
     assert "raise automl_settings.automl_max_recommendations" in again.notes[-1]
     before = table(summary_of(folder / "out"))
@@ -221,7 +223,9 @@ def test_ctrl_c_leaves_nothing_running_and_the_search_goes_on(tmp_path):
 
 @pytest.mark.parametrize("algorithm", ["bayesian", "random", "hyperband", "asha", "bohb", "dehb", "pbt"])
 def test_every_algorithm_searches_and_finds_better_than_the_baseline(pretended, tmp_path, algorithm):
-    options = settings(algorithm=algorithm, automl_max_recommendations=14, automl_max_epochs=9, automl_population_size=5)
+    options = settings(
+        algorithm=algorithm, automl_max_recommendations=14, automl_max_epochs=9, automl_population_size=5
+    )
     result = tune(training_spec(tmp_path, *options))
     assert result.value > result.baseline == pytest.approx(0.5 * 0.9)
     summary = summary_of(tmp_path / "out")
@@ -310,12 +314,12 @@ def test_a_plain_training_is_not_written_over(pretended, tmp_path):
 
 
 def test_trials_that_diverge_are_counted_and_no_end(pretended, tmp_path):
-    class Diverged(KinetagError):
+    class DivergedError(KinetagError):
         pass
 
     def value(spec, epoch):
         if spec.model.dropout < 0.3:
-            raise Diverged("training diverged in epoch 1")
+            raise DivergedError("training diverged in epoch 1")
         return _by_dropout(spec, epoch)
 
     pretended.value = staticmethod(value)
@@ -374,8 +378,14 @@ def test_checkpoints_are_deleted_when_that_is_asked_for_but_never_the_best(prete
         (["automl_settings.storage=mysql://a:hush@b/c"], "give postgresql://"),
         (["automl_settings.storage=postgresql://a:hush@127.0.0.1:9/c"], "cannot be used"),
         (["automl_settings.search_schema=/nowhere"], NOT_RUNNABLE),
-        (["automl_settings.algorithm=asha", "train.resume_training_checkpoint_path=a.pth"], "cannot begin within a run"),
-        (["automl_settings.algorithm=pbt", "automl_settings.automl_hyperparameters=[dataset.batch_size]"], "pbt cannot"),
+        (
+            ["automl_settings.algorithm=asha", "train.resume_training_checkpoint_path=a.pth"],
+            "cannot begin within a run",
+        ),
+        (
+            ["automl_settings.algorithm=pbt", "automl_settings.automl_hyperparameters=[dataset.batch_size]"],
+            "pbt cannot",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_line_before_anything_is_trained(pretended, tmp_path, options, words):
@@ -426,7 +436,7 @@ def test_the_command(pretended, tmp_path, capsys):
 def test_train_searches_where_the_policy_says_so(pretended, tmp_path, capsys):
     path = write_spec(tmp_path)
     assert main(["train", "-e", str(path), "automl_policy=auto", *settings()]) == 0
-    out, err = capsys.readouterr()
+    err = capsys.readouterr().err
     assert "searching instead of one plain training: automl_policy is auto" in err
     assert (tmp_path / "out/train/automl.json").exists()
     assert policy(training_spec(tmp_path)) == ("off", "automl_policy is not written, and off here")
@@ -435,7 +445,9 @@ def test_train_searches_where_the_policy_says_so(pretended, tmp_path, capsys):
 
 
 def test_the_module_loads_nothing_heavy():
-    code = "import sys, kinetag.tune; print([n for n in ('torch', 'optuna', 'pydantic', 'lightning') if n in sys.modules])"
+    code = (
+        "import sys, kinetag.tune; print([n for n in ('torch', 'optuna', 'pydantic', 'lightning') if n in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.strip() == "[]"
 

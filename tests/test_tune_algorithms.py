@@ -45,7 +45,9 @@ def test_rungs(epochs, eta, first, rungs):
 @pytest.mark.parametrize("workers", [1, 4])
 def test_it_ends_and_trains_no_epoch_twice(name, workers):
     order = np.random.default_rng(workers)
-    trials, trained = simulate(name, bowl(1), rules(most=None if name in ("hyperband", "bohb", "dehb") else 12), workers=workers, order=order)
+    trials, trained = simulate(
+        name, bowl(1), rules(most=None if name in ("hyperband", "bohb", "dehb") else 12), workers=workers, order=order
+    )
     assert max(Counter(trained).values()) == 1
     for trial in trials:
         epochs = [epoch for number, epoch in trained if number == trial.number]

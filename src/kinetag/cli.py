@@ -305,7 +305,14 @@ VERBS = {
 
 _OTHER_WORDS = {"analyse": "analyze", "webcam": "live", "camera": "live", "list": "exercises", "check": "doctor"}
 _OTHER_WORDS |= {"test": "evaluate", "eval": "evaluate", "infer": "inference", "predict": "inference"}
-_OTHER_WORDS |= {"automl": "tune", "hpo": "tune", "optimize": "tune", "search": "tune", "convert": "dataset_convert", "template": "spec"}
+_OTHER_WORDS |= {
+    "automl": "tune",
+    "hpo": "tune",
+    "optimize": "tune",
+    "search": "tune",
+    "convert": "dataset_convert",
+    "template": "spec",
+}
 
 
 class _Parser(argparse.ArgumentParser):

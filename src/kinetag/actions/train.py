@@ -41,8 +41,8 @@ def train(
 ) -> TrainResult:
     """Train as ``spec`` says, and write checkpoints, status.json and the resolved spec under its results folder.
 
-    A run whose folder holds a state goes on from it, exactly as if it had never stopped. ``stop_after`` leaves off after
-    so many epochs of the run (0: at its end), so that it can go on later; ``on_epoch`` gets the numbers of each epoch.
+    A run whose folder holds a state goes on from it, exactly as if it had never stopped. ``stop_after`` leaves off
+    after so many epochs of the run (0: at its end), so that it can go on later; ``on_epoch`` gets each epoch's numbers.
     Raises a KinetagError of one line for data, checkpoints or options that cannot be used.
     """
     progress = progress or silent

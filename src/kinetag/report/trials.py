@@ -61,7 +61,9 @@ def _header(picture: Picture, best: Trial | None) -> Text:
 
 def _chosen(picture: Picture, best: Trial | None, most: int) -> list[Trial]:
     trials = picture.trials
-    always = [t for t in trials if t.baseline or t.number in picture.hands or (best is not None and t.number == best.number)]
+    always = [
+        t for t in trials if t.baseline or t.number in picture.hands or (best is not None and t.number == best.number)
+    ]
     others = [trial for trial in trials if trial not in always]
     return sorted(always + others[len(others) - max(0, most - len(always)) :], key=lambda trial: trial.number)
 

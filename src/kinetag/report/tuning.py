@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +12,8 @@ from kinetag import __version__
 Row = Mapping[str, Any]
 
 _MOST = 400  # trials in a chart or a table; the rest is in automl.json
+_FAR = 3.0  # times as far from the best as the median is: further is not shown to scale
 _WIDTH, _HEIGHT = 1000, 100  # units of a drawing, which stretches to any size
-_CSS = """
-.chart { position: relative; height: 13rem; margin: 0 0 .3rem 3.6rem; border-block: 1px solid var(--grid); }
-.chart.small { height: 9rem; }
-.chart > svg { position: absolute; inset: 0; }
-.chart > i { position: absolute; left: -3.6rem; width: 3.1rem; text-align: right; transform: translateY(-50%); font: normal .72rem/1 inherit; color: var(--soft); }
-.chart > b { position: absolute; width: 9px; height: 9px; margin: -4.5px; border-radius: 50%; background: var(--bar); opacity: .75; }
-.chart > b.stopped { background: none; border: 1.5px solid var(--bar); }
-.chart > b.best { background: var(--right); opacity: 1; width: 13px; height: 13px; margin: -6.5px; }
-.chart > b.start { background: var(--ink); opacity: 1; }
-.ticks { position: relative; height: 1.4rem; margin-left: 3.6rem; font-size: .72rem; color: var(--soft); }
-.ticks span { position: absolute; transform: translateX(-50%); white-space: nowrap; }
-.ticks span:first-child { transform: none; } .ticks span:last-child { transform: translateX(-100%); }
-.line.faint { stroke: var(--bar); opacity: .3; } .line.best { stroke: var(--right); stroke-width: 2.2; opacity: 1; }
-.line.start { stroke: var(--ink); stroke-dasharray: 5 4; }
-.share { display: inline-block; height: .6em; background: var(--bar); border-radius: 2px; margin-right: .5em; vertical-align: .05em; }
-.big { font-size: 1.9rem; font-weight: 650; margin: 0; } .big small { font-size: .9rem; font-weight: 400; }
-.found { display: flex; flex-wrap: wrap; gap: 1rem 3rem; margin-bottom: 1.5rem; }
-.slices { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(17rem, 100%), 1fr)); gap: 1.75rem 2rem; }
-figcaption { font-size: .88rem; font-weight: 600; margin: 0 0 .5rem 3.6rem; overflow-wrap: anywhere; }
-.key b { display: inline-block; width: .75em; height: .75em; border-radius: 50%; margin-right: .45em; background: var(--bar); }
-.key b.stopped { background: none; border: 1.5px solid var(--bar); } .key b.best { background: var(--right); } .key b.start { background: var(--ink); }
-tr.chosen th, tr.chosen td { font-weight: 650; }
-"""
 
 
 def report_html(content: Mapping[str, Any]) -> str:
@@ -45,7 +24,7 @@ def report_html(content: Mapping[str, Any]) -> str:
     if judged:
         parts += [_history(content, judged), _curves(content, judged), _slices(content, judged)]
     parts += [_trials(content), _footer(content)]
-    css = (Path(__file__).parent / "report.css").read_text("utf-8") + _CSS
+    css = "".join((Path(__file__).parent / name).read_text("utf-8") for name in ("report.css", "tuning.css"))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
@@ -85,7 +64,9 @@ def _found(content: Mapping[str, Any]) -> str:
         values.append(("the weights it starts from", before[content["metric"]]))
     if final := (content["final"] or {}).get("metrics"):
         values.append(("the best checkpoint, evaluated", final[content["metric"]]))
-    shown = "".join(f'<p class="big">{value:.4f}<br><small class="soft">{escape(name)}</small></p>' for name, value in values)
+    shown = "".join(
+        f'<p class="big">{value:.4f}<br><small class="soft">{escape(name)}</small></p>' for name, value in values
+    )
     rows = []
     for key, searched in content["search"].items():
         share = content["importance"].get(key)
@@ -93,7 +74,9 @@ def _found(content: Mapping[str, Any]) -> str:
         cells = (_written(searched["start"]), _written(best["parameters"].get(key, "–")), _ranges(searched), bar)
         rows.append(f'<tr><th scope="row">{escape(key)}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     head = _head("Option", "Spec", "Best", "Searched", "Importance")
-    return f'<section class="card"><h2>What was found</h2><div class="found">{shown}</div>{_table(head, rows)}</section>'
+    return (
+        f'<section class="card"><h2>What was found</h2><div class="found">{shown}</div>{_table(head, rows)}</section>'
+    )
 
 
 def _history(content: Mapping[str, Any], judged: Sequence[Row]) -> str:
@@ -108,7 +91,8 @@ def _history(content: Mapping[str, Any], judged: Sequence[Row]) -> str:
     lines = _line(_stairs(steps), "best") + _start_line(content, scale)
     ticks = _ticks([(number / last, str(number)) for number in _some(range(last + 1))])
     return (
-        '<section class="card"><h2>Trial by trial</h2><p class="soft">Each trial, and the best so far.</p>'
+        '<section class="card"><h2>Trial by trial</h2>'
+        '<p class="soft">Each trial, and the best so far; what is far worse lies at the edge.</p>'
         f"{_chart(lines, points, scale)}{ticks}{_key(content)}</section>"
     )
 
@@ -119,7 +103,7 @@ def _curves(content: Mapping[str, Any], judged: Sequence[Row]) -> str:
     last = max((epoch for row in judged for epoch, _ in row["curve"]), default=1)
     if last < 2:
         return ""
-    scale = Scale.of(values, content)
+    scale = Scale(min(values) - 0.02, max(values) + 0.02)
     lines = ""
     chosen = (content["best"] or {}).get("number")
     for row in sorted(judged[:_MOST], key=lambda row: row["number"] == chosen):
@@ -130,7 +114,8 @@ def _curves(content: Mapping[str, Any], judged: Sequence[Row]) -> str:
         lines += _line(places, kind)
     ticks = _ticks([((epoch - 1) / (last - 1), f"epoch {epoch}") for epoch in _some(range(1, last + 1))])
     return (
-        '<section class="card"><h2>Epoch by epoch</h2><p class="soft">What the kept checkpoint of each trial was worth.</p>'
+        '<section class="card"><h2>Epoch by epoch</h2>'
+        '<p class="soft">What the kept checkpoint of each trial was worth.</p>'
         f"{_chart(lines, [], scale)}{ticks}</section>"
     )
 
@@ -149,7 +134,9 @@ def _slice(key: str, content: Mapping[str, Any], judged: Sequence[Row], scale: "
     if not values:
         return ""
     if content["search"][key]["kind"] == "choice":
-        options = sorted({_written(value) for value in values}, key=lambda text: (not _is_number(text), _number(text), text))
+        options = sorted(
+            {_written(value) for value in values}, key=lambda text: (not _is_number(text), _number(text), text)
+        )
         places = [(options.index(_written(value)) + 0.5) / len(options) for value in values]
         ticks = [((i + 0.5) / len(options), option) for i, option in enumerate(options)]
     else:
@@ -159,7 +146,9 @@ def _slice(key: str, content: Mapping[str, Any], judged: Sequence[Row], scale: "
         places = [0.02 + 0.96 * (number - low) / span for number in numbers]
         ticks = [(0.0, _written(min(values))), (1.0, _written(max(values)) + (" (log)" if log else ""))]
     points = [_point(x, scale.y(row["value"]), row, content) for x, row in zip(places, rows, strict=True)]
-    return f"<figure><figcaption>{escape(key)}</figcaption>{_chart('', points, scale, small=True)}{_ticks(ticks)}</figure>"
+    return (
+        f"<figure><figcaption>{escape(key)}</figcaption>{_chart('', points, scale, small=True)}{_ticks(ticks)}</figure>"
+    )
 
 
 def _trials(content: Mapping[str, Any]) -> str:
@@ -185,9 +174,9 @@ def _trials(content: Mapping[str, Any]) -> str:
 
 def _footer(content: Mapping[str, Any]) -> str:
     return (
-        f"<footer><p>Made by kinetag {__version__}. Every number is measured on the validation data, by which the trials "
-        "were also chosen: the best one's flatters a little. For a verdict that counts, evaluate it on clips of people "
-        "that it has never seen.</p><p>Importance: PED-ANOVA, how much an option decides over being among the best "
+        f"<footer><p>Made by kinetag {__version__}. Every number is measured on the validation data, by which the "
+        "trials were also chosen: the best one's flatters a little. For a verdict that counts, evaluate it on clips of "
+        "people that it has never seen.</p><p>Importance: PED-ANOVA, how much an option decides over being among the best "
         "quarter of the trials.</p></footer>"
     )
 
@@ -196,15 +185,19 @@ def _footer(content: Mapping[str, Any]) -> str:
 
 
 class Scale:
-    """The y axis: a value to a height in [0, 1] from the top. What lies far below most is drawn at the bottom edge."""
+    """The y axis: a value to a height in [0, 1] from the top. What is far worse than most is drawn at the edge."""
 
     def __init__(self, low: float, high: float) -> None:
         self.low, self.high = low, high
 
     @classmethod
     def of(cls, values: Sequence[float], content: Mapping[str, Any]) -> "Scale":
-        low, high = min(values), max(values)
-        edge = 0.06 * (high - low) or 0.05
+        low, high, middle = min(values), max(values), sorted(values)[len(values) // 2]
+        if content["direction"] == "maximize":
+            low = max(low, high - _FAR * (high - middle))
+        else:
+            high = min(high, low + _FAR * (middle - low))
+        edge = 0.06 * (high - low) or 0.05 * max(abs(high), 1e-6)
         return cls(low - edge, high + edge)
 
     def y(self, value: float) -> float:
@@ -217,7 +210,11 @@ class Scale:
 
 
 def _chart(lines: str, points: Sequence[str], scale: Scale, *, small: bool = False) -> str:
-    drawing = f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none" aria-hidden="true">{lines}</svg>' if lines else ""
+    drawing = (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none" aria-hidden="true">{lines}</svg>'
+        if lines
+        else ""
+    )
     return f'<div class="chart{" small" * small}">{scale.labels()}{drawing}{"".join(points)}</div>'
 
 
@@ -228,7 +225,7 @@ def _line(places: Sequence[tuple[float, float]], kind: str) -> str:
 
 def _stairs(places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     stairs = list(places[:1])
-    for (_, before), (x, y) in zip(places, places[1:], strict=False):
+    for (_, before), (x, y) in pairwise(places):
         stairs += [(x, before), (x, y)]
     return stairs
 

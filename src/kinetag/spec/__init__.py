@@ -60,8 +60,8 @@ class Spec(Section):
     automl_policy: Policy = option(
         "off",
         "AutoML",
-        "auto: 'kinetag train' searches for good options (as 'kinetag tune' does); off: one plain training. The skill and "
-        "the job service take auto where nothing is written.",
+        "auto: 'kinetag train' searches for good options (as 'kinetag tune' does); off: one plain training. The skill "
+        "and the job service take auto where nothing is written.",
         ours=True,
     )
     automl_settings: AutomlSettings = section(

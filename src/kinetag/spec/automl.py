@@ -50,8 +50,8 @@ class AutomlSettings(Section):
     algorithm: Algorithm = option(
         "bayesian",
         "Algorithm",
-        "bayesian and random train every trial in full; asha, hyperband and bohb stop the weak ones early, dehb and pbt "
-        "breed new ones from the best. docs/automl.md says which to take.",
+        "bayesian and random train every trial in full; asha, hyperband and bohb stop the weak ones early, dehb and "
+        "pbt breed new ones from the best. docs/automl.md says which to take.",
         ours=True,
     )
     metric: Literal["val_acc", "val_loss"] = option(
@@ -76,7 +76,11 @@ class AutomlSettings(Section):
         ge=1,
     )
     automl_reduction_factor: int = option(
-        3, "Reduction factor", "One of so many trials goes on at each rung, for so many times the epochs.", ours=True, ge=2
+        3,
+        "Reduction factor",
+        "One of so many trials goes on at each rung, for so many times the epochs.",
+        ours=True,
+        ge=2,
     )
     automl_max_concurrent: int = option(
         4, "Trials at once", "At most; no more than there are cores, or cards in train.gpu_ids.", ours=True, ge=1
@@ -89,7 +93,11 @@ class AutomlSettings(Section):
         ours=True,
     )
     automl_hyperparameters: list[str] = option(
-        list, "Parameters", "The options to search, by dotted key, instead of the default ones.", ours=True, automl=False
+        list,
+        "Parameters",
+        "The options to search, by dotted key, instead of the default ones.",
+        ours=True,
+        automl=False,
     )
     custom_param_ranges: dict[str, ParamRange] = option(
         dict,
@@ -101,22 +109,32 @@ class AutomlSettings(Section):
     override_automl_disabled_params: bool = option(
         False, "Search disabled ones", "Let automl_hyperparameters name options that a search must not vary.", ours=True
     )
-    seed: int = option(0, "Seed", "Another seed draws other combinations; train.seed is each training's.", ours=True, ge=0)
+    seed: int = option(
+        0, "Seed", "Another seed draws other combinations; train.seed is each training's.", ours=True, ge=0
+    )
     baseline: bool = option(
         True, "Baseline", "Train the spec as it is first, in full length; what is found is compared with it.", ours=True
     )
     min_epochs: int = option(
-        1, "First rung (epochs)", "asha, hyperband, bohb and dehb judge a trial after so many epochs first.", ours=True, ge=1
+        1,
+        "First rung (epochs)",
+        "asha, hyperband, bohb and dehb judge a trial after so many epochs first.",
+        ours=True,
+        ge=1,
     )
     pbt_interval: int = option(
-        0, "Epochs of a generation", "pbt: epochs between two selections; 0: a tenth of the full length.", ours=True, ge=0
+        0,
+        "Epochs of a generation",
+        "pbt: epochs between two selections; 0: a tenth of the full length.",
+        ours=True,
+        ge=0,
     )
     gpus_per_trial: int = option(1, "Cards a trial", "How many of train.gpu_ids a trial takes.", ours=True, ge=1)
     storage: str = option(
         "",
         "Storage",
-        "Where trials are recorded; empty: a file in the results folder. postgresql://user@host/db lets several machines "
-        "work on one study. A password is better given in the variable PGPASSWORD; it is never written out.",
+        "Where trials are recorded; empty: a file in the results folder. postgresql://user@host/db lets several "
+        "machines work on one study. A password is better given in the variable PGPASSWORD; it is never written out.",
         ours=True,
     )
     study_name: str = option(

@@ -138,7 +138,9 @@ def _property(field: FieldInfo, key: str) -> dict[str, Any]:
 def _range(searched: Range) -> dict[str, Any]:
     """A range of a search as plain data, what it leaves open left out."""
     given = {name: _plain(value) for name, value in vars(searched).items() if value or isinstance(value, float)}
-    return {"minimum" if name == "low" else "maximum" if name == "high" else name: value for name, value in given.items()}
+    return {
+        "minimum" if name == "low" else "maximum" if name == "high" else name: value for name, value in given.items()
+    }
 
 
 def _search_lists(kind: type[Section], key: str) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class TuneResult:
 
 
 def policy(spec: "Spec", default: str = "off") -> tuple[str, str]:
-    """Whether a training is to be a search ("auto") or not ("off"), and why. ``default``: where the spec says nothing."""
+    """Whether a training is to be a search ("auto") or not ("off"), and why; ``default`` where nothing is written."""
     if "automl_policy" in spec.explicit:
         return spec.automl_policy, f"automl_policy is {spec.automl_policy}"
     return default, f"automl_policy is not written, and {default} here"

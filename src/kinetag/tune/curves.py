@@ -18,9 +18,7 @@ def score(numbers: Mapping[str, float], metric: str, *, maximize: bool) -> Score
     return first, -numbers[other] if other == "val_loss" else numbers[other]
 
 
-def curve(
-    folder: Path, metric: str, *, maximize: bool, before: Score | None = None
-) -> dict[int, tuple[Score, Score]]:
+def curve(folder: Path, metric: str, *, maximize: bool, before: Score | None = None) -> dict[int, tuple[Score, Score]]:
     """By epoch: the score of the checkpoint kept by then, and of that very epoch.
 
     A training keeps the checkpoint with the highest val_acc, and among equals the lowest val_loss. ``before``: what the

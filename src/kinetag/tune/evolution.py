@@ -28,7 +28,7 @@ _RESAMPLED = 0.25  # chance that an option is drawn anew instead
 
 
 def dehb(trials: Sequence[Trial], rules: Rules) -> Decision:
-    """The first bracket is Hyperband's; in the later ones each trial is bred from the populations of its rung and below."""
+    """The first bracket is Hyperband's; later ones breed each trial from the populations at its rung and below."""
     waits = False
     for number, bracket in planned(rules):
         members = [trial for trial in trials if trial.bracket == number]
@@ -41,9 +41,7 @@ def dehb(trials: Sequence[Trial], rules: Rules) -> Decision:
     return Rest.WAIT if waits else Rest.DONE
 
 
-def _bred(
-    trials: Sequence[Trial], members: Sequence[Trial], bracket: Bracket, number: int, rules: Rules
-) -> Decision:
+def _bred(trials: Sequence[Trial], members: Sequence[Trial], bracket: Bracket, number: int, rules: Rules) -> Decision:
     for i, epoch in enumerate(bracket.rungs):
         here = [trial for trial in members if trial.target == epoch]
         if len(here) < bracket.sizes[i]:
@@ -101,9 +99,7 @@ def _rungs(rules: Rules) -> tuple[int, ...]:
 
 def _width(epoch: int, rules: Rules) -> int:
     """The size of a rung's population: the most that any bracket sends there."""
-    return max(
-        size for b in brackets_of(rules) for size, rung in zip(b.sizes, b.rungs, strict=True) if rung == epoch
-    )
+    return max(size for b in brackets_of(rules) for size, rung in zip(b.sizes, b.rungs, strict=True) if rung == epoch)
 
 
 def _vector(space: Space, trial: Trial) -> np.ndarray:
@@ -133,7 +129,7 @@ def _values(space: Space, vector: np.ndarray) -> dict[str, Any]:
 
 def pbt(trials: Sequence[Trial], rules: Rules) -> Decision:
     """All members come to the end of a generation; then the weakest fifth begin anew from the strongest."""
-    ends = list(range(rules.interval, rules.epochs, rules.interval)) + [rules.epochs]
+    ends = [*range(rules.interval, rules.epochs, rules.interval), rules.epochs]
     if len({trial.slot for trial in trials}) < rules.population:
         return New(ends[0], slot=len({trial.slot for trial in trials}))
     for end, following in zip(ends, [*ends[1:], None], strict=True):

@@ -83,4 +83,3 @@ def inherit(parent: Path, child: Path) -> None:
         if (parent / source).exists():
             with whole_file(child / target) as draft:
                 shutil.copyfile(parent / source, draft)
-

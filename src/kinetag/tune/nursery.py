@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -46,11 +47,9 @@ class Nursery:
     def start(self, name: str, work: Event) -> None:
         """Do ``work`` in a process of its own; what happens is told under ``name``."""
         assert self._process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):  # `hear` tells
             self._process.stdin.write(json.dumps({"name": name, "work": work}) + "\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # `hear` tells
 
     def hear(self, timeout: float) -> Event | None:
         """The next thing that happened, or None when nothing did for ``timeout`` seconds."""
@@ -65,10 +64,8 @@ class Nursery:
     def close(self) -> None:
         """End all trials that still run."""
         assert self._process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):
             self._process.stdin.close()
-        except BrokenPipeError:
-            pass
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:

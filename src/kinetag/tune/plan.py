@@ -43,7 +43,8 @@ ALGORITHMS = {
 }
 
 # What a training that is under way cannot change: its network, its steps, and what its state is made of.
-_SETTLED = ("model.", "dataset.batch_size", "dataset.num_classes", "dataset.validation_split", "train.optim.optimizer_type",
+_SETTLED = ("model.", "dataset.batch_size", "dataset.num_classes", "dataset.validation_split",
+            "train.optim.optimizer_type",
             "train.seed", "train.ema", "train.num_epochs", "train.max_steps", "train.precision")  # fmt: skip
 _BY_PLATEAU = ("train.optim.lr", "train.optim.min_lr", "train.optim.patience", "train.optim.lr_decay")
 
@@ -86,8 +87,14 @@ class Plan:
             for key, value in _flat(data[part], f"{part}.")
             if not _FREE.fullmatch(key) and key not in self.space.describe()
         }
-        settings = {name: getattr(self.settings, name) for name in ("algorithm", "metric", "direction", "seed", "baseline")}
-        settings |= {"automl_reduction_factor": rules.eta, "min_epochs": rules.first, "epochs of a full trial": rules.epochs}
+        settings = {
+            name: getattr(self.settings, name) for name in ("algorithm", "metric", "direction", "seed", "baseline")
+        }
+        settings |= {
+            "automl_reduction_factor": rules.eta,
+            "min_epochs": rules.first,
+            "epochs of a full trial": rules.epochs,
+        }
         settings |= {"automl_population_size": rules.population, "pbt_interval": rules.interval}
         return {**settings, "search": self.space.describe(), **options}
 
@@ -158,7 +165,9 @@ def _check(spec: Spec, algorithm: Algorithm) -> None:
             "automl_settings.storage to a PostgreSQL server that all machines reach"
         )
     if spec.train.max_steps:
-        raise KinetagError("train.max_steps has no place in a search: give the length in automl_settings.automl_max_epochs")
+        raise KinetagError(
+            "train.max_steps has no place in a search: give the length in automl_settings.automl_max_epochs"
+        )
     if spec.train.resume_training_checkpoint_path and algorithm.stops:
         raise KinetagError(
             f"{spec.automl_settings.algorithm} cannot begin within a run (train.resume_training_checkpoint_path): set "
@@ -197,7 +206,9 @@ def _changeable(space: Space, spec: Spec) -> Space:
     gone = [dimension.key for dimension in space.dimensions if settled(dimension.key)]
     kept = tuple(dimension for dimension in space.dimensions if dimension.key not in gone)
     if named := [key for key in gone if key in spec.automl_settings.automl_hyperparameters]:
-        raise KinetagError(f"pbt cannot search {named[0]}, which a training under way cannot change; take asha or bayesian")
+        raise KinetagError(
+            f"pbt cannot search {named[0]}, which a training under way cannot change; take asha or bayesian"
+        )
     if not kept:
         raise KinetagError("nothing is left that pbt could change while training; take asha or bayesian")
     notes = [f"{key} is not searched: pbt cannot change it while training" for key in gone]

@@ -53,7 +53,9 @@ def written(value: Any) -> str:
 def numbers(plan: Plan, trial: Trial) -> dict[str, float]:
     """A trial's record for status.json."""
     value = value_of(plan, trial)
-    kpi: dict[str, float] = {"trial": trial.number, "epoch": trial.epoch} | ({} if value is None else {plan.metric: value})
+    kpi: dict[str, float] = {"trial": trial.number, "epoch": trial.epoch} | (
+        {} if value is None else {plan.metric: value}
+    )
     return kpi | {key: value for key, value in trial.values.items() if isinstance(value, int | float)}
 
 
@@ -71,7 +73,10 @@ def _as_plain_training(plan: Plan, best: Trial) -> Spec:
     """The spec with which 'kinetag train' would do what the best trial did."""
     spec = plan.trial_spec(best, 0)
     own = plan.spec.train
-    spec.train.results_dir, spec.train.resume_training_checkpoint_path = own.results_dir, own.resume_training_checkpoint_path
+    spec.train.results_dir, spec.train.resume_training_checkpoint_path = (
+        own.results_dir,
+        own.resume_training_checkpoint_path,
+    )
     spec.train.gpu_ids, spec.train.num_gpus = own.gpu_ids, own.num_gpus
     return spec
 
@@ -129,7 +134,9 @@ def summary(
         "notes": list(plan.notes),
         "before": facts.get("before"),
         "baseline": None if baseline is None else _brief(rows[trials.index(baseline)]),
-        "best": None if best is None else _brief(rows[trials.index(best)]) | {"checkpoint": f"{TRIALS}/{best.number}/{BEST}"},
+        "best": None
+        if best is None
+        else _brief(rows[trials.index(best)]) | {"checkpoint": f"{TRIALS}/{best.number}/{BEST}"},
         "final": facts.get("final"),
         "importance": importance(plan, trials),
         "trials": rows,

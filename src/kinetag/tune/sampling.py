@@ -55,7 +55,9 @@ def model(space: Space, results: Sequence[Result], seed: int, number: int) -> di
     if finished > _MANY:
         return _asked(space, results, optuna.samplers.TPESampler(seed=_seed(seed, number), n_startup_trials=0))
     with _one_thread():
-        return _asked(space, _without_cliffs(results), optuna.samplers.GPSampler(seed=_seed(seed, number), n_startup_trials=0))
+        return _asked(
+            space, _without_cliffs(results), optuna.samplers.GPSampler(seed=_seed(seed, number), n_startup_trials=0)
+        )
 
 
 def _without_cliffs(results: Sequence[Result]) -> list[Result]:
@@ -145,7 +147,7 @@ def _spread(space: Space, seed: int, number: int) -> dict[str, Any]:
     from scipy.stats import qmc
 
     names = all_names(space)
-    sequence = qmc.Sobol(len(names), seed=_seed(seed, 0))
+    sequence = qmc.Sobol(len(names), seed=_seed(seed, 0))  # pyright: ignore[reportCallIssue]
     if number:
         sequence.fast_forward(number)
     point = dict(zip(names, sequence.random(1)[0], strict=True))

@@ -54,7 +54,9 @@ def _parsed(path: Path) -> dict[str, Any]:
             raise ValueError("no properties in it")
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or "nested too deeply"
-        raise KinetagError(f"{NOT_RUNNABLE}: {path} cannot be read ({reason}); 'kinetag schema --out' makes it") from None
+        raise KinetagError(
+            f"{NOT_RUNNABLE}: {path} cannot be read ({reason}); 'kinetag schema --out' makes it"
+        ) from None
     return schema
 
 
@@ -66,7 +68,9 @@ def _check_template(path: Path) -> None:
             raise ValueError("no keys and values")
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise KinetagError(f"{NOT_RUNNABLE}: {path} cannot be read ({reason}); 'kinetag spec train' prints it") from None
+        raise KinetagError(
+            f"{NOT_RUNNABLE}: {path} cannot be read ({reason}); 'kinetag spec train' prints it"
+        ) from None
 
 
 def options_of(schema: Entry, prefix: str = "") -> Iterator[tuple[str, Entry]]:
@@ -102,9 +106,7 @@ def build_space(spec: Spec, schema: Entry) -> Space:
         why = f" ({'; '.join(notes)})" if notes else ""
         raise KinetagError(f"there is nothing to search{why}: name options in automl_settings.automl_hyperparameters")
     searched = {dimension.key for dimension in dimensions}
-    return Space(
-        tuple(dimensions), {key: value for key, value in fixed.items() if key not in searched}, tuple(notes)
-    )
+    return Space(tuple(dimensions), {key: value for key, value in fixed.items() if key not in searched}, tuple(notes))
 
 
 def _has(spec: Spec, key: str) -> bool:
@@ -125,12 +127,16 @@ def _names(
             raise KinetagError(f"automl_settings names '{key}', which is no option of a training{nearest(key, known)}")
     disabled = {str(key) for key in schema.get("automl_disabled_parameters") or ()}
     for key in named:
-        if key.endswith(_NEVER) or key.startswith(("automl_", "wandb.", "dataset.train_dataset", "dataset.val_dataset")):
+        if key.endswith(_NEVER) or key.startswith(
+            ("automl_", "wandb.", "dataset.train_dataset", "dataset.val_dataset")
+        ):
             raise KinetagError(f"automl_settings.automl_hyperparameters names {key}, which says where things are")
-        if (key in disabled or known[key].get("automl_enabled") is False) and not settings.override_automl_disabled_params:
+        if (
+            key in disabled or known[key].get("automl_enabled") is False
+        ) and not settings.override_automl_disabled_params:
             raise KinetagError(
-                f"automl_settings.automl_hyperparameters names {key}, which a search does not vary: leave it out, or set "
-                "automl_settings.override_automl_disabled_params to true and give its valid_options"
+                f"automl_settings.automl_hyperparameters names {key}, which a search does not vary: leave it out, or "
+                "set automl_settings.override_automl_disabled_params to true and give its valid_options"
             )
     defaults = [str(key) for key in schema.get("automl_default_parameters") or () if str(key) in known]
     defaults += [key for key in settings.custom_param_ranges if key not in defaults]
@@ -154,8 +160,8 @@ def _dimension(key: str, entry: Entry, given: ParamRange | None, start: Any) -> 
         intervals = [Interval(*bounds)]
     else:
         raise KinetagError(
-            f"{key} has no range to search: give one in automl_settings.custom_param_ranges (valid_min and valid_max, or "
-            "valid_options)"
+            f"{key} has no range to search: give one in automl_settings.custom_param_ranges (valid_min and valid_max, "
+            "or valid_options)"
         )
     intervals = [_without_never(interval) for interval in intervals]
     if any(interval.options for interval in intervals):
@@ -194,7 +200,9 @@ def _given(
         if not options:
             raise KinetagError(f"{where}: valid_options is empty")
         if entry.get("enum") and (wrong := [option for option in options if option not in entry["enum"]]):
-            raise KinetagError(f"{where}: {shown(wrong[0])} is no choice; there are {', '.join(map(str, entry['enum']))}")
+            raise KinetagError(
+                f"{where}: {shown(wrong[0])} is no choice; there are {', '.join(map(str, entry['enum']))}"
+            )
         weights = {"option_weights": given.option_weights, "enum": options}
         return Interval(options=tuple(options), weights=_weights(key, weights) if given.option_weights else ())
     if not kind:
@@ -218,7 +226,7 @@ def _weights(key: str, entry: Entry) -> tuple[float, ...]:
     weights = tuple(float(weight) for weight in entry.get("option_weights") or ())
     if weights and (len(weights) != len(entry.get("enum") or ()) or min(weights) < 0 or not any(weights)):
         raise KinetagError(
-            f"option_weights of {key} are {shown(list(weights))}; there must be one from 0 up for each choice, one above 0"
+            f"option_weights of {key} are {shown(list(weights))}; give one from 0 up for each choice, and one above 0"
         )
     return weights
 
@@ -269,8 +277,12 @@ def _effective(dimensions: list[Dimension], fixed: Mapping[str, Any], notes: lis
     kept: list[Dimension] = []
     for dimension in dimensions:
         open_keys = {other.key for other in kept}
-        never = [text for text in dimension.conditions if text.split()[0] not in open_keys and not holds(text, fixed.get)]
-        usable = [i for i in dimension.intervals if not i.when or i.when.split()[0] in open_keys or holds(i.when, fixed.get)]
+        never = [
+            text for text in dimension.conditions if text.split()[0] not in open_keys and not holds(text, fixed.get)
+        ]
+        usable = [
+            i for i in dimension.intervals if not i.when or i.when.split()[0] in open_keys or holds(i.when, fixed.get)
+        ]
         if never:
             notes.append(f"{dimension.key} is not searched: it has an effect only with {never[0]}")
         elif not usable:

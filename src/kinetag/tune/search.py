@@ -55,7 +55,9 @@ class Picture:
 class Search:
     """One process's part of a search. ``tell`` hears each step of it in a line, with numbers."""
 
-    def __init__(self, plan: Plan, store: Store, tell: Callable[[str, Mapping[str, float]], None], watch: Watch) -> None:
+    def __init__(
+        self, plan: Plan, store: Store, tell: Callable[[str, Mapping[str, float]], None], watch: Watch
+    ) -> None:
         self.plan, self.store, self._tell, self._watch = plan, store, tell, watch
         self.begun = 0  # trainings
         self._nursery: Nursery | None = None
@@ -176,7 +178,7 @@ class Search:
     def _failed(self, number: int, kind: str, reason: str) -> None:
         """A trial's options may be no good; but when nothing has ever worked, something else is wrong."""
         self.trials = self.store.trials()
-        if kind != "Diverged" and not any(trial.kept for trial in self.trials):
+        if kind != "DivergedError" and not any(trial.kept for trial in self.trials):
             if not self.store.shared and len(self.hands) == 0:
                 self.store.discard()
             raise KinetagError(reason)
@@ -213,7 +215,7 @@ class Search:
     def _curve(self, trial: Trial) -> Curve:
         before = None
         if trial.parent >= 0:
-            before = next((t for t in self.trials if t.number == trial.parent)).at(trial.start)
+            before = next(t for t in self.trials if t.number == trial.parent).at(trial.start)
         folder = self.plan.trial_folder(trial.number)
         return curve(folder, self.plan.metric, maximize=self.plan.maximize, before=before if before != WORST else None)
 
@@ -301,8 +303,8 @@ def check_identity(plan: Plan, store: Store) -> None:
             )
     if facts.get("folder") != results.token(plan.folder):
         raise KinetagError(
-            f"the study in {store.shown} keeps its trials in another folder than {plan.folder}: machines that share a study "
-            "share its results folder too; or use another automl_settings.study_name"
+            f"the study in {store.shown} keeps its trials in another folder than {plan.folder}: machines that share a "
+            "study share its results folder too; or use another automl_settings.study_name"
         )
 
 

@@ -34,8 +34,9 @@ Curve = Mapping[int, tuple[Score, Score]]  # epoch -> (of the checkpoint kept by
 class Store:
     """The trials of one study.
 
-    ``url`` '' is a file in ``folder``; ``full`` is the epoch at which a trial is complete. A process that works on the study holds a lock file of its own in ``folder``, by
-    which others on this machine see that it lives; machines tell each other by signs of life in the record.
+    ``url`` '' is a file in ``folder``; ``full`` is the epoch at which a trial is complete. A process that works on the
+    study holds a lock file of its own in ``folder``, by which others on this machine see that it lives; machines tell
+    each other by signs of life in the record.
     """
 
     def __init__(self, folder: Path, url: str, name: str, *, maximize: bool, full: int) -> None:
@@ -116,7 +117,7 @@ class Store:
         return {trial.number: trial.user_attrs for trial in frozen}
 
     def abandoned(self, mine: set[int]) -> list[Trial]:
-        """Trials that nobody trains any more, though they are to be trained; ``mine``: numbers that this process has."""
+        """Trials that nobody trains any more, though they are to be; ``mine``: the numbers that this process has."""
         with self._told():
             found, life = self._all(), self.facts()
         gone = []
@@ -285,8 +286,8 @@ def _storage(optuna: Any, url: str) -> Any:
         options = {"connect_args": {"timeout": 60}}
     else:
         raise KinetagError(
-            f"automl_settings.storage is {shown(hide_password(url))}; give postgresql://user@host/database, or nothing for "
-            "a file in the results folder"
+            f"automl_settings.storage is {shown(hide_password(url))}; give postgresql://user@host/database, or nothing "
+            "for a file in the results folder"
         )
     return optuna.storages.RDBStorage(url, engine_kwargs=options)
 

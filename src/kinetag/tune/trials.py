@@ -68,7 +68,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Rules:
-    """The settings that algorithms go by. ``epochs``: the full length; ``most``: trials, None for as the algorithm has it."""
+    """The settings that algorithms go by. ``epochs``: the full length; ``most``: trials, None: the algorithm's own."""
 
     space: Space
     epochs: int
