@@ -129,7 +129,7 @@ def compare(runs: list[dict[str, Any]]) -> dict[str, Any]:
             "mean": float(np.mean(better)),
             "better": sum(gain > 0 for gain in better),
             "equal": sum(gain == 0 for gain in better),
-            "p_paired_t": float(ttest_1samp(better, 0.0)[1]),
+            "p_paired_t": float(np.asarray(ttest_1samp(better, 0.0))[1]),
         },
     }
     for other in ("random", "bayesian"):

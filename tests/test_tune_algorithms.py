@@ -134,6 +134,7 @@ def test_asha_promotes_the_best_share_of_a_rung(monkeypatch):
     trials, trained = simulate("asha", bowl(3), settings, workers=4, order=np.random.default_rng(0))
     assert len(trials) == 40
     assert set(promoted) == {1, 3, 9}
+    assert [sum(trial.target >= rung for trial in trials) for rung in (1, 3, 9, 27)] == [40, 13, 4, 1]
     assert len(trained) < 40 * 27 / 4
 
 

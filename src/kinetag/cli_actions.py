@@ -92,7 +92,7 @@ def spec(args: argparse.Namespace) -> int:
     """Print a commented spec to start from."""
     from kinetag.spec.template import template
 
-    print(template(args.action, tao=args.tao), end="")
+    print(template("train" if args.tao and args.action == "tune" else args.action, tao=args.tao), end="")
     return 0
 
 
@@ -148,7 +148,7 @@ def action_options(action: str) -> Callable[[argparse.ArgumentParser], None]:
 
 
 def spec_options(parser: argparse.ArgumentParser) -> None:
-    _add_action(parser)
+    _add_action(parser, "tune")
     parser.add_argument("--tao", action="store_true", help="with the keys and defaults of TAO alone")
 
 
@@ -157,9 +157,9 @@ def schema_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="write ACTION.schema.json and manifest.json there")
 
 
-def _add_action(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
-    help_text = ", ".join(ACTIONS) + (" (all, when left out)" if optional else "")
-    parser.add_argument("action", metavar="ACTION", choices=ACTIONS, nargs="?" if optional else None, help=help_text)
+def _add_action(parser: argparse.ArgumentParser, *more: str, optional: bool = False) -> None:
+    help_text = ", ".join((*ACTIONS, *more)) + (" (all, when left out)" if optional else "")
+    parser.add_argument("action", metavar="ACTION", choices=(*ACTIONS, *more), nargs="?" if optional else None, help=help_text)
 
 
 # --- what is shown ---------------------------------------------------------------------------------------------------

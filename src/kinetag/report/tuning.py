@@ -176,8 +176,8 @@ def _footer(content: Mapping[str, Any]) -> str:
     return (
         f"<footer><p>Made by kinetag {__version__}. Every number is measured on the validation data, by which the "
         "trials were also chosen: the best one's flatters a little. For a verdict that counts, evaluate it on clips of "
-        "people that it has never seen.</p><p>Importance: PED-ANOVA, how much an option decides over being among the best "
-        "quarter of the trials.</p></footer>"
+        "people that it has never seen.</p><p>Importance: PED-ANOVA, how much an option decides over being among the "
+        "best quarter of the trials.</p></footer>"
     )
 
 

@@ -110,11 +110,18 @@ def halve(members: Sequence[Trial], bracket: Bracket, number: int) -> Decision:
 
 
 def asha(trials: Sequence[Trial], rules: Rules) -> Decision:
-    """Promote what is in the best eta-th of a rung, from the top rung down; else begin a new trial."""
+    """Promote what is in the best eta-th of a rung, from the top rung down; else begin a new trial.
+
+    No more than an eta-th of a rung is ever promoted, also when later trials turn out to be better (the delay of
+    D-ASHA: Li et al., "Hyper-Tune", VLDB 2022, Algorithm 1): a search that learns would promote nearly every trial.
+    """
     rungs = ladder(rules)
     for i in range(len(rungs) - 2, -1, -1):
         here = [trial for trial in trials if trial.reached(rungs[i])]
-        for trial in ranked(here, rungs[i])[: len(here) // rules.eta]:
+        share = len(here) // rules.eta
+        if sum(trial.target > rungs[i] for trial in trials) >= share:
+            continue
+        for trial in ranked(here, rungs[i])[:share]:
             if trial.target < rungs[i + 1] and not trial.running:
                 return Go(trial.number, rungs[i + 1])
     if len(trials) < (_MOST if rules.most is None else rules.most):
