@@ -2,12 +2,14 @@
 
 import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tao_reference import FACTS, reference_folder
+from tao_reference import FACTS, options, reference_folder
 
 pytest.importorskip("omegaconf")
 
@@ -278,3 +280,43 @@ def test_bounds_in_words(text, value, other, kept):
 )
 def test_conditions_in_words(text, kept):
     assert holds(text, {"a.b": 3, "c": True}.get) is kept
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parent.parent / "docs" / "automl.md").read_text("utf-8")
+
+
+def test_the_page_tells_the_ranges_that_are_searched():
+    entries = dict(options(action_schema("train")))
+    for key in FACTS["automl_default_parameters"]:
+        row = PAGE[PAGE.index(f"| `{key}` |") :].split("\n| `")[0]
+        for searched in entries[key]["automl_ranges"]:
+            shown = [f"{value:f}".rstrip("0").rstrip(".") for value in searched.get("options", ())]
+            if not shown:
+                shown = [f"{searched.get(end, 0.0):f}".rstrip("0").rstrip(".") for end in ("minimum", "maximum")]
+            assert all(value in row for value in shown), (key, shown)
+            assert not searched.get("log") or "logarithmic" in row
+
+
+def test_the_settings_of_the_page_are_a_spec(tmp_path):
+    text = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[1]
+    space = space_of(text=text, tmp_path=tmp_path)
+    assert keys(space) >= {
+        "train.optim.lr",
+        "dataset.batch_size",
+        "train.optim.optimizer_type",
+        "train.label_smoothing",
+    }
+    optimisers = {random(space, (), 0, number)["train.optim.optimizer_type"] for number in range(50)}
+    assert optimisers == {"torch.optim.SGD", "torch.optim.AdamW"}
+
+
+def test_a_template_for_a_search(tmp_path):
+    (tmp_path / "tune.yaml").write_text(template("tune"))
+    spec = load_spec(tmp_path / "tune.yaml", ["dataset.train_dataset.data_path=here"], action="train")
+    assert spec.automl_settings == Spec().automl_settings
+    shown = re.sub(r"(?m)^( *)#(?=\w)", r"\1", template("tune"))
+    (tmp_path / "all.yaml").write_text(shown.replace("???", "here"))
+    everything = load_spec(tmp_path / "all.yaml", action="train")
+    assert everything.automl_settings == Spec().automl_settings

@@ -158,8 +158,9 @@ def schema_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_action(parser: argparse.ArgumentParser, *more: str, optional: bool = False) -> None:
-    help_text = ", ".join((*ACTIONS, *more)) + (" (all, when left out)" if optional else "")
-    parser.add_argument("action", metavar="ACTION", choices=(*ACTIONS, *more), nargs="?" if optional else None, help=help_text)
+    choices = (*ACTIONS, *more)
+    help_text = ", ".join(choices) + (" (all, when left out)" if optional else "")
+    parser.add_argument("action", metavar="ACTION", choices=choices, nargs="?" if optional else None, help=help_text)
 
 
 # --- what is shown ---------------------------------------------------------------------------------------------------
