@@ -64,11 +64,6 @@ def tune(
     ``watch`` sees all trials, ``tell`` gets a line for each thing that happens. Raises a KinetagError of one line for
     settings, data or a storage that cannot be used.
     """
-    from kinetag.tune.plan import make_plan
-    from kinetag.tune.results import token
-    from kinetag.tune.search import Search, check_folder, check_identity
-    from kinetag.tune.store import Store
-
     notes: list[str] = []
     folder = spec.results_folder("train")
     with Status(folder, "tune", secret=spec.secret()) as status:
@@ -84,26 +79,42 @@ def tune(
             done = sum(trial.epoch - trial.start for trial in now.trials)
             (progress or silent)(f"Trial {len(now.trials)}", float(done), None)
 
-        check_folder(folder)
-        plan = make_plan(spec)
-        name = plan.settings.study_name or (token(folder) if plan.settings.storage else "study")
-        store = Store(folder, plan.settings.storage, name, maximize=plan.maximize, full=plan.rules.epochs)
-        try:
-            with store.lock():
-                if spec.train.seed == -1 and "train_seed" in (facts := store.facts()):
-                    plan = make_plan(spec, facts["train_seed"])
-                check_identity(plan, store)
-            for note in plan.notes:
-                notes.append(note)
-                say(note, {})
-            search = Search(plan, store, say, picture)
-            summary = search.run()
-            if not search.begun:
-                notes.append("the search is over: raise automl_settings.automl_max_recommendations to go on")
-                status.skipped(notes[-1])
-        finally:
-            store.close()
-    return _result(plan.folder, summary, notes)
+        summary, begun = _search(spec, notes, say, picture)
+        if not begun:
+            notes.append("the search is over: raise automl_settings.automl_max_recommendations to go on")
+            status.skipped(notes[-1])
+    return _result(folder, summary, notes)
+
+
+def _search(
+    spec: "Spec",
+    notes: list[str],
+    say: Callable[[str, Mapping[str, float]], None],
+    picture: "Callable[[Picture], None]",
+) -> tuple[dict[str, Any], int]:
+    """What automl.json holds in the end, and how many trainings were begun."""
+    from kinetag.tune.plan import make_plan
+    from kinetag.tune.results import token
+    from kinetag.tune.search import Search, check_folder, check_identity
+    from kinetag.tune.store import Store
+
+    folder = spec.results_folder("train")
+    check_folder(folder)
+    plan = make_plan(spec)
+    name = plan.settings.study_name or (token(folder) if plan.settings.storage else "study")
+    store = Store(folder, plan.settings.storage, name, maximize=plan.maximize, full=plan.rules.epochs)
+    try:
+        with store.lock():
+            if spec.train.seed == -1 and "train_seed" in (facts := store.facts()):
+                plan = make_plan(spec, facts["train_seed"])
+            check_identity(plan, store)
+        for note in plan.notes:
+            notes.append(note)
+            say(note, {})
+        search = Search(plan, store, say, picture)
+        return search.run(), search.begun
+    finally:
+        store.close()
 
 
 def _result(folder: Path, summary: dict[str, Any], notes: list[str]) -> TuneResult:

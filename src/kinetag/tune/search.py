@@ -47,9 +47,7 @@ class Picture:
 
     plan: Plan
     trials: list[Trial]
-    notes: dict[int, dict[str, Any]]
     hands: dict[int, Hand]
-    message: str = ""
 
 
 class Search:
@@ -179,7 +177,7 @@ class Search:
         """A trial's options may be no good; but when nothing has ever worked, something else is wrong."""
         self.trials = self.store.trials()
         if kind != "DivergedError" and not any(trial.kept for trial in self.trials):
-            if not self.store.shared and len(self.hands) == 0:
+            if not self.store.shared:
                 self.store.discard()
             raise KinetagError(reason)
         self.store.fail(number, reason)
@@ -274,7 +272,7 @@ class Search:
             hands = {hand.trial.number: hand for hand in self.hands.values()}
             if force:
                 self.trials = self.store.trials()
-            self._watch(Picture(self.plan, self.trials, {}, hands))
+            self._watch(Picture(self.plan, self.trials, hands))
 
 
 # --- one folder, one study -------------------------------------------------------------------------------------------
