@@ -23,7 +23,8 @@ import torch
 from common import save, show
 from torch.nn.functional import cross_entropy
 
-from kinetag.actions.train import _spec_of, _work
+from kinetag.actions.train import plain as taken_apart
+from kinetag.actions.train import spec_of
 from kinetag.datasets.augment import RECIPES, Sampling, sample_clip
 from kinetag.learning.fitting import fit
 from kinetag.models import build_model
@@ -69,7 +70,7 @@ def ours(spec: Spec) -> tuple[float, float]:
         if event["event"] == "epoch":
             ends.append((time.perf_counter(), cpu_seconds()))
 
-    fit(_spec_of(_work(spec)), emit)
+    fit(spec_of(taken_apart(spec)), emit)
     return ends[-1][0] - ends[0][0], ends[-1][1] - ends[0][1]
 
 

@@ -81,6 +81,25 @@ def test_a_killed_run_ends_as_an_unbroken_one(tmp_path, monkeypatch, options):
     assert kpis(tmp_path / "broken")[-1] == kpis(tmp_path / "whole")[-1]
 
 
+@pytest.mark.parametrize("options", [(), EVERYTHING, ("train.optim.lr_scheduler=Cosine", "dataset.num_workers=2")])
+def test_a_run_that_stops_at_epochs_ends_as_an_unbroken_one(tmp_path, options):
+    options = (*options, "train.num_epochs=5", "train.validation_interval=1")
+    whole = train(training_spec(tmp_path, *options, name="whole"))
+    epochs = []
+    for stop in (1, 1, 3, 0):
+        result = train(
+            training_spec(tmp_path, *options, name="rungs"),
+            stop_after=stop,
+            on_epoch=lambda kpi: epochs.append(kpi["epoch"]),
+        )
+        assert result.epochs == (stop or 5)
+    assert epochs == [1, 2, 3, 4, 5]
+    assert same(result.latest, whole.latest)
+    assert same(result.checkpoint, whole.checkpoint)
+    assert result.metrics == whole.metrics
+    assert kpis(tmp_path / "rungs") == kpis(tmp_path / "whole")
+
+
 def test_files_and_status(tmp_path):
     result = train(training_spec(tmp_path, "train.checkpoint_interval=2"))
     folder = tmp_path / "out" / "train"
@@ -147,8 +166,10 @@ def test_a_state_of_another_run_is_refused_unless_named(tmp_path):
     result = train(training_spec(tmp_path, named, "train.optim.lr=0.1", "train.num_epochs=4", name="other"))
     assert result.steps == 16
     assert kpis(tmp_path / "other")[-1]["lr"] == pytest.approx(0.1)
-    with pytest.raises(KinetagError, match=r"cannot go on from .* model\.dropout"):
-        train(training_spec(tmp_path, named, "model.dropout=0.1", name="third"))
+    with pytest.raises(KinetagError, match=r"cannot go on from .* model\.graph_strategy"):
+        train(training_spec(tmp_path, named, "model.graph_strategy=uniform", name="third"))
+    dropout = ("model.dropout=0.1", "train.num_epochs=4")
+    assert train(training_spec(tmp_path, named, *dropout, name="fourth")).steps == 16
     with pytest.raises(KinetagError, match="holds weights alone"):
         train(training_spec(tmp_path, f"train.resume_training_checkpoint_path={first.checkpoint}", name="third"))
     status = [json.loads(line) for line in (tmp_path / "third/train/status.json").read_text().splitlines()]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from kinetag.spec import Spec
 
+LATEST, BEST = "pc_model_latest.pth", "pc_model_best.pth"  # of a training's folder
+
 _FORMAT = 1
 _TRAINING = "training/"  # prefix of the tensors that only a run that goes on needs
 _STRATEGIES = {1: "uniform", 2: "distance", 3: "spatial"}  # by the number of adjacency matrices

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from kinetag import __version__
-from kinetag.cli_actions import action_options, run_action, schema, schema_options, spec, spec_options
+from kinetag.cli_actions import action_options, run_action, schema, schema_options, spec, spec_options, tune
 from kinetag.cli_jobs import jobs, jobs_options
 from kinetag.cli_teach import teach, teach_options
 from kinetag.errors import KinetagError
@@ -41,6 +41,7 @@ kinetag {__version__}: who in a video is doing which exercise, when, and how man
 A classifier of your own, from labelled videos or poses:
 
   kinetag spec train > train.yaml          a commented spec (kinetag schema: its JSON Schema)
+  kinetag tune -e train.yaml               search for good options of it (AutoML)
   kinetag train -e train.yaml              then: kinetag evaluate, kinetag inference, kinetag export
   kinetag dataset_convert -e convert.yaml  DeepStream's poses as arrays to train on
   kinetag jobs create train -e train.yaml  as a job, which goes on without you: kinetag jobs list
@@ -310,6 +311,7 @@ VERBS = {
     "teach": Verb("an exercise of your own from a few clips, without training", teach_options, teach),
     "doctor": Verb("what works on this machine, and how to mend what does not", _doctor_options, doctor),
     "train": Verb("train a classifier from a spec", action_options("train"), run_action),
+    "tune": Verb("search for good options of a training (AutoML)", action_options("tune"), tune),
     "evaluate": Verb("how good a classifier is on labelled data", action_options("evaluate"), run_action),
     "inference": Verb("the classes of clips of poses", action_options("inference"), run_action),
     "export": Verb("a trained classifier as an ONNX file", action_options("export"), run_action),
@@ -322,6 +324,7 @@ VERBS = {
 _OTHER_WORDS = {"analyse": "analyze", "webcam": "live", "camera": "live", "list": "exercises", "check": "doctor"}
 _OTHER_WORDS |= {"test": "evaluate", "eval": "evaluate", "infer": "inference", "predict": "inference"}
 _OTHER_WORDS |= {"convert": "dataset_convert", "template": "spec", "job": "jobs"}
+_OTHER_WORDS |= dict.fromkeys(("automl", "hpo", "optimize", "search"), "tune")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,13 @@ def run_action(args: argparse.Namespace) -> int:
     with in_users_names({str(path): str(named)}), _failure_on_record(path, overrides, action):
         spec = load_spec(path, overrides, action=action)
         spec.require(_NEEDED[action])
+    if action == "train":
+        from kinetag.tune import policy
+
+        chosen, why = policy(spec)
+        if chosen == "auto":
+            print(f"searching instead of one plain training: {why}", file=sys.stderr)
+            return _search(spec, quiet=args.quiet)
     function = getattr(import_module(f"kinetag.actions.{action}"), action)
     with _progress(args.quiet, args.progress_file) as progress:
         result = function(spec, progress=progress)
@@ -51,11 +58,43 @@ def run_action(args: argparse.Namespace) -> int:
     return 0
 
 
+def tune(args: argparse.Namespace) -> int:
+    """Search for good options of a training, and print what came of it."""
+    from kinetag.spec import load_spec
+
+    overrides = list(args.overrides)
+    if args.results_dir is not None:
+        overrides.append(f"train.results_dir={args.results_dir}")
+    with _failure_on_record(args.spec, overrides, "train"):
+        spec = load_spec(args.spec, overrides, action="train")
+        spec.require(_NEEDED["train"])
+    return _search(spec, quiet=args.quiet)
+
+
+def _search(spec: "Spec", *, quiet: bool) -> int:
+    from kinetag.tune import tune
+
+    try:
+        if quiet:
+            result = tune(spec)
+        elif sys.stderr.isatty():
+            from kinetag.report.trials import live_trials
+
+            with live_trials() as (watch, tell):
+                result = tune(spec, watch=watch, tell=tell)
+        else:
+            result = tune(spec, tell=lambda line: print(line, file=sys.stderr, flush=True))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("interrupted; the same command goes on from here") from None
+    _print_result("train", spec, result if quiet else replace(result, notes=()))  # which were told as it began
+    return 0
+
+
 def spec(args: argparse.Namespace) -> int:
     """Print a commented spec to start from."""
     from kinetag.spec.template import template
 
-    print(template(args.action, tao=args.tao), end="")
+    print(template("train" if args.tao and args.action == "tune" else args.action, tao=args.tao), end="")
     return 0
 
 
@@ -111,7 +150,7 @@ def action_options(action: str) -> Callable[[argparse.ArgumentParser], None]:
 
 
 def spec_options(parser: argparse.ArgumentParser) -> None:
-    _add_action(parser)
+    _add_action(parser, "tune")
     parser.add_argument("--tao", action="store_true", help="with the keys and defaults of TAO alone")
 
 
@@ -120,9 +159,10 @@ def schema_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="write ACTION.schema.json and manifest.json there")
 
 
-def _add_action(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
-    help_text = ", ".join(ACTIONS) + (" (all, when left out)" if optional else "")
-    parser.add_argument("action", metavar="ACTION", choices=ACTIONS, nargs="?" if optional else None, help=help_text)
+def _add_action(parser: argparse.ArgumentParser, *more: str, optional: bool = False) -> None:
+    choices = (*ACTIONS, *more)
+    help_text = ", ".join(choices) + (" (all, when left out)" if optional else "")
+    parser.add_argument("action", metavar="ACTION", choices=choices, nargs="?" if optional else None, help=help_text)
 
 
 # --- what is shown ---------------------------------------------------------------------------------------------------

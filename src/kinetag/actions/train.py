@@ -34,17 +34,24 @@ class TrainResult:
 
 
 @stored("train")
-def train(spec: Spec, *, progress: Progress | None = None) -> TrainResult:
+def train(
+    spec: Spec,
+    *,
+    progress: Progress | None = None,
+    stop_after: int = 0,
+    on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+) -> TrainResult:
     """Train as ``spec`` says, and write checkpoints, status.json and the resolved spec under its results folder.
 
-    A run whose folder holds a state goes on from it, exactly as if it had never stopped. Raises a KinetagError of one
-    line for data, checkpoints or options that cannot be used.
+    A run whose folder holds a state goes on from it, exactly as if it had never stopped. ``stop_after`` leaves off
+    after so many epochs of the run (0: at its end), so that it can go on later; ``on_epoch`` gets each epoch's numbers.
+    Raises a KinetagError of one line for data, checkpoints or options that cannot be used.
     """
     progress = progress or silent
     spec = spec.with_defaults(RECIPES[spec.train.recipe])
     notes: list[str] = []
     with Status(spec.results_folder("train"), "train", secret=spec.secret(), shown=spec.shown) as status:
-        work = _work(spec)
+        work = plain(spec) | {"stop_after": stop_after}
 
         def on_event(event: Mapping[str, Any]) -> None:
             if event["event"] == "progress":
@@ -53,6 +60,8 @@ def train(spec: Spec, *, progress: Progress | None = None) -> TrainResult:
             if event["event"] == "note":
                 notes.append(event["message"])
             status.running(event["message"], kpi=event.get("kpi", {}))
+            if event["event"] == "epoch" and on_epoch is not None:
+                on_epoch(event["kpi"])
 
         processes = _processes(spec, on_event)
         save_spec(spec, spec.results_folder("train") / "experiment.yaml")
@@ -75,7 +84,7 @@ def train(spec: Spec, *, progress: Progress | None = None) -> TrainResult:
 def train_process(work: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Do one process's part of a training; ``work`` is what `train` made of the spec."""
     fit = _fitting().fit
-    return fit(_spec_of(work), emit, seed_drawn=work["seed_drawn"])
+    return fit(spec_of(work), emit, seed_drawn=work["seed_drawn"], stop_after=work["stop_after"])
 
 
 def _fitting():
@@ -101,7 +110,7 @@ def _processes(spec: Spec, emit: Callable[[dict[str, Any]], None]) -> int:
     return devices.count
 
 
-def _work(spec: Spec) -> dict[str, Any]:
+def plain(spec: Spec) -> dict[str, Any]:
     """The spec as plain data, which keeps what the user wrote apart from what followed from it."""
     drawn = spec.train.seed == -1
     data = spec.model_dump()
@@ -110,7 +119,8 @@ def _work(spec: Spec) -> dict[str, Any]:
     return {"spec": data, "explicit": sorted(spec.explicit), "seed_drawn": drawn, "names": spec.names.places}
 
 
-def _spec_of(work: dict[str, Any]) -> Spec:
+def spec_of(work: dict[str, Any]) -> Spec:
+    """The spec that `plain` took apart."""
     spec = Spec.model_validate(work["spec"])
     spec.rename(Names(work["names"]))
     explicit = set(work["explicit"])

@@ -22,13 +22,13 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from kinetag import __version__
-from kinetag.checkpoint import CheckpointHeader
+from kinetag.checkpoint import BEST, LATEST, CheckpointHeader
 from kinetag.datasets import load_clips
 from kinetag.datasets.augment import Sampling, mirror_is_safe, sample_clip
 from kinetag.datasets.batches import usual_length
 from kinetag.datasets.clips import Clips, split
 from kinetag.learning.devices import DeviceChoice, choose_devices
-from kinetag.learning.keeping import BEST, LATEST, Emit, Habits, Keeper, Record
+from kinetag.learning.keeping import Emit, Habits, Keeper, Record
 from kinetag.learning.learner import Learner, LearningOptions, balanced_weights
 from kinetag.learning.loaders import Plan, training_loader, validation_loader
 from kinetag.learning.loggers import make_loggers
@@ -48,10 +48,11 @@ class Data:
     sampling: Sampling
 
 
-def fit(spec: Spec, emit: Emit, *, seed_drawn: bool = False) -> dict[str, Any]:
+def fit(spec: Spec, emit: Emit, *, seed_drawn: bool = False, stop_after: int = 0) -> dict[str, Any]:
     """Train; returns the plain content of a TrainResult, and whether there was ``nothing_to_do``.
 
     ``spec`` has its recipe filled in. ``seed_drawn``: its seed is this start's own, a state's takes its place.
+    ``stop_after``: leave off after so many epochs of the run, ready to go on; 0: train to the end.
     """
 
     def note(message: str) -> None:
@@ -68,8 +69,8 @@ def fit(spec: Spec, emit: Emit, *, seed_drawn: bool = False) -> dict[str, Any]:
         plan = Plan(plan.clips, plan.batch, found.identity["train.seed"], world)
         identity["train.seed"] = plan.seed
         note(f"going on from {found.path}, step {found.done}")
-    habits = _habits(spec, plan, validates=data.validation is not None)
-    if found is not None and (found.done >= habits.total or found.record.stopped_early):
+    habits = _habits(spec, plan, validates=data.validation is not None, stop_after=stop_after)
+    if found is not None and (found.done >= habits.end or found.record.stopped_early):
         note(_finished(found, habits))
         return _result(folder, found.header.metrics, found.record, found.done, habits, nothing_to_do=True)
     learner = _learner(spec, data, plan, habits, note, found)
@@ -161,7 +162,7 @@ def _schedule(spec: Spec, plan: Plan, total: int) -> Schedule:
     )
 
 
-def _habits(spec: Spec, plan: Plan, *, validates: bool) -> Habits:
+def _habits(spec: Spec, plan: Plan, *, validates: bool, stop_after: int = 0) -> Habits:
     train, per_epoch = spec.train, plan.steps_per_epoch
     total = train.num_epochs * per_epoch
     by_step = train.checkpoint_interval_unit == "step"
@@ -176,6 +177,7 @@ def _habits(spec: Spec, plan: Plan, *, validates: bool) -> Habits:
         validate_every=train.validation_interval * per_epoch if validates else 0,
         patience=train.early_stopping_patience,
         plateau=plateau,
+        until=stop_after * per_epoch,
     )
 
 
@@ -206,13 +208,13 @@ def _run(
         writes=rank == 0,
     )
     trainer.callbacks.append(keeper)  # pyright: ignore[reportAttributeAccessIssue]
-    train_prepare = partial(_prepare, options=data.sampling, training=True)
+    train_prepare = partial(prepare, options=data.sampling, training=True)
     batches = training_loader(
-        data.training, train_prepare, plan, first=learner.done, last=habits.total, rank=rank, workers=workers
+        data.training, train_prepare, plan, first=learner.done, last=habits.end, rank=rank, workers=workers
     )
     checks = None
     if data.validation is not None:
-        val_prepare = partial(_prepare, options=data.sampling, training=False)
+        val_prepare = partial(prepare, options=data.sampling, training=False)
         checks = validation_loader(data.validation, val_prepare, plan, rank=rank, workers=workers)
     # Lightning counts validations and steps from the run's first step
     trainer.fit_loop.epoch_loop.batch_progress.total.ready = learner.done
@@ -228,7 +230,8 @@ def _run(
     return keeper
 
 
-def _prepare(clip: np.ndarray, rng: np.random.Generator, *, options: Sampling, training: bool) -> np.ndarray:
+def prepare(clip: np.ndarray, rng: np.random.Generator, *, options: Sampling, training: bool) -> np.ndarray:
+    """A clip as the network sees it; for loaders."""
     return sample_clip(clip, options, rng, training=training)
 
 
@@ -294,6 +297,8 @@ def _result(
 def _finished(found: Found, habits: Habits) -> str:
     if found.record.stopped_early:
         return f"{found.path} is of a run that stopped early; use another results_dir to train anew"
+    if found.done < habits.total:
+        return f"{found.path} has come to epoch {habits.epoch(found.done)} already"
     return (
         f"{found.path} has done all {habits.epochs} epochs: raise train.num_epochs to go on, or use another "
         "results_dir to train anew"

@@ -14,12 +14,11 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger
 
-from kinetag.checkpoint import CheckpointHeader, save_checkpoint
+from kinetag.checkpoint import BEST, LATEST, CheckpointHeader, save_checkpoint
 from kinetag.encryption import Key, Secret
 from kinetag.learning.learner import Learner
 from kinetag.whole_file import whole_file
 
-LATEST, BEST = "pc_model_latest.pth", "pc_model_best.pth"
 SAVE_EVERY = 60.0  # s between savings of the latest, beside those that the spec asks for
 _TELL_EVERY = 0.1  # s between looks at the progress bar
 
@@ -46,6 +45,12 @@ class Habits:
     validate_every: int  # 0: there is nothing to validate on
     patience: int = 0
     plateau: str = ""  # the loss that AutoReduce watches; '' without it
+    until: int = 0  # the step that this start ends with, though the run has more; 0: with the last
+
+    @property
+    def end(self) -> int:
+        """The step that this start ends with."""
+        return min(self.until or self.total, self.total)
 
     def epoch(self, done: int) -> int:
         """The epoch that step number ``done`` (counted from 1) belongs to, counted from 1."""
@@ -78,7 +83,7 @@ class Keeper(Callback):
         self.saved = self.told = time.monotonic()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        if _learner(pl_module).done + 1 == self.habits.total and self.habits.validate_every:
+        if _learner(pl_module).done + 1 == self.habits.end and self.habits.validate_every:
             trainer.val_check_batch = 1  # the last step is always judged, whatever the interval
 
     def on_train_batch_end(
@@ -87,7 +92,7 @@ class Keeper(Callback):
         learner, habits = _learner(pl_module), self.habits
         done = learner.done
         self._tell(learner)
-        if done % habits.steps_per_epoch == 0 or done == habits.total:
+        if done % habits.steps_per_epoch == 0 or done == habits.end:
             learner.end_epoch()
             if not self._validates(done):
                 self._end_epoch(trainer, learner, validated=False)
@@ -101,7 +106,7 @@ class Keeper(Callback):
 
     def _validates(self, done: int) -> bool:
         every = self.habits.validate_every
-        return every > 0 and (done % every == 0 or done == self.habits.total)
+        return every > 0 and (done % every == 0 or done == self.habits.end)
 
     def _end_epoch(self, trainer: Trainer, learner: Learner, *, validated: bool) -> None:
         """Decide with all metrics of an epoch at hand, then save a state from which the next step follows."""
@@ -116,7 +121,7 @@ class Keeper(Callback):
             return
         if improved:
             self._save(BEST, learner, whole=False)
-        over = done == habits.total or trainer.should_stop
+        over = done == habits.end or trainer.should_stop
         if done % habits.save_every == 0:
             self._save_interval(learner)
         elif over or time.monotonic() - self.saved > SAVE_EVERY:

@@ -33,6 +33,10 @@ class LearningOptions:
     class_weights: tuple[float, ...] | None = None
 
 
+class DivergedError(KinetagError):
+    """The loss is no number any more: these options are no good, whatever the data."""
+
+
 class Learner(LightningModule):
     """Trains a network on batches (clips (N, C, T, V, M), labels (N,)); validates the averaged one where there is one.
 
@@ -146,7 +150,7 @@ class Learner(LightningModule):
     def end_epoch(self) -> None:
         """Close the running sums of an epoch's training.
 
-        Raises KinetagError when the loss is no number any more.
+        Raises DivergedError when the loss is no number any more.
         """
         sums = self._over_processes(self.train_sums)
         self.train_sums.zero_()
@@ -154,7 +158,7 @@ class Learner(LightningModule):
         self.metrics |= {"train_loss": loss, "train_acc": sums[_RIGHT] / sums[_COUNT]}
         if not np.isfinite(loss):
             epoch = -(-self.done // self.options.schedule.steps_per_epoch)
-            raise KinetagError(
+            raise DivergedError(
                 f"training diverged in epoch {epoch}: the loss is {loss}; lower train.optim.lr "
                 f"({self.options.optim.lr:g}), or set train.grad_clip"
             )

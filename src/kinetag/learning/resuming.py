@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from kinetag.checkpoint import CheckpointHeader, load_training
+from kinetag.checkpoint import LATEST, CheckpointHeader, load_training
 from kinetag.errors import KinetagError
-from kinetag.learning.keeping import LATEST, Record
+from kinetag.learning.keeping import Record
 from kinetag.learning.loaders import Plan
 from kinetag.spec import Spec, masked
 
@@ -95,7 +95,7 @@ def _same_run(found: Found, identity: dict[str, Any], *, named: bool) -> None:
                 f"{found.path} is of a run with {key} {theirs}, but the spec says {ours}: use another results_dir, or "
                 f"train.resume_training_checkpoint_path={found.path} to go on all the same"
             )
-        if key.startswith(_STRUCTURE):
+        if key.startswith(_STRUCTURE) and key != "model.dropout":
             raise KinetagError(
                 f"cannot go on from {found.path}: it was trained with {key} {theirs}, but here it is {ours}; "
                 "set model.pretrained_model_path to start from its weights"

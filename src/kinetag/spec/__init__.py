@@ -4,6 +4,7 @@ spec = load_spec("spec.yaml", ["train.num_epochs=20"], action="train")
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 from pydantic import PrivateAttr, ValidationError
 
 from kinetag.errors import KinetagError
+from kinetag.spec.automl import AutomlSettings, Policy
 from kinetag.spec.errors import explain, nearest, shown
 from kinetag.spec.file import SpecSource, read_spec
 from kinetag.spec.options import (
@@ -58,6 +60,16 @@ class Spec(Section):
         "", "Results folder", "Every action writes into a subfolder of its own name here; empty: ./results."
     )
     wandb: Wandb = section(Wandb, "Weights & Biases", "Where runs are tracked when asked.")
+    automl_policy: Policy = option(
+        "off",
+        "AutoML",
+        "auto: 'kinetag train' searches for good options (as 'kinetag tune' does); off: one plain training. The skill "
+        "and the job service take auto where nothing is written.",
+        ours=True,
+    )
+    automl_settings: AutomlSettings = section(
+        AutomlSettings, "Search", "How 'kinetag tune' searches for good options.", ours=True
+    )
     model: Model = section(Model, "Model", "The network and the skeleton it reads.")
     dataset: Dataset = section(Dataset, "Data", "The data to train and validate on, and how a clip is cut.")
     train: Train = section(Train, "Training", "How the network is trained.")
@@ -68,6 +80,17 @@ class Spec(Section):
         DatasetConvert, "Conversion", "Body poses of DeepStream, or labelled videos, as arrays to train on."
     )
     _names: Names = PrivateAttr(default_factory=Names)
+
+    _overridden: frozenset[str] = PrivateAttr(default=frozenset())
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all options are the same, wherever they were written."""
+        return isinstance(other, Spec) and self.model_dump() == other.model_dump()
+
+    @property
+    def overridden(self) -> frozenset[str]:
+        """The dotted keys that were given as overrides, beside the file. A search does not vary them."""
+        return self._overridden
 
     @property
     def explicit(self) -> frozenset[str]:
@@ -152,6 +175,7 @@ def check_spec(source: SpecSource, action: str) -> Spec:
     except ValidationError as error:
         key, mistake = explain(error, Spec)
         raise KinetagError(f"{source.where(key)}: {mistake}") from None
+    spec._overridden = frozenset(source.overrides)
     _settle_classes(spec, source)
     _settle_devices(spec, action, source)
     _refuse_missing(spec, action, missing)
@@ -215,6 +239,7 @@ def masked(spec: Spec) -> dict[str, Any]:
     data = _each_text(spec.model_dump(), spec.shown)
     if data["encryption_key"]:
         data["encryption_key"] = MASK
+    data["automl_settings"]["storage"] = hide_password(data["automl_settings"]["storage"])
     data["wandb"]["enable"] &= "wandb.enable" in spec.explicit  # nobody is logged where nobody asked for it
     for name in ("num_classes", "label_map"):  # what was not written follows from the data, not from the default
         if f"dataset.{name}" not in spec.explicit:
@@ -228,6 +253,11 @@ def _each_text(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, list):
         return [_each_text(item, change) for item in value]
     return change(value) if isinstance(value, str) else value
+
+
+def hide_password(url: str) -> str:
+    """The address of a database without the password in it."""
+    return re.sub(r"(?<=://)([^:/@]*):.*@", rf"\1:{MASK}@", url)
 
 
 # --- what was written, and what follows from it ----------------------------------------------------------------------

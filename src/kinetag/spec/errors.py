@@ -74,7 +74,7 @@ def _expected(mistake: Any) -> str:
     if kind == "int_from_float":
         return "it takes a whole number"
     word = kind.split("_")[0]
-    return f"it takes {_KINDS[word]}" if word in _KINDS else mistake["msg"]
+    return f"it takes {_KINDS[word]}" if word in _KINDS else mistake["msg"].removeprefix("Value error, ")
 
 
 def shown(value: Any) -> str:

@@ -5,6 +5,7 @@ commented templates (kinetag.spec.template) and docs/spec.md are printed from th
 TAO's pose_classification; an option or a choice that TAO does not have is marked ``ours``.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -33,6 +34,20 @@ Format = Literal["auto", "array", "pyskl", "videos", "deepstream", "openpose", "
 Layout = Literal["nvidia", "openpose", "human3.6m", "ntu-rgb+d", "ntu_edge", "coco", "blazepose", "kinetag"]
 
 
+@dataclass(frozen=True)
+class Range:
+    """Where a search draws an option's values from: ``low`` to ``high``, or one of ``options``; ``when`` it applies."""
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    options: tuple[Any, ...] = ()
+    when: str = ""
+
+
+_ADAM = "train.optim.optimizer_type in torch.optim.Adam, torch.optim.Adamax, torch.optim.AdamW"
+
+
 def option(
     default: Any,
     title: str,
@@ -48,6 +63,7 @@ def option(
     math_cond: str = "",
     depends_on: str = "",
     conditions: tuple[str, ...] = (),
+    search: tuple["Range", ...] = (),
     **bounds: float,
 ) -> Any:
     """One option. ``bounds`` are pydantic's ge, gt, le, lt.
@@ -57,7 +73,8 @@ def option(
     search varies it (True), must not (False), or may when it is asked to (None). ``option_weights``: how often a search
     draws each choice. ``math_cond``, ``depends_on``: a condition that drawn values keep, such as "< depends_on" with
     the key it depends on. ``conditions``: the option has an effect only while these hold, such as
-    "train.optim.lr_scheduler == AutoReduce".
+    "train.optim.lr_scheduler == AutoReduce". ``search``: the ranges a search draws from, of which the first whose
+    condition holds is taken.
     """
     given = {
         "required": required,
@@ -70,6 +87,7 @@ def option(
         "math_cond": math_cond,
         "depends_on": depends_on,
         "conditions": conditions,
+        "search": search,
     }
     extra: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, False, "", ())}
     if automl is False:
@@ -159,6 +177,7 @@ class Model(Section):
         ge=0.0,
         le=1.0,
         automl=True,
+        search=(Range(0.0, 0.6),),
     )
     graph_layout: Layout = option(
         "nvidia",
@@ -224,9 +243,17 @@ class Dataset(Section):
         "Frames that the network sees; -1 keeps the length of the clips.",
         ge=-1,
         automl=True,
+        search=(
+            Range(32, 128, log=True, when="train.recipe == kinetag"),
+            Range(50, 300, log=True, when="dataset.random_choose == true"),
+        ),
     )
     batch_size: int = option(
-        16, "Batch size", "Clips a step, per device. Larger is steadier and needs more memory.", ge=1
+        16,
+        "Batch size",
+        "Clips a step, per device. Larger is steadier and needs more memory.",
+        ge=1,
+        search=(Range(8, 64, log=True),),
     )
     num_workers: int = option(1, "Workers", "Processes that prepare clips while the network computes.", ge=1)
     source_layout: Literal[Layout, ""] = option(
@@ -290,13 +317,33 @@ class Optim(Section):
         ge=0.0,
         automl=True,
         math_cond="> 0.0",
+        search=(Range(1e-4, 1e-2, log=True, when=_ADAM), Range(0.003, 0.5, log=True)),
     )
     momentum: float = option(
-        0.9, "Momentum", "How much of the last step goes into the next (SGD).", ge=0.0, automl=True
+        0.9,
+        "Momentum",
+        "How much of the last step goes into the next (SGD).",
+        ge=0.0,
+        automl=True,
+        conditions=("train.optim.optimizer_type == torch.optim.SGD",),
+        search=(Range(0.5, 0.98),),
     )
-    nesterov: bool = option(True, "Nesterov", "Look ahead along the momentum (SGD).")
+    nesterov: bool = option(
+        True,
+        "Nesterov",
+        "Look ahead along the momentum (SGD).",
+        conditions=("train.optim.optimizer_type == torch.optim.SGD",),
+    )
     weight_decay: float = option(
-        0.0001, "Weight decay", "Pull of the weights towards zero; more guards small data.", ge=0.0, automl=True
+        0.0001,
+        "Weight decay",
+        "Pull of the weights towards zero; more guards small data.",
+        ge=0.0,
+        automl=True,
+        search=(
+            Range(1e-3, 0.3, log=True, when="train.optim.optimizer_type == torch.optim.AdamW"),
+            Range(1e-6, 1e-2, log=True),
+        ),
     )
     lr_scheduler: Literal["MultiStep", "AutoReduce", "Cosine"] = option(
         "MultiStep",
@@ -318,6 +365,7 @@ class Optim(Section):
         ge=1,
         automl=True,
         conditions=("train.optim.lr_scheduler == AutoReduce",),
+        search=(Range(1, 10),),
     )
     min_lr: float = option(
         0.0001,
@@ -326,6 +374,7 @@ class Optim(Section):
         ge=0.0,
         math_cond="< depends_on",
         depends_on="train.optim.lr",
+        search=(Range(1e-7, 1e-2, log=True),),
         conditions=("train.optim.lr_scheduler in AutoReduce, Cosine",),
     )
     lr_steps: list[int] = option(
@@ -342,6 +391,7 @@ class Optim(Section):
         ge=0.0,
         automl=True,
         conditions=("train.optim.lr_scheduler in MultiStep, AutoReduce",),
+        search=(Range(0.05, 0.8, log=True),),
     )
 
 
@@ -380,7 +430,12 @@ class Train(Devices):
     results_dir: str = option("", "Results folder", "Where this action writes; empty: results_dir/train.")
     optim: Optim = section(Optim, "Optimiser", "The optimiser and the schedule of its learning rate.")
     grad_clip: float = option(
-        0.0, "Gradient clipping", "Largest L2 norm of a gradient; 0 does not clip.", ge=0.0, automl=True
+        0.0,
+        "Gradient clipping",
+        "Largest L2 norm of a gradient; 0 does not clip.",
+        ge=0.0,
+        automl=True,
+        search=(Range(options=(0.0, 0.5, 1.0, 2.0, 5.0, 10.0)),),
     )
     recipe: Literal["tao", "kinetag"] = option(
         "tao",
@@ -404,6 +459,7 @@ class Train(Devices):
         ge=0,
         math_cond="< depends_on",
         depends_on="train.num_epochs",
+        search=(Range(0.0, 10.0),),
     )
     label_smoothing: float = option(
         0.0,
@@ -412,6 +468,7 @@ class Train(Devices):
         ours=True,
         ge=0,
         lt=1,
+        search=(Range(0.0, 0.3),),
     )
     class_weights: Literal["none", "balanced"] = option(
         "none", "Class weights", "balanced gives rare classes as much weight as frequent ones.", ours=True
@@ -423,6 +480,7 @@ class Train(Devices):
         ours=True,
         ge=0.0,
         lt=1.0,
+        search=(Range(options=(0.0, 0.9, 0.99, 0.998, 0.999)),),
     )
     early_stopping_patience: int = option(
         0,

@@ -1,7 +1,8 @@
 """JSON Schema (2020-12) of the spec of each action, made from the declared options, with what a search needs to know.
 
 Beside the standard keywords a property has, where they apply: ``automl_enabled`` (a search varies it, or must not),
-``option_weights`` (how often a search draws each choice of the enum), ``math_cond`` with ``depends_on`` (a condition
+``automl_ranges`` (where a search draws from, the first whose ``when`` holds), ``option_weights`` (how often a search
+draws each choice of the enum), ``math_cond`` with ``depends_on`` (a condition
 that drawn values keep, ``depends_on`` in it standing for the other key's value), ``conditions`` (the option has an
 effect only while these hold) and ``popular``; an object has the lists ``automl_default_parameters`` and
 ``automl_disabled_parameters`` of the keys right within it, and the root those of the whole spec.
@@ -13,10 +14,11 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from kinetag.spec import ACTIONS, MISSING, Section, Spec
-from kinetag.spec.options import literal_choices, marks
+from kinetag.spec.options import Range, literal_choices, marks
 from kinetag.whole_file import whole_file
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -24,8 +26,14 @@ SCHEMA_VERSION = 1
 _BOUNDS = {Ge: ("ge", "minimum"), Gt: ("gt", "exclusiveMinimum"), Le: ("le", "maximum"), Lt: ("lt", "exclusiveMaximum")}
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 _PASSED_ON = ("option_weights", "math_cond", "depends_on", "conditions", "popular")
+_NULLABLE: dict[Any, dict[str, Any]] = {
+    float | None: {"type": ["number", "null"]},
+    list[Any] | None: {"type": ["array", "null"]},
+    list[float] | None: {"type": ["array", "null"], "items": {"type": "number"}},
+}
 # Options that an action reads besides those of its own section.
 _SHARED = ("model_name", "encryption_key", "results_dir", "wandb")
+_SEARCH = ("automl_policy", "automl_settings")
 _TRAINING = ("model", "dataset", "train")
 
 
@@ -33,7 +41,7 @@ def sections_of(action: str) -> tuple[str, ...]:
     """The keys at the top of an action's spec, in the order in which they are shown."""
     if action == "dataset_convert":
         return (*_SHARED, action)
-    return (*_SHARED, *_TRAINING) if action == "train" else (*_SHARED, *_TRAINING, action)
+    return (*_SHARED, *_SEARCH, *_TRAINING) if action == "train" else (*_SHARED, *_TRAINING, action)
 
 
 def action_schema(action: str | None = None) -> dict[str, Any]:
@@ -122,7 +130,17 @@ def _property(field: FieldInfo, key: str) -> dict[str, Any]:
             schema["writeOnly"] = True
     if "automl" in marked:
         schema["automl_enabled"] = marked["automl"]
+    if "search" in marked:
+        schema["automl_ranges"] = [_range(searched) for searched in marked["search"]]
     return schema | {name: _plain(marked[name]) for name in _PASSED_ON if name in marked}
+
+
+def _range(searched: Range) -> dict[str, Any]:
+    """A range of a search as plain data, what it leaves open left out."""
+    given = {name: _plain(value) for name, value in vars(searched).items() if value or isinstance(value, float)}
+    return {
+        "minimum" if name == "low" else "maximum" if name == "high" else name: value for name, value in given.items()
+    }
 
 
 def _search_lists(kind: type[Section], key: str) -> dict[str, Any]:
@@ -139,6 +157,9 @@ def _search_lists(kind: type[Section], key: str) -> dict[str, Any]:
 def _type(kind: Any) -> dict[str, Any]:
     if choices := literal_choices(kind):
         return {"type": "string", "enum": list(choices)}
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        fields = {name: _NULLABLE[field.annotation] for name, field in kind.model_fields.items()}
+        return {"type": "object", "additionalProperties": False, "properties": fields}
     origin, inner = get_origin(kind), get_args(kind)
     schema: dict[str, Any] = {"type": _TYPES[origin or kind]}
     if origin is list:

@@ -43,6 +43,7 @@ _RECIPE = RECIPES[_NEW_WORK["train.recipe"]]
 _NEW_SECTIONS = {
     "dataset_convert": ("results_dir", "dataset_convert"),
     "train": ("results_dir", "encryption_key", "model", "dataset", "train", "wandb"),
+    "tune": ("results_dir", "encryption_key", "automl_settings", "model", "dataset", "train", "wandb"),
     "evaluate": ("results_dir", "encryption_key", "evaluate", "dataset"),
     "inference": ("results_dir", "encryption_key", "inference", "dataset"),
     "export": ("results_dir", "encryption_key", "export"),
@@ -63,14 +64,14 @@ _TAO_LABELS = {"dataset.label_map": {f"class_{index}": index for index in range(
 
 
 def template(action: str, *, tao: bool = False) -> str:
-    """A commented spec of an action: for new work, or with TAO's keys and defaults alone."""
+    """A commented spec of an action (or of 'tune'): for new work, or with TAO's keys and defaults alone."""
     head = [f"# kinetag {action} -e {action}.yaml [key=value ...]"]
     if tao:
         values = {key: default_of(field) for key, field in _options(Spec)} | _TAO_LABELS | _TAO.get(action, {})
         names, left_out, recipe = sections_of(action), frozenset(_own_keys(Spec)), {}
     else:
         values, names = _NEW_WORK, _NEW_SECTIONS[action]
-        left_out, recipe = (frozenset(), _RECIPE) if action == "train" else (_LEFT_OUT, {})
+        left_out, recipe = (frozenset(), _RECIPE) if action in ("train", "tune") else (_LEFT_OUT, {})
         head += [
             "# A key right behind a '#' has the default shown; take the '#' away to change it. Fill in what is ???."
         ]
@@ -228,7 +229,9 @@ def _kind(kind: Any) -> str:
     origin = get_origin(kind)
     if origin is list:
         return f"list of {'whole numbers' if get_args(kind)[0] is int else 'text'}"
-    return "class name: index" if origin is dict else names[kind]
+    if origin is dict:
+        return "class name: index" if get_args(kind)[1] is int else "key: range"
+    return names[kind]
 
 
 if __name__ == "__main__":
