@@ -159,7 +159,7 @@ def test_the_page_shows_what_is_yours_and_no_password(tmp_path):
     text = shown(job_page(job, []))
     assert re.search(r"train.num_epochs +3 +10", text)
     assert "somewhere" in text
-    assert "s3://me:***@host/a" in text
+    assert "s3://***@host/a" in text
     assert "secret" not in text
 
 

@@ -114,7 +114,7 @@ def test_an_evaluation_hands_on_the_model_and_the_data_that_it_used(tmp_path):
 
 def test_training_starts_from_its_parent_s_weights_until_it_has_a_state_of_its_own(tmp_path):
     parent, own = trained(tmp_path / "train"), tmp_path / "own"
-    values = {"dataset": {"train_dataset": {"data_path": "d"}}}
+    values = {"automl_policy": "off", "dataset": {"train_dataset": {"data_path": "d"}}}
     first = filled(infer(case("train", own, parent, values=values)))
     assert first["model.pretrained_model_path"] == str(tmp_path / "train/pc_model_best.pth")
     assert "train.resume_training_checkpoint_path" not in first

@@ -31,26 +31,15 @@ if TYPE_CHECKING:
 
 def run_action(args: argparse.Namespace) -> int:
     """Run the action of this verb's name with a spec, and print what came of it."""
-    from kinetag.spec import load_spec
-    from kinetag.storage import in_users_names, local_copy
-
-    action, named = args.action, args.spec
-    overrides = list(args.overrides)
-    if args.results_dir is not None:
-        overrides.append(f"{action}.results_dir={args.results_dir}")
-    if getattr(args, "force", False):
-        overrides.append("export.force=true")
-    path = None if named is None else local_copy(named)
-    with in_users_names({str(path): str(named)}), _failure_on_record(path, overrides, action):
-        spec = load_spec(path, overrides, action=action)
-        spec.require(_NEEDED[action])
+    action = args.action
+    spec = _load(args, action)
     if action == "train":
         from kinetag.tune import policy
 
         chosen, why = policy(spec)
         if chosen == "auto":
             print(f"searching instead of one plain training: {why}", file=sys.stderr)
-            return _search(spec, quiet=args.quiet)
+            return _search(spec, quiet=args.quiet, file=args.progress_file)
     function = getattr(import_module(f"kinetag.actions.{action}"), action)
     with _progress(args.quiet, args.progress_file) as progress:
         result = function(spec, progress=progress)
@@ -60,23 +49,35 @@ def run_action(args: argparse.Namespace) -> int:
 
 def tune(args: argparse.Namespace) -> int:
     """Search for good options of a training, and print what came of it."""
+    return _search(_load(args, "train"), quiet=args.quiet, file=args.progress_file)
+
+
+def _load(args: argparse.Namespace, action: str) -> "Spec":
+    """The spec that a command names, with its overrides."""
     from kinetag.spec import load_spec
+    from kinetag.storage import in_users_names, local_copy
 
     overrides = list(args.overrides)
     if args.results_dir is not None:
-        overrides.append(f"train.results_dir={args.results_dir}")
-    with _failure_on_record(args.spec, overrides, "train"):
-        spec = load_spec(args.spec, overrides, action="train")
-        spec.require(_NEEDED["train"])
-    return _search(spec, quiet=args.quiet)
+        overrides.append(f"{action}.results_dir={args.results_dir}")
+    if getattr(args, "force", False):
+        overrides.append("export.force=true")
+    path = None if args.spec is None else local_copy(args.spec)
+    with in_users_names({str(path): str(args.spec)}), _failure_on_record(path, overrides, action):
+        spec = load_spec(path, overrides, action=action)
+        spec.require(_NEEDED[action])
+    return spec
 
 
-def _search(spec: "Spec", *, quiet: bool) -> int:
+def _search(spec: "Spec", *, quiet: bool, file: Path | None) -> int:
     from kinetag.tune import tune
 
     try:
         if quiet:
             result = tune(spec)
+        elif file is not None:
+            with _progress(quiet, file) as progress:
+                result = tune(spec, progress=progress, tell=lambda line: print(line, file=sys.stderr, flush=True))
         elif sys.stderr.isatty():
             from kinetag.report.trials import live_trials
 

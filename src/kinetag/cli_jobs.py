@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinetag.errors import KinetagError
+from kinetag.urls import hide_secrets
 
 if TYPE_CHECKING:
     from kinetag.jobs import Job
@@ -79,7 +80,7 @@ def _create(args: argparse.Namespace) -> int:
         for note in plan.notes:
             print(f"note: {note}", file=sys.stderr)
         print(f"# kinetag jobs create {args.action}: nothing was started")
-        print(plan.to_yaml(whole=True), end="")
+        print(hide_secrets(plan.to_yaml(whole=True)), end="")
         return 0
     job = create_job(args.action, args.spec, args.parent, **given)
     for note in job.notes:
@@ -219,5 +220,5 @@ def _record(job: "Job") -> dict[str, Any]:
 
 
 def _print_json(value: Any) -> int:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(hide_secrets(json.dumps(value, indent=2, ensure_ascii=False)))
     return 0

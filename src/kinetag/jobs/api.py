@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kinetag.errors import KinetagError
 from kinetag.jobs.store import BLOCKED, CANCELLED, ENDED_BADLY, QUEUED, RUNNING, Job, Store, most_at_once
 from kinetag.jobs.tidying import KEY_VARIABLE, launch, missing_key, tidy, tidy_one
+from kinetag.urls import is_remote, is_stored
 from kinetag.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -223,8 +224,14 @@ def _planned(
 def _data_folder(train_data: str | Path | None) -> str:
     if not train_data:
         return ""
-    folder = str(train_data) if "://" in str(train_data) else os.path.abspath(train_data)
-    if "://" not in folder and not os.path.exists(folder):
+    if is_remote(train_data):
+        from kinetag.storage import exists
+
+        folder, there = str(train_data), not is_stored(train_data) or exists(train_data)
+    else:
+        folder = os.path.abspath(train_data)
+        there = os.path.exists(folder)
+    if not there:
         raise KinetagError(f"no such file or folder: {train_data}")
     return folder
 

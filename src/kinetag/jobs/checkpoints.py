@@ -9,8 +9,7 @@ from pathlib import Path
 
 from kinetag.errors import KinetagError
 from kinetag.status import STATUS_FILE
-from kinetag.storage import exists, list_files, local_copy
-from kinetag.urls import is_remote
+from kinetag.urls import is_remote, is_stored
 
 CHECKPOINTS = (".pth", ".ckpt", ".safetensors")
 MONITORED = "val_acc"
@@ -35,18 +34,21 @@ class Choice:
 
 
 def list_folder(folder: str | Path, *, deep: bool = True) -> list[Found]:
-    """The files in a folder and (``deep``) the folders within, by name; none when it is not there.
+    """The files in a folder, of this machine or in a store, and (``deep``) the folders within, by name; none when it is
+    not there.
 
-    Drafts (their names begin with a dot) and links that lead out of the folder are left out.
+    Drafts (their names begin with a dot) and links that lead out of the folder are left out. The web lists no folders.
     """
     if is_remote(folder):
-        return _stored(str(folder).rstrip("/"), deep)
+        return _stored(str(folder).rstrip("/"), deep) if is_stored(folder) else []
     root = os.path.realpath(folder)
     return sorted(_files(root, root, deep), key=lambda found: found.name)
 
 
 def _stored(folder: str, deep: bool) -> list[Found]:
     """The same of a folder in a store."""
+    from kinetag.storage import list_files  # a runner that waits does without
+
     found = [
         Found(file.path, file.path.removeprefix(f"{folder}/"), file.size or 0, file.modified)
         for file in list_files(folder)
@@ -96,12 +98,20 @@ def choose_checkpoint(folder: str | Path) -> Choice:
 
 def choose_onnx(folder: str | Path, named: str = "") -> Choice:
     """The model that an export wrote: the file it named, else the newest .onnx in its folder."""
-    if named and (exists(named) if is_remote(named) else os.path.isfile(named)):
+    if named and _is_there(named):
         return Choice(named, "the file that it wrote")
     found = [file for file in list_folder(folder) if file.name.lower().endswith(".onnx") and file.size]
     if not found:
         raise KinetagError(f"no .onnx file in {folder}: nothing can go on from it")
     return Choice(max(found, key=lambda file: (file.modified, file.name)).path, "the newest .onnx in its folder")
+
+
+def _is_there(path: str) -> bool:
+    if not is_remote(path):
+        return os.path.isfile(path)
+    from kinetag.storage import exists
+
+    return exists(path)
 
 
 def _epoch(file: Found) -> int | None:
@@ -125,7 +135,7 @@ def scores_by_epoch(path: str | Path, offset: int = 0) -> dict[int, float]:
 def records(path: str | Path, offset: int = 0) -> Iterator[dict[str, object]]:
     """The records of a status.json behind a byte of it. A line that is cut or not one of ours is passed over."""
     try:
-        with open(local_copy(path), "rb") as file:
+        with open(here(path), "rb") as file:
             file.seek(offset)
             lines = file.read(_MOST_STATUS).splitlines()
     except (OSError, KinetagError):
@@ -137,3 +147,12 @@ def records(path: str | Path, offset: int = 0) -> Iterator[dict[str, object]]:
             continue
         if isinstance(record, dict):
             yield record
+
+
+def here(path: str | Path) -> str | Path:
+    """A file of this machine as it is, of one in a store a copy. Raises a KinetagError when it cannot be fetched."""
+    if not is_remote(path):
+        return path
+    from kinetag.storage import local_copy
+
+    return local_copy(path)

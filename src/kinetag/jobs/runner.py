@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinetag.errors import KinetagError
+from kinetag.jobs.checkpoints import list_folder
 from kinetag.jobs.process import Identity, end_group, held, python_command, unfinished
 from kinetag.jobs.store import (
     BLOCKED,
@@ -33,6 +34,7 @@ from kinetag.jobs.store import (
 )
 from kinetag.jobs.tidying import goes_on, tidy_one
 from kinetag.status import STATUS_FILE
+from kinetag.urls import hide_secrets
 from kinetag.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -111,12 +113,13 @@ def _run(store: Store, job: Job, me: Identity, lock: int) -> None:
         "notes": list(plan.notes),
     }
     if attempt == 1:  # what stands in a folder that the user named is of others
-        status = Path(plan.results) / STATUS_FILE
-        found["status_offset"] = status.stat().st_size if status.exists() else 0
+        found["status_offset"] = next(
+            (f.size for f in list_folder(plan.results, deep=False) if f.name == STATUS_FILE), 0
+        )
     store.change_own(job, me, **found)
     _say(f"attempt {attempt}: kinetag {job.action} -e {job.spec}")
     for one in plan.inferred:
-        _say(f"inferred {one.key}={one.value} ({one.source})")
+        _say(hide_secrets(f"inferred {one.key}={one.value} ({one.source})"))
     began_at = job.log.stat().st_size
     with _worker(job, lock) as process:
         try:

@@ -1,6 +1,5 @@
 """Jobs in the terminal: the list, and the page of one."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.text import Text
 from kinetag.jobs.following import Standing, ago, standing
 from kinetag.jobs.planning import changed, read_values
 from kinetag.jobs.store import Job
+from kinetag.urls import hide_secrets
 
 _STYLES = {
     "queued": "dim",
@@ -25,7 +25,6 @@ _STYLES = {
     "interrupted": "magenta",
     "blocked": "yellow",
 }
-_PASSWORD = re.compile(r"(://[^:/@\s]+:)[^@/\s]+@")  # in an address
 _BAR = 12  # characters
 _TAIL = 12  # lines of the log of a job that ended badly
 
@@ -103,7 +102,7 @@ def _facts(job: Job, told: Standing, children: Sequence[Job]) -> Table:
     table.add_column(overflow="fold")
     for name, value in facts.items():
         if value and str(value):
-            table.add_row(name, value if isinstance(value, Text) else Text(str(value)))
+            table.add_row(name, value if isinstance(value, Text) else Text(hide_secrets(str(value))))
     return table
 
 
@@ -122,7 +121,7 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(hide_secrets(cell)) for cell in row))
     return table
 
 
@@ -161,7 +160,7 @@ def _took(job: Job) -> str:
 
 
 def _short(value: Any) -> str:
-    text = _PASSWORD.sub(r"\1***@", "" if value is None else str(value))
+    text = hide_secrets("" if value is None else str(value))
     return text if len(text) <= 200 else f"{text[:199]}…"
 
 

@@ -1,7 +1,8 @@
 """A folder of this machine that is kept the same as one in a store, while files in it come and go.
 
 Every few seconds what is new or changed is sent, oldest first, so that what others rest on is there before them; and
-status.json last, as it was before the others were looked at: what it tells of is in the store when it tells so.
+records last (every status.json, and the databases of searches), as they were before the others were looked at: what
+they tell of is in the store when they tell so.
 
 A journal says what was sent. A folder that could not be sent to the end stays, and the next run takes it from there. If
 another machine has written to the store meanwhile, its state counts, and this folder is put aside.
@@ -11,10 +12,11 @@ import json
 import logging
 import os
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +30,10 @@ from kinetag.whole_file import whole_file
 
 EVERY = 5.0  # s between two looks at the folder
 _LONGEST_PAUSE = 120.0  # s between tries while the store cannot be reached
+
+_DATABASE = ".db"
+_BESIDE_DATABASES = tuple(f"{_DATABASE}-{part}" for part in ("journal", "wal", "shm"))  # half of a change
+_OF_PROCESSES = (".lock", ".working")  # by which those of a search know each other; they mean nothing elsewhere
 
 log = logging.getLogger("kinetag.storage")
 
@@ -138,31 +144,32 @@ class Mirror:
 
     def send(self, *, progress: Progress = silent) -> None:
         """Make the store what the folder is now."""
-        status = self._status_now()
+        copies = self.journal.with_suffix(".records")
+        shutil.rmtree(copies, ignore_errors=True)
         try:
-            for name, state in self._changed():
+            records = [(name, state, _copy(self.folder / name, copies / name)) for name, state in self._changed(True)]
+            for name, state in self._changed(False):
                 self._send(name, self.folder / name, state, progress)
             for name in [name for name in self._sent if not (self.folder / name).exists()]:
                 store.remove(join(self.url, name))
                 del self._sent[name]
                 self._write_journal()
-            if status is not None:
-                self._send(STATUS_FILE, status, status.stat(), progress)
+            for name, state, copy in records:
+                self._send(name, copy, state, progress)
         finally:
-            if status is not None:
-                status.unlink(missing_ok=True)
+            shutil.rmtree(copies, ignore_errors=True)
 
-    def _changed(self) -> list[tuple[str, os.stat_result]]:
-        """New and changed files in the order in which they were made, status.json aside."""
+    def _changed(self, records: bool) -> list[tuple[str, os.stat_result]]:
+        """New and changed files in the order in which they were made: the records, status.json last, or all others."""
         found = []
         for name in self._names():
             with suppress(FileNotFoundError):
                 state = (self.folder / name).stat()
                 sent = self._sent.get(name, Sent())
                 same = (state.st_size, state.st_mtime_ns) == (sent.size, sent.time) and not sent.sending
-                if not same and not (self.recorded and name == STATUS_FILE):
+                if not same and records == (self.recorded and _is_record(name)):
                     found.append((name, state))
-        return sorted(found, key=lambda item: (item[1].st_mtime_ns, item[0]))
+        return sorted(found, key=lambda item: (item[0] == STATUS_FILE, item[1].st_mtime_ns, item[0]))
 
     def _send(self, name: str, source: Path, state: os.stat_result, progress: Progress) -> None:
         before = self._sent.get(name, Sent())
@@ -190,23 +197,15 @@ class Mirror:
                         return other
         return ""
 
-    def _status_now(self) -> Path | None:
-        """A copy of status.json as it is, None when it is in the store already."""
-        path, sent = self.folder / STATUS_FILE, self._sent.get(STATUS_FILE, Sent())
-        if not self.recorded or not path.exists() or (path.stat().st_size == sent.size and not sent.sending):
-            return None
-        copy = self.journal.with_suffix(".status")
-        shutil.copyfile(path, copy)
-        return copy
-
     def _names(self) -> Iterator[str]:
         if self.only:
             yield self.only
             return
         for folder, folders, files in os.walk(self.folder):
-            folders[:] = [name for name in folders if not name.endswith(".tmp")]
+            folders[:] = [name for name in folders if not name.endswith(".tmp") and name not in _OF_PROCESSES]
             for name in files:
-                if not (name.startswith(".") and name.endswith(".draft")):
+                draft = name.startswith(".") and name.endswith(".draft")
+                if not draft and name not in _OF_PROCESSES and not name.endswith(_BESIDE_DATABASES):
                     yield Path(folder, name).relative_to(self.folder).as_posix()
 
     # --- what is there, and what was ---------------------------------------------------------------------------------
@@ -262,6 +261,26 @@ class Mirror:
         self.journal.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(self.journal) as draft:
             draft.write_text(json.dumps({name: vars(sent) for name, sent in self._sent.items()}), "utf-8")
+
+
+def _is_record(name: str) -> bool:
+    """Whether a file tells of others: a status.json, of a search's trials too, or a database."""
+    return name.rpartition("/")[2] == STATUS_FILE or name.endswith(_DATABASE)
+
+
+def _copy(source: Path, target: Path) -> Path:
+    """A copy of a record as it is now; of a database what was committed, whoever writes to it meanwhile."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not source.name.endswith(_DATABASE):
+        shutil.copyfile(source, target)
+        return target
+    target.touch()
+    try:
+        with closing(sqlite3.connect(source, timeout=60)) as database, closing(sqlite3.connect(target)) as copy:
+            database.backup(copy)
+    except sqlite3.Error as error:
+        raise KinetagError(f"{source} cannot be read to be sent ({error})") from None
+    return target
 
 
 def of_file(url: str, folder: Path, journal: Path) -> Mirror:

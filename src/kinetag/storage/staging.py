@@ -182,8 +182,8 @@ def _wanted(name: str) -> bool:
 
 
 def _wanted_by_training(name: str) -> bool:
-    """The state to go on from and what grows; not the checkpoints that were kept on the way."""
-    return not name.startswith("model_epoch_")
+    """The state to go on from and what grows; not the checkpoints that were kept on the way, by a search's trials too."""
+    return not name.rpartition("/")[2].startswith("model_epoch_")
 
 
 def _choose_onnx_file(spec: "Spec", action: str) -> None:

@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kinetag.errors import KinetagError
 from kinetag.progress import Progress, silent
 from kinetag.status import Status
+from kinetag.storage import stored
 
 if TYPE_CHECKING:
     from kinetag.spec import Spec
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 class TuneResult:
     """What a search found. ``value`` is the metric of the best checkpoint, ``baseline`` that of the spec as it is."""
 
-    checkpoint: Path
-    latest: Path
+    checkpoint: Path | str  # addresses where the results are in a store
+    latest: Path | str
     metric: str
     value: float
     baseline: float | None
@@ -39,7 +41,7 @@ class TuneResult:
     failed: int
     epochs: int  # trained, over all trials
     evaluated: dict[str, float]  # the best checkpoint, once more
-    report: Path
+    report: Path | str
     notes: tuple[str, ...] = ()
     summary: dict[str, Any] = field(default_factory=dict, repr=False)  # as automl.json
 
@@ -51,6 +53,7 @@ def policy(spec: "Spec", default: str = "off") -> tuple[str, str]:
     return default, f"automl_policy is not written, and {default} here"
 
 
+@stored("train")
 def tune(
     spec: "Spec",
     *,
@@ -66,12 +69,12 @@ def tune(
     """
     notes: list[str] = []
     folder = spec.results_folder("train")
-    with Status(folder, "tune", secret=spec.secret()) as status:
+    with Status(folder, "tune", secret=spec.secret(), shown=spec.shown) as status:
 
         def say(message: str, kpi: Mapping[str, float]) -> None:
             status.running(message, kpi=kpi)
             if tell is not None:
-                tell(message)
+                tell(spec.shown(message))
 
         def picture(now: "Picture") -> None:
             if watch is not None:
@@ -101,6 +104,11 @@ def _search(
     folder = spec.results_folder("train")
     check_folder(folder)
     plan = make_plan(spec)
+    if plan.settings.storage and (place := spec.shown(str(folder))) != str(folder):
+        raise KinetagError(
+            f"machines that share a study share its results folder, which {place} cannot be: leave "
+            "automl_settings.storage empty, or write to a shared disk"
+        )
     name = plan.settings.study_name or (token(folder) if plan.settings.storage else "study")
     store = Store(folder, plan.settings.storage, name, maximize=plan.maximize, full=plan.rules.epochs)
     try:

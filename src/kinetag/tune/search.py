@@ -224,7 +224,7 @@ class Search:
         path = self.plan.spec.model.pretrained_model_path
         if path and "before" not in self.store.facts():
             judged = self._judge(self.plan.spec, path)
-            self.store.set_fact("before", {"checkpoint": path, **judged})
+            self.store.set_fact("before", {"checkpoint": self.plan.spec.shown(path), **judged})
             if numbers := judged.get("metrics"):
                 self._tell(f"{path} before training: {results.text_of(numbers)}", numbers)
             else:
