@@ -1,0 +1,143 @@
+"""The published flow, all in a bucket: dataset_convert, train with a search, evaluate, export, inference, as jobs."""
+
+import json
+import os
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lightning")
+pytest.importorskip("optuna")
+pytest.importorskip("s3fs")
+from made_flow import MOVES, put_json, put_poses
+from made_jobs import home  # noqa: F401
+from object_store import BUCKET
+from onnxruntime import InferenceSession
+
+from kinetag import storage
+from kinetag.datasets.safe_pickle import read_pickle
+from kinetag.encryption import decrypt
+from kinetag.errors import KinetagError
+from kinetag.jobs import Job, create_job, get_job, job_logs, plan_job, wait_for
+from kinetag.jobs.following import standing
+
+pytestmark = pytest.mark.usefixtures("home", "store")
+ROOT = f"s3://{BUCKET}"
+RESULTS = f"{ROOT}/flow"
+SECRET, KEY = "a-secret-of-the-store-itself", "a key of some length"
+
+CONVERT = {
+    "dataset_convert.data": f"{ROOT}/poses",
+    "dataset_convert.keep_confidence": True,
+    "dataset_convert.split": 0.25,
+    "dataset_convert.sequence_length": 20,
+    "dataset_convert.sequence_length_max": 20,
+    "results_dir": RESULTS,
+}
+TRAIN = {
+    "model.model_type": "Fold-GCN",
+    "dataset.batch_size": 6,
+    "dataset.num_classes": len(MOVES),
+    "train.num_epochs": 4,
+    "train.optim.optimizer_type": "torch.optim.AdamW",
+    "train.optim.lr": 0.003,
+    "automl_settings.automl_max_recommendations": 3,
+    "automl_settings.custom_param_ranges": {"train.optim.lr": {"valid_min": 0.001, "valid_max": 0.005}},
+    "results_dir": RESULTS,
+}
+SAME = {"results_dir": RESULTS}
+
+
+def done(*jobs: Job, timeout: float = 400) -> list[Job]:
+    """The jobs when they are over; all must have been done."""
+    found = wait_for(*(job.id for job in jobs), timeout=timeout)
+    for job in found:
+        assert job.state == "done", f"{job.action}: {job.reason}\n{''.join(job_logs(job.id))}"
+    return found
+
+
+def names(url: str) -> set[str]:
+    return {file.path.removeprefix(f"{url}/") for file in storage.list_files(url)}
+
+
+def status(action: str) -> list[dict]:
+    return [json.loads(line) for line in storage.read_text(f"{RESULTS}/{action}/status.json").splitlines()]
+
+
+def inferred(job: Job) -> dict[str, object]:
+    return {one["key"]: one["value"] for one in get_job(job.id).inferred}
+
+
+@pytest.mark.slow
+def test_the_flow_from_poses_to_predictions_with_only_the_parents_ids(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("KINETAG_ENCRYPTION_KEY", KEY)
+    put_poses(tmp_path, f"{ROOT}/poses")
+    convert = create_job("dataset_convert", CONVERT)
+    train = create_job("train", TRAIN, convert.id)
+    evaluate = create_job("evaluate", SAME, train.id)
+    export = create_job("export", SAME, train.id)
+    asked = {"inference.test_dataset.data_path": f"{ROOT}/poses-new", "inference.output_format": "json"}
+    inference = create_job("inference", SAME | asked, export.id)
+    convert, train, evaluate, export, inference = done(convert, train, evaluate, export, inference)
+
+    found = inferred(train)
+    assert found["automl_policy"] == "auto"
+    assert found["dataset.train_dataset.data_path"] == f"{RESULTS}/dataset_convert/train_data.npy"
+    assert found["dataset.val_dataset.label_path"] == f"{RESULTS}/dataset_convert/val_label.pkl"
+    assert found["model.graph_layout"] == "nvidia"
+    assert inferred(evaluate)["evaluate.checkpoint"] == f"{RESULTS}/train/pc_model_best.pth"
+    assert inferred(evaluate)["evaluate.test_dataset.data_path"] == f"{RESULTS}/dataset_convert/val_data.npy"
+    assert inferred(inference)["inference.checkpoint"] == f"{RESULTS}/export/model.onnx"
+    for job in (convert, train, evaluate, export, inference):
+        assert status(job.action)[-1]["status"] == "SUCCESS"
+    assert standing(train).best is not None
+
+    check_the_search()
+    results = json.loads(storage.read_text(f"{RESULTS}/evaluate/results.json"))
+    assert results["accuracy"] > 0.6  # by chance a third
+    check_the_predictions()
+    check_what_lies_there(tmp_path)
+
+
+def check_the_search() -> None:
+    summary = json.loads(storage.read_text(f"{RESULTS}/train/automl.json"))
+    assert summary["finished"]
+    assert [trial["state"] for trial in summary["trials"]] == ["done"] * 3
+    assert summary["final"]["metrics"]["val_acc"] == pytest.approx(summary["best"]["value"])
+    with sqlite3.connect(storage.local_copy(f"{RESULTS}/train/study.db")) as study:
+        assert study.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert study.execute("SELECT COUNT(*) FROM trials").fetchone() == (3,)
+
+
+def check_the_predictions() -> None:
+    """Whoever was filmed, by name; and the exported file gives the same answers by itself."""
+    answers = json.loads(storage.read_text(f"{RESULTS}/inference/predictions.json"))
+    rows = answers["clips"]
+    assert {row["person"] for row in rows} == {1, 2, 3}
+    assert np.mean([row["class"] == list(MOVES)[row["person"] - 1] for row in rows]) > 0.6
+    sealed = storage.local_copy(f"{RESULTS}/export/model.onnx").read_bytes()
+    network = InferenceSession(decrypt(sealed, KEY), providers=["CPUExecutionProvider"])
+    data = np.load(storage.local_copy(f"{RESULTS}/dataset_convert/val_data.npy"))
+    (scores,) = network.run(["fc_pred"], {"input": data})
+    truth = read_pickle(storage.local_copy(f"{RESULTS}/dataset_convert/val_label.pkl"))[1]
+    assert np.mean(np.argmax(scores, 1) == truth) > 0.6
+
+
+def check_what_lies_there(tmp_path: Path) -> None:
+    """Nothing partial, nothing of this machine, nothing secret: in the bucket, and in what the jobs wrote here."""
+    there = names(RESULTS)
+    assert {"train/pc_model_best.pth", "train/pc_model_latest.pth", "train/automl.html", "export/model.onnx"} <= there
+    partial = (".draft", ".tmp", "-journal", "-wal", "-shm", ".lock")
+    assert not [name for name in there if name.endswith(partial) or ".working" in name]
+    stored = [storage.local_copy(f"{RESULTS}/{name}") for name in there]
+    here = [path for path in Path(os.environ["KINETAG_HOME"]).rglob("*") if path.is_file()]
+    for path in [*stored, *here]:
+        content = path.read_bytes()
+        assert SECRET.encode() not in content, path
+        assert KEY.encode() not in content, path
+    for path in stored:
+        assert os.environ["KINETAG_CACHE"].encode() not in path.read_bytes(), path
+    assert not list(Path(os.environ["KINETAG_CACHE"]).glob("results/*/files/*"))
