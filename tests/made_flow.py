@@ -8,7 +8,11 @@ import numpy as np
 from kinetag import storage
 from kinetag.skeletons import get_layout
 
-MOVES = {"left_arm": "left_wrist", "right_arm": "right_wrist", "right_leg": "right_knee"}  # class -> the joint that moves
+MOVES = {
+    "left_arm": "left_wrist",
+    "right_arm": "right_wrist",
+    "right_leg": "right_knee",
+}  # class -> the joint that moves
 FRAMES = 40
 
 
@@ -46,7 +50,16 @@ def put_json(folder: Path, url: str, content: object) -> None:
 
 def _standing(joints: tuple[str, ...]) -> np.ndarray:
     """A rough body: height by the name of the joint, left and right apart."""
-    heights = {"ankle": 1.8, "toe": 1.9, "heel": 1.9, "knee": 1.0, "hip": 0.0, "pelvis": 0.0, "torso": -0.5, "neck": -1.0}
+    heights = {
+        "ankle": 1.8,
+        "toe": 1.9,
+        "heel": 1.9,
+        "knee": 1.0,
+        "hip": 0.0,
+        "pelvis": 0.0,
+        "torso": -0.5,
+        "neck": -1.0,
+    }
     heights |= {"shoulder": -1.0, "elbow": -0.5, "wrist": 0.0, "nose": -1.3, "eye": -1.4, "ear": -1.35}
     sides = {"left": 0.4, "right": -0.4}
     points = []

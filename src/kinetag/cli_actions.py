@@ -95,7 +95,8 @@ def spec(args: argparse.Namespace) -> int:
     """Print a commented spec to start from."""
     from kinetag.spec.template import template
 
-    print(template("train" if args.tao and args.action == "tune" else args.action, tao=args.tao), end="")
+    action = "train" if args.action == "tune" and (args.tao or args.job) else args.action
+    print(template(action, tao=args.tao, job=args.job), end="")
     return 0
 
 
@@ -152,7 +153,9 @@ def action_options(action: str) -> Callable[[argparse.ArgumentParser], None]:
 
 def spec_options(parser: argparse.ArgumentParser) -> None:
     _add_action(parser, "tune")
-    parser.add_argument("--tao", action="store_true", help="with the keys and defaults of TAO alone")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--tao", action="store_true", help="with the keys and defaults of TAO alone")
+    kinds.add_argument("--job", action="store_true", help="for 'kinetag jobs create': open where a parent fills in")
 
 
 def schema_options(parser: argparse.ArgumentParser) -> None:
@@ -193,7 +196,7 @@ def _failure_on_record(path: Path | None, overrides: list[str], action: str) -> 
 
 
 @contextmanager
-def _progress(quiet: bool, file: Path | None) -> "Iterator[Progress]":
+def _progress(quiet: bool, file: Path | None = None) -> "Iterator[Progress]":
     """A bar on stderr for each stage, only where somebody can see it; or a file that programs look at."""
     from kinetag.progress import into_file, silent
 

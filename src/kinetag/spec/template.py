@@ -37,6 +37,10 @@ _NEW_WORK: dict[str, Any] = {
     "dataset_convert.keep_confidence": True,
 }
 
+# What a job takes from its parent, or from the folder of its data: its template leaves that open.
+_OF_PARENTS = ("results_dir", "model.graph_layout", ".checkpoint", ".onnx_file", "_dataset.data_path")
+_OF_JOBS = {"automl_policy": "auto"}
+
 _RECIPE = RECIPES[_NEW_WORK["train.recipe"]]
 
 # What such a template is made of. The checkpoint knows the model and how its clips are cut.
@@ -63,20 +67,32 @@ _TAO: dict[str, dict[str, Any]] = {
 _TAO_LABELS = {"dataset.label_map": {f"class_{index}": index for index in range(6)}}
 
 
-def template(action: str, *, tao: bool = False) -> str:
-    """A commented spec of an action (or of 'tune'): for new work, or with TAO's keys and defaults alone."""
-    head = [f"# kinetag {action} -e {action}.yaml [key=value ...]"]
+def template(action: str, *, tao: bool = False, job: bool = False) -> str:
+    """A commented spec of an action (or of 'tune'): for new work, or with TAO's keys and defaults alone.
+
+    ``job``: for one that takes from its parent what it leaves open, and whose training searches.
+    """
+    verb, parent = (f"jobs create {action}", " [--parent ID]") if job else (action, "")
+    head = [f"# kinetag {verb} -e {action}.yaml{parent} [key=value ...]"]
     if tao:
         values = {key: default_of(field) for key, field in _options(Spec)} | _TAO_LABELS | _TAO.get(action, {})
         names, left_out, recipe = sections_of(action), frozenset(_own_keys(Spec)), {}
     else:
-        values, names = _NEW_WORK, _NEW_SECTIONS[action]
+        values, names = (_for_jobs(), _sections_of_jobs(action)) if job else (_NEW_WORK, _NEW_SECTIONS[action])
         left_out, recipe = (frozenset(), _RECIPE) if action in ("train", "tune") else (_LEFT_OUT, {})
         head += [
             "# A key right behind a '#' has the default shown; take the '#' away to change it. Fill in what is ???."
         ]
     sections = [_lines(name, Spec.model_fields[name], values, recipe, left_out) for name in names]
     return "\n".join([*head, *(line for section in sections for line in ("", *section))]) + "\n"
+
+
+def _for_jobs() -> dict[str, Any]:
+    return {key: value for key, value in _NEW_WORK.items() if not key.endswith(_OF_PARENTS)} | _OF_JOBS
+
+
+def _sections_of_jobs(action: str) -> tuple[str, ...]:
+    return ("automl_policy", *_NEW_SECTIONS[action], "automl_settings") if action == "train" else _NEW_SECTIONS[action]
 
 
 def _lines(
