@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from kinetag import __version__
-from kinetag.cli_actions import action_options, run_action, schema, schema_options, spec, spec_options, tune
+from kinetag.cli_actions import action_options, run_action, schema, schema_options, skill, skill_options, spec, spec_options, tune
 from kinetag.cli_jobs import jobs, jobs_options
 from kinetag.cli_teach import teach, teach_options
 from kinetag.errors import KinetagError
@@ -319,6 +319,7 @@ VERBS = {
     "jobs": Verb("actions that go on without you and hand on their results", jobs_options, jobs),
     "spec": Verb("print a commented spec to start from", spec_options, spec),
     "schema": Verb("print the JSON Schema of a spec", schema_options, schema),
+    "skill": Verb("what a coding agent needs to know to use kinetag", skill_options, skill),
 }
 
 _OTHER_WORDS = {"analyse": "analyze", "webcam": "live", "camera": "live", "list": "exercises", "check": "doctor"}

@@ -86,3 +86,16 @@ SPEC_PARAMS: dict[str, dict[str, str]] = {
 }
 
 SPEC_SHORTHAND_KEYS = SHORTHANDS
+
+# What a service runs, with the path of a spec in the place of {config_path}; where it keeps inputs is not sent back.
+ACTIONS_INFO: dict[str, dict[str, object]] = {
+    action: {
+        "command": f"kinetag {action} -e {{config_path}}",
+        "config_format": "yaml",
+        "mode": "config",
+        "inputs": INPUTS[action],
+        "outputs": OUTPUTS[action],
+        "upload_excludes": ["inputs/"],
+    }
+    for action in INPUTS
+}

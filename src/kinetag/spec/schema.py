@@ -97,10 +97,18 @@ def manifest() -> dict[str, Any]:
 def write_schemas(folder: Path, actions: Sequence[str] | None = None) -> list[Path]:
     """Write ``<action>.schema.json`` of each action and ``manifest.json`` into a folder; the paths written."""
     folder.mkdir(parents=True, exist_ok=True)
+    return [_write(folder / name, text) for name, text in schema_files(actions).items()]
+
+
+def schema_files(actions: Sequence[str] | None = None) -> dict[str, str]:
+    """The files that `write_schemas` writes: name -> JSON."""
     files = {f"{action}.schema.json": action_schema(action) for action in actions or ACTIONS}
     if actions is None:
         files["manifest.json"] = manifest()
-    return [_write(folder / name, content) for name, content in files.items()]
+    return {
+        name: json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        for name, content in files.items()
+    }
 
 
 def popular() -> dict[str, Any]:
@@ -206,7 +214,7 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _write(path: Path, content: dict[str, Any]) -> Path:
+def _write(path: Path, text: str) -> Path:
     with whole_file(path) as draft:
-        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+        draft.write_text(text, "utf-8")
     return path
