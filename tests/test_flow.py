@@ -13,10 +13,12 @@ pytest.importorskip("optuna")
 pytest.importorskip("s3fs")
 from made_flow import MOVES, put_json, put_poses
 from made_jobs import home  # noqa: F401
+from made_training import write_arrays
 from object_store import BUCKET
 from onnxruntime import InferenceSession
 
 from kinetag import storage
+from kinetag.cli import main
 from kinetag.datasets.safe_pickle import read_pickle
 from kinetag.encryption import decrypt
 from kinetag.errors import KinetagError
@@ -68,6 +70,41 @@ def status(action: str) -> list[dict]:
 
 def inferred(job: Job) -> dict[str, object]:
     return {one["key"]: one["value"] for one in get_job(job.id).inferred}
+
+
+def test_each_step_finds_in_the_bucket_what_its_parent_left_there(tmp_path, small_model):
+    """A conversion, an export and an inference really run; the training between them is one that was made before."""
+    put_poses(tmp_path, f"{ROOT}/poses", clips=4)
+    (convert,) = done(create_job("dataset_convert", CONVERT))
+    plan = plan_job("train", TRAIN, convert.id)
+    assert plan.values["automl_policy"] == "auto"
+    assert plan.spec.dataset.train_dataset.data_path == f"{RESULTS}/dataset_convert/train_data.npy"
+    assert plan.spec.dataset.val_dataset.data_path == f"{RESULTS}/dataset_convert/val_data.npy"
+    assert (plan.spec.model.graph_layout, plan.spec.model.input_channels) == ("nvidia", 3)
+    assert plan.results == f"{RESULTS}/train"
+
+    storage.upload(small_model, f"{RESULTS}/train/small.pth")
+    export = create_job("export", SAME | {"export.checkpoint": f"{RESULTS}/train/small.pth"})
+    write_arrays(tmp_path / "data", clips=7, prefix="test", seed=2)
+    for name in ("test_data.npy", "test_label.pkl"):
+        storage.upload(tmp_path / "data" / name, f"{ROOT}/data/{name}")
+    inference = create_job("inference", SAME, export.id, train_data=f"{ROOT}/data")
+    done(export, inference)
+    assert inferred(export)["export.onnx_file"] == f"{RESULTS}/export/model.onnx"
+    assert inferred(inference)["inference.checkpoint"] == f"{RESULTS}/export/model.onnx"
+    assert len(storage.read_text(f"{RESULTS}/inference/predictions.txt").splitlines()) == 7
+    assert standing(get_job(inference.id)).message == "inference finished successfully."
+    assert status("export")[-1]["status"] == "SUCCESS"
+
+
+def test_a_bucket_that_cannot_be_used_is_told_at_once_and_its_address_without_what_is_secret(capsys):
+    with pytest.raises(KinetagError, match=rf"no such file or folder: {ROOT}/nowhere"):
+        create_job("train", TRAIN, train_data=f"{ROOT}/nowhere")
+    signed = "https://me:my-password@example.invalid/poses.json?X-Amz-Signature=my-signature"
+    assert main(["jobs", "create", "dataset_convert", f"dataset_convert.data={signed}", "--dry-run"]) == 0
+    plan = capsys.readouterr().out
+    assert "https://***@example.invalid/poses.json?***" in plan
+    assert "my-" not in plan
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kinetag import storage
 from kinetag.errors import KinetagError
-from kinetag.jobs.checkpoints import choose_checkpoint, choose_onnx, list_folder, scores_by_epoch
+from kinetag.jobs.checkpoints import choose_checkpoint, choose_onnx, list_folder, records, scores_by_epoch
 
 
 def write(folder: Path, *names: str) -> None:
@@ -108,14 +108,36 @@ def test_the_listing_is_by_name_and_tells_sizes(tmp_path):
     assert list_folder(tmp_path / "b.pth") == []
 
 
-def test_a_folder_in_a_store_is_as_any_other(store, tmp_path):
-    write(tmp_path, "b.pth", "a/c.pth", ".hidden/d.pth")
-    for name in ("b.pth", "a/c.pth", ".hidden/d.pth"):
-        storage.upload(tmp_path / name, f"s3://bucket/run/{name}")
-    storage.write_file("s3://bucket/run/status.json", b'{"kpi": {"epoch": 1, "val_acc": 0.5}}')
-    assert [found.name for found in list_folder("s3://bucket/run/")] == ["a/c.pth", "b.pth", "status.json"]
-    assert [found.name for found in list_folder("s3://bucket/run", deep=False)] == ["b.pth", "status.json"]
-    assert list_folder("s3://bucket/none") == []
-    assert choose_checkpoint("s3://bucket/run").path == "s3://bucket/run/b.pth"
-    assert scores_by_epoch("s3://bucket/run/status.json") == {1: 0.5}
-    assert scores_by_epoch("s3://bucket/run/none.json") == {}
+# --- in a store ------------------------------------------------------------------------------------------------------
+
+
+def put(folder: Path, url: str) -> str:
+    """The files of a folder in a bucket."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            storage.upload(path, f"{url}/{path.relative_to(folder).as_posix()}")
+    return url
+
+
+def test_a_folder_in_a_store_is_chosen_from_as_one_here(tmp_path, store):
+    pytest.importorskip("s3fs")
+    write(tmp_path, "model_epoch_000.pth", "model_epoch_001.pth", "trials/0/pc_model_best.pth", ".a.draft", "m.onnx")
+    tell(tmp_path, {1: 0.75, 2: 0.5})
+    url = put(tmp_path, "s3://bucket/run/train")
+    assert [found.name for found in list_folder(url)] == [found.name for found in list_folder(tmp_path)]
+    assert [found.path for found in list_folder(f"{url}/")] == [f"{url}/{found.name}" for found in list_folder(tmp_path)]
+    choice = choose_checkpoint(url)
+    assert (choice.path, choice.why) == (f"{url}/model_epoch_000.pth", choose_checkpoint(tmp_path).why)
+    assert scores_by_epoch(f"{url}/status.json") == {1: 0.75, 2: 0.5}
+    assert choose_onnx(url).path == choose_onnx(url, f"{url}/m.onnx").path == f"{url}/m.onnx"
+    assert choose_onnx(url, f"{url}/gone.onnx").why == "the newest .onnx in its folder"
+
+
+def test_what_is_not_in_a_store(store):
+    pytest.importorskip("s3fs")
+    assert list_folder("s3://bucket/nothing") == []
+    assert list(records("s3://bucket/nothing/status.json")) == []
+    assert list_folder("https://example.invalid/folder") == []  # the web lists no folders, and is not asked
+    with pytest.raises(KinetagError, match="no checkpoint"):
+        choose_checkpoint("s3://bucket/nothing")
+

@@ -1,9 +1,12 @@
 """A results folder that is kept the same as one in a store."""
 
+import itertools
 import logging
 import os
+import sqlite3
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
@@ -251,3 +254,67 @@ def test_a_hostile_name_in_the_store_leads_nowhere(store, machine):
     client(store).put_object(Bucket=BUCKET, Key="run/a/../../../../tmp/evil", Body=b"evil")
     with pytest.raises(KinetagError, match="cannot be the name of a file"):
         machine().begin(everything)
+
+
+def test_a_database_that_is_written_to_is_sent_as_it_was_committed(machine):
+    """Whatever moment a copy is taken at: it is whole, and holds both rows of each change or neither."""
+    mirror, stop = machine(), threading.Event()
+    mirror.begin(everything)
+    path = mirror.folder / "study.db"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE rows (change INTEGER, padding TEXT)")
+
+    def write() -> None:
+        with closing(sqlite3.connect(path, timeout=60)) as database:
+            for change in itertools.count():
+                if stop.is_set():
+                    return
+                with database:
+                    for _ in range(2):
+                        database.execute("INSERT INTO rows VALUES (?, ?)", (change, "x" * 20_000))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    found = []
+    try:
+        for _ in range(8):
+            mirror.send()
+            (mirror.folder.parent / "got.db").write_bytes(there()["study.db"])
+            with closing(sqlite3.connect(mirror.folder.parent / "got.db")) as database:
+                assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+                found.append(database.execute("SELECT COUNT(*), COUNT(DISTINCT change) FROM rows").fetchone())
+    finally:
+        stop.set()
+        writer.join()
+    assert all(rows == 2 * changes for rows, changes in found)
+    assert found[-1][0] > found[0][0]
+    assert set(there()) == {"study.db", "status.json"}  # no journal
+    mirror.finish()
+    assert set(there()) == {"study.db", "status.json"}
+
+
+def test_what_processes_of_a_search_know_each_other_by_stays_here(machine):
+    mirror = machine()
+    mirror.begin(everything)
+    for name in (".lock", ".working/here:1", "study.db-journal", "study.db-wal", "study.db-shm", ".study", "a.lock"):
+        (mirror.folder / name).parent.mkdir(exist_ok=True)
+        (mirror.folder / name).write_bytes(b"x")
+    mirror.finish()
+    assert set(there()) == {".study", "a.lock", "status.json"}
+
+
+def test_records_of_trials_are_sent_after_what_they_tell_of(store, machine, monkeypatch):
+    trouble = Trouble()
+    with proxy(store, trouble) as port:
+        for name, value in environment(port).items():
+            monkeypatch.setenv(name, value)
+        mirror = machine()
+        mirror.begin(everything)
+        trial = mirror.folder / "trials" / "0"
+        trial.mkdir(parents=True)
+        for name in ("trials/0/status.json", "status.json", "trials/0/model.pth"):  # the oldest first
+            (mirror.folder / name).write_bytes(b"{}")
+            time.sleep(0.02)
+        mirror.finish()
+    puts = [request.path.partition("/run/")[2].partition("?")[0] for request in trouble.seen if request.method == "PUT"]
+    assert puts[-3:] == ["trials/0/model.pth", "trials/0/status.json", "status.json"]

@@ -240,6 +240,8 @@ class Store:
         """Whether a process is still at work: on this machine it holds its file, on another it gives signs of life."""
         if owner.partition(":")[0] == socket.gethostname():
             return _held(self._owners / owner)
+        if not self.shared:
+            return False  # a file belongs to one machine at a time: it was brought here, and its owner is elsewhere
         now, sign = time.monotonic(), life.get(f"alive {owner}")
         seen = self.__dict__.setdefault("_seen", {})
         if seen.get(owner, (None,))[0] != sign:
