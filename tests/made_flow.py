@@ -8,11 +8,7 @@ import numpy as np
 from kinetag import storage
 from kinetag.skeletons import get_layout
 
-MOVES = {
-    "left_arm": "left_wrist",
-    "right_arm": "right_wrist",
-    "right_leg": "right_knee",
-}  # class -> the joint that moves
+MOVES = {"left_arm": "left_wrist", "right_arm": "right_wrist", "right_leg": "right_knee"}  # class -> joint
 FRAMES = 40
 
 

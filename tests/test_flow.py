@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("lightning")
 pytest.importorskip("optuna")
 pytest.importorskip("s3fs")
-from made_flow import MOVES, put_json, put_poses
-from made_jobs import home  # noqa: F401
+from made_flow import MOVES, put_poses
+from made_jobs import home, until  # noqa: F401
 from made_training import write_arrays
 from object_store import BUCKET
 from onnxruntime import InferenceSession
@@ -22,7 +22,7 @@ from kinetag.cli import main
 from kinetag.datasets.safe_pickle import read_pickle
 from kinetag.encryption import decrypt
 from kinetag.errors import KinetagError
-from kinetag.jobs import Job, create_job, get_job, job_logs, plan_job, wait_for
+from kinetag.jobs import Job, cancel_job, create_job, get_job, job_logs, plan_job, retry_job, wait_for
 from kinetag.jobs.following import standing
 
 pytestmark = pytest.mark.usefixtures("home", "store")
@@ -137,6 +137,27 @@ def test_the_flow_from_poses_to_predictions_with_only_the_parents_ids(tmp_path, 
     assert results["accuracy"] > 0.6  # by chance a third
     check_the_predictions()
     check_what_lies_there(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_search_that_was_cancelled_goes_on_in_the_bucket_when_it_is_tried_again(tmp_path):
+    for seed, role in enumerate(("train", "val")):
+        write_arrays(tmp_path / "data", clips=24, prefix=role, seed=seed)
+    for path in (tmp_path / "data").iterdir():
+        storage.upload(path, f"{ROOT}/data/{path.name}")
+    asked = TRAIN | {"model.graph_layout": "coco", "automl_settings.automl_max_concurrent": 1}
+    job = create_job("train", asked, train_data=f"{ROOT}/data")
+    until(lambda: "train/trials/1/pc_model_latest.pth" in names(RESULTS), 200)
+    cancel_job(job.id)
+    (job,) = wait_for(job.id, timeout=60)
+    assert job.state == "cancelled"
+    before = {name for name in names(RESULTS) if name.startswith("train/trials/0/")}
+    assert before
+    (job,) = done(retry_job(job.id))
+    assert job.attempts == 2
+    check_the_search()
+    told = [line["message"] for line in status("train")]
+    assert len([line for line in told if line.startswith("trial 0 (the spec as it is): val_acc")]) == 1
 
 
 def check_the_search() -> None:

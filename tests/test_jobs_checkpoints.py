@@ -125,7 +125,9 @@ def test_a_folder_in_a_store_is_chosen_from_as_one_here(tmp_path, store):
     tell(tmp_path, {1: 0.75, 2: 0.5})
     url = put(tmp_path, "s3://bucket/run/train")
     assert [found.name for found in list_folder(url)] == [found.name for found in list_folder(tmp_path)]
-    assert [found.path for found in list_folder(f"{url}/")] == [f"{url}/{found.name}" for found in list_folder(tmp_path)]
+    assert [found.path for found in list_folder(f"{url}/")] == [
+        f"{url}/{found.name}" for found in list_folder(tmp_path)
+    ]
     choice = choose_checkpoint(url)
     assert (choice.path, choice.why) == (f"{url}/model_epoch_000.pth", choose_checkpoint(tmp_path).why)
     assert scores_by_epoch(f"{url}/status.json") == {1: 0.75, 2: 0.5}
@@ -140,4 +142,3 @@ def test_what_is_not_in_a_store(store):
     assert list_folder("https://example.invalid/folder") == []  # the web lists no folders, and is not asked
     with pytest.raises(KinetagError, match="no checkpoint"):
         choose_checkpoint("s3://bucket/nothing")
-

@@ -19,7 +19,7 @@ from kinetag.cli import main
 from kinetag.errors import KinetagError
 from kinetag.jobs import contract
 from kinetag.skill import NAME, skill_files, template_path, write_skill
-from kinetag.spec import ACTIONS
+from kinetag.spec import ACTIONS, load_spec
 from kinetag.spec.schema import action_schema, manifest
 
 ROOT = Path(__file__).parent.parent
@@ -131,12 +131,23 @@ def test_templates_fit_the_schemas_and_leave_open_what_a_parent_gives(action: st
     values = {key: value for key, value in _given(yaml.safe_load(text)) if value is not None}
     for key in (*contract.SPEC_PARAMS[action], *contract.DATA_SOURCES.get(action, {}), "model.graph_layout"):
         assert key not in values
-    everything: dict = {}
-    for line in text.splitlines():  # with every '#' taken away it is a spec too, of known keys alone
-        option = re.match(r"( *)#(\w+: .*)", line)
-        everything.setdefault("lines", []).append(option[1] + option[2] if option else line)
-    for tree in (yaml.safe_load("\n".join(everything["lines"])), _without_empty(yaml.safe_load(text))):
+    opened = re.sub(r"^( *)#(?=\w+: )", r"\1", text, flags=re.MULTILINE)  # every '#' taken away
+    for tree in (yaml.safe_load(opened), _without_empty(yaml.safe_load(text))):
         Draft202012Validator(schema).validate(tree)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_template_runs_with_nothing_but_what_it_needs(action: str, tmp_path: Path):
+    path = tmp_path / f"{action}.yaml"
+    path.write_text(FILES[template_path(action)])
+    needed = {"train": ["dataset.train_dataset.data_path=d"], "dataset_convert": ["dataset_convert.data=d"]}
+    tested = [f"{action}.test_dataset.data_path=d"] if action in ("evaluate", "inference") else []
+    given = needed.get(action, [f"{action}.checkpoint=c", *tested])
+    spec = load_spec(path, given, action=action)
+    for word in given:
+        key, _, value = word.partition("=")
+        assert spec.get(key) == value
+    assert spec.automl_policy == ("auto" if action == "train" else "off")
 
 
 def _given(tree: dict, prefix: str = ""):
@@ -222,6 +233,34 @@ def test_a_search_goes_by_the_skill_and_says_so_when_it_cannot(tmp_path: Path):
                 read_schema(str(tmp_path / NAME))
             path.write_text(kept)
     assert NOT_RUNNABLE in MAIN
+
+
+def test_the_answer_comes_where_a_job_is_created_and_where_a_search_begins(tmp_path: Path, monkeypatch, capsys):
+    pytest.importorskip("optuna")
+    from made_search import FakeNursery
+    from made_training import write_spec
+
+    from kinetag.tune import search
+    from kinetag.tune.schema import NOT_RUNNABLE
+
+    monkeypatch.setattr(search, "Nursery", type("Fake", (FakeNursery,), {"jobs": []}))
+    monkeypatch.setenv("KINETAG_HOME", str(tmp_path / "home"))
+    write_skill(tmp_path / NAME)
+    by_skill = ["-e", str(write_spec(tmp_path)), f"automl_settings.search_schema={tmp_path / NAME}"]
+    few = ["automl_policy=auto", "automl_settings.automl_max_recommendations=2"]
+    assert main(["train", *by_skill, *few, f"results_dir={tmp_path / 'one'}"]) == 0
+    assert len(json.loads((tmp_path / "one/train/automl.json").read_text())["trials"]) == 2
+    assert main(["jobs", "create", "train", *by_skill, "--dry-run"]) == 0
+    assert "automl_policy: auto" in capsys.readouterr().out
+
+    (tmp_path / NAME / "schemas/train.schema.json").unlink()
+    assert main(["jobs", "create", "train", *by_skill, "--dry-run"]) == 2
+    assert NOT_RUNNABLE in capsys.readouterr().err
+    assert main(["jobs", "create", "train", *by_skill, "automl_policy=off", "--dry-run"]) == 0
+    capsys.readouterr()
+    assert main(["train", *by_skill, *few, f"results_dir={tmp_path / 'two'}"]) == 2
+    assert NOT_RUNNABLE in capsys.readouterr().err
+    assert NOT_RUNNABLE in (tmp_path / "two/train/status.json").read_text().splitlines()[-1]
 
 
 # --- its commands ----------------------------------------------------------------------------------------------------
@@ -312,7 +351,8 @@ def test_evals_have_the_form_that_tools_read():
 
 def test_checks_tell_a_good_run_from_none(workplace: Path):
     assert check(1, workplace) == {"passed": 0, "failed": 4, "total": 4, "pass_rate": 0.0}
-    shell("kinetag analyze workout.mp4 --out out && kinetag dataset_convert dataset_convert.data=poses.json results_dir=results", workplace)
+    shell("kinetag analyze workout.mp4 --out out", workplace)
+    shell("kinetag dataset_convert dataset_convert.data=poses.json results_dir=results", workplace)
     assert check(1, workplace)["failed"] == 0
     assert check(4, workplace)["failed"] == 0
     (workplace / "out/timeline.json").write_text('{"people": []}')

@@ -97,7 +97,8 @@ def test_machines_share_a_disk_not_a_bucket(pretended, tmp_path):
 
 def test_the_command_line_searches_in_a_bucket_by_a_spec_in_it(pretended, tmp_path, capsys):
     storage.upload(write_spec(tmp_path), f"{ROOT}/specs/train.yaml")
-    words = ["-e", f"{ROOT}/specs/train.yaml", f"results_dir={ROOT}/run", "automl_settings.automl_max_recommendations=2"]
+    words = ["-e", f"{ROOT}/specs/train.yaml", f"results_dir={ROOT}/run"]
+    words.append("automl_settings.automl_max_recommendations=2")
     progress = tmp_path / "progress.json"
     assert main(["train", *words, "automl_policy=auto", "--progress-file", str(progress)]) == 0
     assert f"{PLACE}/pc_model_best.pth" in capsys.readouterr().out
@@ -109,7 +110,9 @@ def test_the_command_line_searches_in_a_bucket_by_a_spec_in_it(pretended, tmp_pa
 @pytest.mark.slow
 def test_a_search_killed_on_one_machine_ends_on_another_as_if_it_had_not_been(store, tmp_path):
     spec = write_spec(tmp_path)
-    options = ["automl_settings.automl_max_recommendations=3", "automl_settings.automl_max_concurrent=1", "num_epochs=3"]
+    options = [f"automl_settings.automl_max_{name}" for name in ("recommendations=3", "concurrent=1")] + [
+        "num_epochs=3"
+    ]
 
     def command(place: str) -> list[str]:
         return [sys.executable, "-m", "kinetag", "tune", "-e", str(spec), f"results_dir={place}", *options]

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from kinetag import __version__
-from kinetag.cli_actions import action_options, run_action, schema, schema_options, skill, skill_options, spec, spec_options, tune
+from kinetag.cli_actions import action_options, run_action, schema, schema_options, spec, spec_options, tune
 from kinetag.cli_jobs import jobs, jobs_options
+from kinetag.cli_skill import skill, skill_options
 from kinetag.cli_teach import teach, teach_options
 from kinetag.errors import KinetagError
 from kinetag.urls import hide_secrets, is_remote

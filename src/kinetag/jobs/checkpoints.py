@@ -50,7 +50,7 @@ def _stored(folder: str, deep: bool) -> list[Found]:
     from kinetag.storage import list_files  # a runner that waits does without
 
     found = [
-        Found(file.path, file.path.removeprefix(f"{folder}/"), file.size or 0, file.modified)
+        Found(file.path, file.path.removeprefix(f"{folder}/"), -1 if file.size is None else file.size, file.modified)
         for file in list_files(folder)
     ]
     parts = {file.path: file.name.split("/") for file in found}

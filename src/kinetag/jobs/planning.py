@@ -101,6 +101,10 @@ def make_plan(
     infer(case)
     spec = check_spec(replace(source, values=values), action)
     spec.require(next(iter(INPUTS[action])))
+    if action == "train" and spec.automl_policy == "auto" and spec.automl_settings.search_schema:
+        from kinetag.tune.schema import read_schema
+
+        read_schema(spec.automl_settings.search_schema)  # said now rather than when the job runs
     notes = list(case.notes)
     model = f"{action}.checkpoint"
     if parent is not None and parent.action in ("train", "export") and value_at(source.values, model) not in EMPTY:

@@ -72,10 +72,10 @@ def write_skill(folder: Path, *, standard: bool = False) -> list[Path]:
 
     Raises a KinetagError for a folder that holds anything but a kinetag skill.
     """
-    made, there = skill_files(standard=standard), _there(folder)
-    for name in sorted(there - set(made)):
-        (folder / name).unlink()
+    made = skill_files(standard=standard)
     try:
+        for name in sorted(_there(folder) - set(made)):
+            (folder / name).unlink()
         for name, text in made.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)

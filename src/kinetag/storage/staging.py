@@ -182,7 +182,7 @@ def _wanted(name: str) -> bool:
 
 
 def _wanted_by_training(name: str) -> bool:
-    """The state to go on from and what grows; not the checkpoints that were kept on the way, by a search's trials too."""
+    """The state to go on from and what grows; not the checkpoints that were kept on the way, in trials too."""
     return not name.rpartition("/")[2].startswith("model_epoch_")
 
 

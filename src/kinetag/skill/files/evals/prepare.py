@@ -42,7 +42,8 @@ def deepstream(*, people: int, frames: int) -> list[dict]:
     poses = [np.hstack([rng.normal(0, 0.4, (34, 2)), np.full((34, 2), (3.0, 0.9))]) for _ in range(people)]
     batches = []
     for frame in range(frames):
-        objects = [{"object_id": i + 1, "pose3d": (pose + 0.001 * frame).ravel().tolist()} for i, pose in enumerate(poses)]
+        moved = [(pose + 0.001 * frame).ravel().tolist() for pose in poses]
+        objects = [{"object_id": i + 1, "pose3d": pose} for i, pose in enumerate(moved)]
         batches.append({"num_frames_in_batch": 1, "batches": [{"frame_num": frame, "objects": objects}]})
     return batches
 
