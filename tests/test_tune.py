@@ -226,13 +226,18 @@ def test_ctrl_c_leaves_nothing_running_and_the_search_goes_on(tmp_path):
 @pytest.mark.parametrize("algorithm", ["bayesian", "random", "hyperband", "asha", "bohb", "dehb", "pbt"])
 def test_every_algorithm_searches_and_finds_better_than_the_baseline(pretended, tmp_path, algorithm):
     options = settings(
-        algorithm=algorithm, automl_max_recommendations=14, automl_max_epochs=9, automl_population_size=5
+        algorithm=algorithm,
+        automl_max_recommendations=10,
+        automl_max_epochs=4,
+        automl_reduction_factor=2,
+        automl_population_size=4,
+        pbt_interval=2,
     )
     result = tune(training_spec(tmp_path, *options))
-    assert result.value > result.baseline == pytest.approx(0.5 * 0.9)
+    assert result.value > result.baseline == pytest.approx(0.5 * 0.8)
     summary = summary_of(tmp_path / "out")
     assert result.value == max(t["value"] for t in summary["trials"])
-    assert result.trials <= 14 or algorithm in ("pbt", "dehb")
+    assert result.trials <= 10 or algorithm in ("pbt", "dehb")
     done = [(name, stop) for name, stop in pretended.jobs]
     assert len(set(done)) == len(done)  # nothing twice
     assert (tmp_path / "out/train/pc_model_best.pth").read_text().split()[0] == str(result.trial)
@@ -330,9 +335,9 @@ def test_trials_that_diverge_are_counted_and_no_end(pretended, tmp_path):
         return _by_dropout(spec, epoch)
 
     pretended.value = staticmethod(value)
-    result = tune(training_spec(tmp_path, *settings(automl_max_recommendations=14)))
+    result = tune(training_spec(tmp_path, *settings(automl_max_recommendations=10)))
     failed = [trial for trial in summary_of(tmp_path / "out")["trials"] if trial["state"] == "failed"]
-    assert 0 < result.failed == len(failed) < 13
+    assert 0 < result.failed == len(failed) < 9
     assert all(trial["parameters"]["model.dropout"] < 0.3 for trial in failed)
     assert result.parameters["model.dropout"] >= 0.3
 
@@ -351,11 +356,11 @@ def test_a_mistake_that_every_trial_would_make_ends_it_and_can_be_mended(pretend
 
 
 def test_direction_and_metric(pretended, tmp_path):
-    result = tune(training_spec(tmp_path, *settings(metric="val_loss", automl_max_recommendations=12)))
+    result = tune(training_spec(tmp_path, *settings(metric="val_loss", automl_max_recommendations=6)))
     values = [trial["value"] for trial in summary_of(tmp_path / "out")["trials"]]
     assert result.value == min(values) < result.baseline
     assert summary_of(tmp_path / "out")["direction"] == "minimize"
-    worst = tune(training_spec(tmp_path, *settings(direction="minimize", automl_max_recommendations=12), name="min"))
+    worst = tune(training_spec(tmp_path, *settings(direction="minimize"), name="min"))
     assert worst.value == min(t["value"] for t in summary_of(tmp_path / "min")["trials"])
 
 
