@@ -160,6 +160,22 @@ def test_a_search_that_was_cancelled_goes_on_in_the_bucket_when_it_is_tried_agai
     assert len([line for line in told if line.startswith("trial 0 (the spec as it is): val_acc")]) == 1
 
 
+@pytest.mark.slow
+def test_a_search_keeps_what_was_given_beside_the_spec(tmp_path):
+    asked = {
+        key: value for key, value in TRAIN.items() if key not in ("results_dir", "automl_settings.custom_param_ranges")
+    }
+    asked |= {"automl_settings.automl_max_recommendations": 2, "train.num_epochs": 1, "model.graph_layout": "coco"}
+    for seed, role in enumerate(("train", "val")):
+        write_arrays(tmp_path / "data", clips=12, prefix=role, seed=seed)
+    kept = ["learning_rate=0.002", "dataset.label_map={a: 0, b: 1, c: 2}"]
+    (job,) = done(create_job("train", asked, overrides=kept, train_data=tmp_path / "data"))
+    summary = json.loads((Path(job.results) / "automl.json").read_text())
+    assert "train.optim.lr stays 0.002, as the command says" in summary["notes"]
+    assert "train.optim.lr" not in summary["search"]
+    assert "model.dropout" in summary["search"]  # the spec's own values are where a search starts
+
+
 def check_the_search() -> None:
     summary = json.loads(storage.read_text(f"{RESULTS}/train/automl.json"))
     assert summary["finished"]

@@ -206,3 +206,11 @@ def test_tao_s_template_of_an_action_is_completed(tmp_path, action):
     if action in ("evaluate", "inference", "export"):
         assert filled[f"{action}.checkpoint"] == str(Path(tmp_path, "parent/pc_model_best.pth"))
     assert plan.results.startswith(str(tmp_path / "home"))
+
+
+def test_what_was_given_beside_the_spec_is_known_apart(tmp_path):
+    path = tmp_path / "train.yaml"
+    path.write_text("train: {num_epochs: 5}\n")
+    given = read_given("train", path, ["learning_rate=0.01", "learning_rate=0.02", "encryption_key=a long secret"])
+    assert given.overrides == ("train.optim.lr",)
+    assert read_given("train", {"train.optim.lr": 0.01}).overrides == ()  # a spec in Python

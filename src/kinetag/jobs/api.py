@@ -1,5 +1,6 @@
 """Create jobs, look at them, end them, try them again."""
 
+import json
 import os
 import shutil
 import time
@@ -244,6 +245,8 @@ def _write(folder: Path, given: "Given") -> None:
         folder.mkdir(mode=0o700, parents=True)
         with whole_file(folder / "given.yaml") as draft:
             draft.write_text(yaml.safe_dump(given.source.values, sort_keys=False, allow_unicode=True), "utf-8")
+        with whole_file(folder / "overrides.json") as draft:
+            draft.write_text(json.dumps(given.overrides), "utf-8")
     except OSError as error:
         raise KinetagError(f"cannot write into {folder}: {(error.strerror or str(error)).lower()}") from None
 

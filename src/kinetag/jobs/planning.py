@@ -28,7 +28,7 @@ from kinetag.spec import (
     value_at,
 )
 from kinetag.spec.errors import nearest
-from kinetag.spec.file import SpecSource, read_spec
+from kinetag.spec.file import SpecSource, dotted, read_spec
 
 _SHORTEST_SECRET = 6  # characters; a shorter one is found in other values by chance
 
@@ -39,6 +39,7 @@ class Given:
 
     source: SpecSource
     secret: str | None
+    overrides: tuple[str, ...] = ()  # the dotted keys that were given beside the spec
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def read_given(action: str, specs: str | Path | Mapping[str, Any] | None, overri
     """
     if action not in ACTIONS:
         raise KinetagError(f"unknown action '{action}'{nearest(action, ACTIONS)}; known: {', '.join(ACTIONS)}")
-    path = None
+    path, beside = None, tuple(dict(dotted(override, SHORTHANDS) for override in overrides))
     if isinstance(specs, Mapping):
         overrides = [*_as_overrides(specs), *overrides]
     elif specs is not None:
@@ -80,7 +81,7 @@ def read_given(action: str, specs: str | Path | Mapping[str, Any] | None, overri
         for key, value in leaves(source.values):
             if secret in str(value):
                 raise KinetagError(f"{key} holds the encryption key, which is to be written nowhere: take it out")
-    return Given(source, secret)
+    return Given(source, secret, tuple(key for key in beside if key != "encryption_key"))
 
 
 def make_plan(

@@ -4,13 +4,14 @@ It is started by the client that creates or retries the job, and needs no client
 behind is found by the next client, or by the runner of a child that waits (`kinetag.jobs.tidying`).
 """
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -121,7 +122,7 @@ def _run(store: Store, job: Job, me: Identity, lock: int) -> None:
     for one in plan.inferred:
         _say(hide_secrets(f"inferred {one.key}={one.value} ({one.source})"))
     began_at = job.log.stat().st_size
-    with _worker(job, lock) as process:
+    with _worker(job, lock, _kept(job, plan)) as process:
         try:
             store.change_own(job, me, worker=Identity.of(process.pid))
             cancelled = _watch(store, job, process)
@@ -171,11 +172,19 @@ def _plan(store: Store, job: Job, attempt: int) -> "Plan":
     )
 
 
+def _kept(job: Job, plan: "Plan") -> list[str]:
+    """What was given to a training beside its spec, given so once more: a search keeps these values."""
+    from kinetag.spec import value_at
+
+    keys = json.loads(job.overrides.read_text("utf-8")) if job.action == "train" and job.overrides.exists() else []
+    return [f"{key}={json.dumps(value_at(plan.values, key), default=str)}" for key in keys]
+
+
 @contextmanager
-def _worker(job: Job, lock: int) -> "Iterator[subprocess.Popen[bytes]]":
+def _worker(job: Job, lock: int, overrides: Sequence[str]) -> "Iterator[subprocess.Popen[bytes]]":
     """The action as a process that leads a group of its own, holds the lock too, and ends when this one does."""
     read_end, write_end = os.pipe()  # it reads, which returns when nobody holds the other end
-    words = [job.action, "-e", str(job.spec), "--progress-file", str(job.progress)]
+    words = [job.action, "-e", str(job.spec), "--progress-file", str(job.progress), *overrides]
     try:
         process = subprocess.Popen(
             python_command("kinetag.jobs.worker", str(read_end), *words),

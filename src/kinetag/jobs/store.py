@@ -84,6 +84,11 @@ class Job:
         return self.folder / "given.yaml"
 
     @property
+    def overrides(self) -> Path:
+        """The dotted keys that were given beside that spec: a search keeps their values."""
+        return self.folder / "overrides.json"
+
+    @property
     def spec(self) -> Path:
         """The spec that it runs with: the given one, and what followed from the job graph."""
         return self.folder / "spec.yaml"

@@ -44,11 +44,11 @@ def read_spec(path: Path | None, overrides: Sequence[str], shorthands: Mapping[s
     except ImportError:
         raise missing_extra("omegaconf", "train", "reading a spec") from None
     data, lines = _read(path) if path is not None else ({}, {})
-    dotted = dict(_dotted(override, shorthands) for override in overrides)
+    given = dict(dotted(override, shorthands) for override in overrides)
     doing = str(path or "the spec")
     try:
         config = OmegaConf.create(data)
-        for key, text in dotted.items():
+        for key, text in given.items():
             doing = f"override {shown(key)}"
             if key in _REPLACED and text.partition("=")[2].startswith("{"):
                 OmegaConf.update(config, key, {}, merge=False)
@@ -60,10 +60,10 @@ def read_spec(path: Path | None, overrides: Sequence[str], shorthands: Mapping[s
         if "encryption_key" in f"{doing} {reason}":  # the reason may show the key
             reason = "encryption_key cannot be read; put it in quotes, and do not let it hold '${'"
         raise KinetagError(f"{doing}: {reason}") from None
-    return SpecSource(path, dotted, _filled(values), lines)
+    return SpecSource(path, given, _filled(values), lines)
 
 
-def _dotted(override: str, shorthands: Mapping[str, str]) -> tuple[str, str]:
+def dotted(override: str, shorthands: Mapping[str, str]) -> tuple[str, str]:
     """The dotted key of an override, its shorthand spelled out, and the override with it."""
     key, equals, value = override.partition("=")
     key = key.strip().lstrip("+-")
