@@ -117,7 +117,7 @@ def run(arrays: Path, work: Path, algorithm: str, seed: int) -> dict[str, Any]:
         "epochs": result.epochs,
         "seconds": result.summary["seconds"],
         "parameters": result.parameters,
-        "by_epochs": progress(result.latest.parent / "status.json"),
+        "by_epochs": progress(Path(result.latest).parent / "status.json"),
     }
 
 
