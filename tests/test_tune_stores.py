@@ -111,7 +111,7 @@ def test_the_command_line_searches_in_a_bucket_by_a_spec_in_it(pretended, tmp_pa
 def test_a_search_killed_on_one_machine_ends_on_another_as_if_it_had_not_been(store, tmp_path):
     spec = write_spec(tmp_path)
     options = [f"automl_settings.automl_max_{name}" for name in ("recommendations=3", "concurrent=1")] + [
-        "num_epochs=3"
+        "num_epochs=10"
     ]
 
     def command(place: str) -> list[str]:
@@ -123,7 +123,7 @@ def test_a_search_killed_on_one_machine_ends_on_another_as_if_it_had_not_been(st
     subprocess.run(command(str(tmp_path / "whole")), env=environment("one"), check=True, capture_output=True)
     killed = subprocess.Popen(command(f"{ROOT}/run"), env=environment("one"), start_new_session=True)
     until = time.monotonic() + 120
-    while "trials/1/pc_model_latest.pth" not in names():
+    while "trials/0/pc_model_latest.pth" not in names():
         assert time.monotonic() < until
         assert killed.poll() is None, "it ended before it could be killed"
         time.sleep(0.3)
