@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from made_jobs import TRAINING, arrays, home, write_spec  # noqa: F401
 from tao_reference import reference_folder
@@ -168,6 +168,7 @@ def test_a_hidden_key_has_to_be_in_the_environment(monkeypatch):
 # --- how it is written -----------------------------------------------------------------------------------------------
 
 
+@example({"\n": 0, "a\tb": 1}, "two\nlines", "")
 @given(
     st.dictionaries(st.text(min_size=1, max_size=8), st.integers(0, 5), max_size=3),
     st.text(max_size=30),

@@ -220,8 +220,15 @@ def _inline(value: Any) -> str:
     """A value in one line of YAML; what a terminal would not show is escaped."""
     plain = yaml.safe_dump([value], default_flow_style=True, allow_unicode=True, width=100_000).strip()
     if not plain.isprintable():
-        plain = yaml.safe_dump([value], default_flow_style=True, width=100_000).strip()
+        plain = yaml.dump([value], Dumper=_Quoting, default_flow_style=True, width=100_000).strip()
     return plain[1:-1]
+
+
+class _Quoting(yaml.SafeDumper):
+    """Writes text in double quotes: there alone a line break can be escaped."""
+
+
+_Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
 
 
 def _printable(text: str) -> str:
