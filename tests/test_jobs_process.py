@@ -17,7 +17,12 @@ from kinetag.errors import KinetagError
 from kinetag.jobs import process
 from kinetag.jobs.process import Identity, end_group, held, is_held, start_detached, started_by_ps, unfinished
 
-SLEEP = [sys.executable, "-c", "import time; print('on', flush=True); time.sleep(600)"]
+# What is started in the background of a shell ignores Ctrl-C, and its children do; this one does not.
+SLEEP = [
+    sys.executable,
+    "-c",
+    "import signal, time; signal.signal(signal.SIGINT, signal.SIG_DFL); print('on', flush=True); time.sleep(600)",
+]
 STUBBORN = [
     sys.executable,
     "-c",

@@ -46,6 +46,7 @@ A classifier of your own, from labelled videos or poses:
   kinetag train -e train.yaml              then: kinetag evaluate, kinetag inference, kinetag export
   kinetag dataset_convert -e convert.yaml  DeepStream's poses as arrays to train on
   kinetag jobs create train -e train.yaml  as a job, which goes on without you: kinetag jobs list
+  kinetag skill --out DIR                  a folder from which a coding agent learns all of this
 
 'kinetag VERB --help' shows the options of a verb."""
 
