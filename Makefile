@@ -31,9 +31,9 @@ $(VENV)/.base: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
-$(VENV)/.test: pyproject.toml $(VENV)/.base
+$(VENV)/.test: pyproject.toml tests/constraints.txt $(VENV)/.base
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test,bench]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test,bench]" -c tests/constraints.txt
 	touch $@
 
 clean:
