@@ -127,15 +127,15 @@ class Mirror:
             self.folder.parent.rmdir()
 
     def _run(self) -> None:
-        pause, told = EVERY, ""
+        pause, told = EVERY, set()  # what was told since the last success: a lost connection has several faces
         while not self._stop.wait(pause):
             try:
                 self.send()
-                pause, told = EVERY, ""
+                pause, told = EVERY, set()
             except KinetagError as error:  # the work goes on: it is sent later, or the end tells
                 pause = min(_LONGEST_PAUSE, 2 * pause)
-                if str(error) != told:
-                    told = str(error)
+                if str(error) not in told:
+                    told.add(str(error))
                     log.warning("%s; the work goes on, and this is tried again", error)
             except OSError as error:
                 log.warning("%s cannot be read to be sent (%s)", self.folder, error.strerror)
