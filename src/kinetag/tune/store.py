@@ -55,6 +55,7 @@ class Store:
         self.owner = f"{socket.gethostname()}:{uuid.uuid4().hex}"
         self._alive = _own_file(self._owners / self.owner)
         self._beaten = 0.0
+        self._seen: dict[str, tuple[Any, float]] = {}  # the last sign of life of each owner elsewhere, and since when
 
     def close(self) -> None:
         """Give up the sign of life; what this process still had in hand is others' to take."""
@@ -140,7 +141,7 @@ class Store:
             value=None,
             datetime_start=datetime.now(),
             datetime_complete=None,
-            params={key: _stored(dimensions[key], value) for key, value in values.items()},
+            params={key: _stored(value) for key, value in values.items()},
             distributions={key: _distribution(optuna, dimensions[key], value) for key, value in values.items()},
             user_attrs={"job": job, "born": {**born, "how": how}},
             system_attrs={},
@@ -243,10 +244,9 @@ class Store:
         if not self.shared:
             return False  # a file belongs to one machine at a time: it was brought here, and its owner is elsewhere
         now, sign = time.monotonic(), life.get(f"alive {owner}")
-        seen = self.__dict__.setdefault("_seen", {})
-        if seen.get(owner, (None,))[0] != sign:
-            seen[owner] = (sign, now)
-        return now - seen[owner][1] < _SILENT
+        if owner not in self._seen or self._seen[owner][0] != sign:
+            self._seen[owner] = (sign, now)
+        return now - self._seen[owner][1] < _SILENT
 
     @contextmanager
     def _file_lock(self) -> Iterator[None]:
@@ -318,7 +318,7 @@ def _held(path: Path) -> bool:
 # --- values as Optuna keeps them -------------------------------------------------------------------------------------
 
 
-def _stored(dimension: Dimension, value: Any) -> Any:
+def _stored(value: Any) -> Any:
     """A list is kept as text; a whole number in a range as such."""
     return json.dumps(value) if isinstance(value, list | dict) else value
 
@@ -333,7 +333,7 @@ def _distribution(optuna: Any, dimension: Dimension, value: Any) -> Any:
     if dimension.kind == "choice":
         options = [option for interval in dimension.intervals for option in interval.options]
         options += [] if any(_same(option, dimension.start) for option in options) else [dimension.start]
-        return kinds.CategoricalDistribution([_stored(dimension, option) for option in options])
+        return kinds.CategoricalDistribution([_stored(option) for option in options])
     low = min(value, *(interval.low for interval in dimension.intervals))
     high = max(value, *(interval.high for interval in dimension.intervals))
     log = all(interval.log for interval in dimension.intervals) and low > 0
