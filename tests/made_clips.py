@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from made_poses import body, seen, squat
 
+from kinetag.pose.files import write_poses
+
 
 def source(path: Path, labels: str = "", kind: str = "auto") -> SimpleNamespace:
     """A dataset source as the spec has it."""
@@ -108,3 +110,13 @@ def annotation(name: str, label: int | None = 0, *, people: int = 1, frames: int
     if label is not None:
         note["label"] = label
     return note
+
+
+def labelled_folder(folder: Path, count: int = 6) -> Path:
+    """Files of poses in class folders."""
+    for label in ("squat", "lunge"):
+        for i in range(count):
+            path = folder / label / f"{i}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_poses([person(seconds=1 + i)], path)
+    return folder

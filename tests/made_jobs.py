@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 import yaml
-from made_clips import bodypose, person, write_json
+from made_clips import bodypose, write_json
 from made_training import write_arrays
 
 from kinetag.jobs import Job, get_job
 from kinetag.jobs.store import Store
-from kinetag.pose.files import write_poses
 from kinetag.spec import Spec
 
 TRAINING: dict[str, Any] = {
@@ -42,16 +41,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def deepstream(folder: Path, people: int = 2) -> Path:
     """DeepStream's poses of some people."""
     return write_json(folder / "poses.json", bodypose({i: list(range(30)) for i in range(1, people + 1)}, frames=30))
-
-
-def labelled(folder: Path, count: int = 3) -> Path:
-    """Files of poses in class folders."""
-    for label in ("squat", "lunge"):
-        for i in range(count):
-            path = folder / label / f"{i}.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_poses([person(seconds=1 + i)], path)
-    return folder
 
 
 def arrays(folder: Path) -> Path:

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_clips import bodypose, dataset, model, person, source, write_json
+from made_clips import bodypose, dataset, labelled_folder, model, source, write_json
 
 from kinetag.actions.dataset_convert import DatasetConvert, dataset_convert
 from kinetag.datasets import load_clips
 from kinetag.errors import KinetagError
-from kinetag.pose.files import write_poses
 from kinetag.spec import load_spec
 
 
@@ -244,15 +243,6 @@ def test_files_that_are_something_else(tmp_path: Path, content: str) -> None:
     assert "\n" not in str(error.value)
     with pytest.raises(KinetagError, match="no such file"):
         convert(tmp_path, tmp_path / "none.json")
-
-
-def labelled_folder(folder: Path, count: int = 6) -> Path:
-    for label in ("squat", "lunge"):
-        for i in range(count):
-            path = folder / label / f"{i}.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_poses([person(seconds=1 + i)], path)
-    return folder
 
 
 def test_a_labelled_folder_becomes_arrays_to_train_on(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from made_jobs import TRAINING, arrays, deepstream, home, in_state, labelled, until, write_spec  # noqa: F401
+from made_clips import labelled_folder
+from made_jobs import TRAINING, arrays, deepstream, home, in_state, until, write_spec  # noqa: F401
 
 from kinetag.errors import KinetagError
 from kinetag.jobs import (
@@ -350,7 +351,7 @@ def test_from_training_to_predictions_without_a_path_in_any_spec(tmp_path):
 @pytest.mark.slow
 @pytest.mark.usefixtures("torch_here")
 def test_a_conversion_feeds_a_training(tmp_path):
-    labelled(tmp_path / "clips")
+    labelled_folder(tmp_path / "clips", 3)
     options = {"data": str(tmp_path / "clips"), "keep_confidence": True, "split": 0.34}
     options |= {"sequence_length_max": 60, "sequence_length": 40}
     convert = create_job("dataset_convert", {"dataset_convert": options, "model.graph_layout": "coco"})

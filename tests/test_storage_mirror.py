@@ -6,7 +6,8 @@ import os
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -36,6 +37,15 @@ def machine(store, tmp_path):
     return make
 
 
+@contextmanager
+def through(store: int, trouble: Trouble, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Everything goes to the store through a proxy that makes ``trouble``."""
+    with proxy(store, trouble) as port:
+        for name, value in environment(port).items():
+            monkeypatch.setenv(name, value)
+        yield
+
+
 def there(url: str = RUN) -> dict[str, bytes]:
     return {f.path.removeprefix(f"{url}/"): storage.local_copy(f.path).read_bytes() for f in storage.list_files(url)}
 
@@ -61,9 +71,7 @@ def test_what_is_made_changed_and_deleted_here_is_there(machine):
 def test_a_status_never_tells_of_what_is_not_there_yet(store, machine, monkeypatch):
     """Whatever moment the store is looked at: each file that status.json names is there."""
     trouble = Trouble()
-    with proxy(store, trouble) as port:
-        for name, value in environment(port).items():
-            monkeypatch.setenv(name, value)
+    with through(store, trouble, monkeypatch):
         monkeypatch.setattr(mirrors, "EVERY", 0.01)
         mirror = machine()
         mirror.begin(everything)
@@ -101,9 +109,7 @@ def test_a_status_never_tells_of_what_is_not_there_yet(store, machine, monkeypat
 def test_what_cannot_be_sent_is_kept_and_sent_the_next_time(store, machine, monkeypatch):
     monkeypatch.setattr(stores, "ATTEMPTS", 2)
     trouble = Trouble()
-    with proxy(store, trouble) as port:
-        for name, value in environment(port).items():
-            monkeypatch.setenv(name, value)
+    with through(store, trouble, monkeypatch):
         mirror = machine()
         mirror.begin(everything)
         (mirror.folder / "a").write_bytes(b"a")
@@ -129,9 +135,7 @@ def test_the_work_goes_on_while_the_store_is_away(store, machine, monkeypatch, c
     monkeypatch.setattr(mirrors, "_LONGEST_PAUSE", 0.05)
     monkeypatch.setattr(stores, "ATTEMPTS", 1)
     trouble = Trouble()
-    with proxy(store, trouble) as port, caplog.at_level(logging.WARNING, "kinetag.storage"):
-        for name, value in environment(port).items():
-            monkeypatch.setenv(name, value)
+    with through(store, trouble, monkeypatch), caplog.at_level(logging.WARNING, "kinetag.storage"):
         mirror = machine()
         mirror.begin(everything)
         mirror.start()
@@ -196,9 +200,7 @@ def test_only_what_is_wanted_comes(machine):
 
 def test_one_file_by_two_names_is_sent_once(store, machine, monkeypatch):
     trouble = Trouble()
-    with proxy(store, trouble) as port:
-        for name, value in environment(port).items():
-            monkeypatch.setenv(name, value)
+    with through(store, trouble, monkeypatch):
         mirror = machine()
         mirror.begin(everything)
         (mirror.folder / "model_epoch_000.pth").write_bytes(b"m" * 1000)
@@ -222,9 +224,7 @@ def test_other_processes_of_a_run_only_take_the_state(store, machine):
 
 def test_a_missing_right_to_write_shows_at_the_beginning(store, machine, monkeypatch):
     trouble = Trouble(lambda request: answer("403 No", "AccessDenied") if request.method == "PUT" else None)
-    with proxy(store, trouble) as port:
-        for name, value in environment(port).items():
-            monkeypatch.setenv(name, value)
+    with through(store, trouble, monkeypatch):
         with pytest.raises(KinetagError, match=r"writing s3://bucket/run/status.json: refused"):
             machine().begin(everything)
         with (
@@ -306,9 +306,7 @@ def test_what_processes_of_a_search_know_each_other_by_stays_here(machine):
 
 def test_records_of_trials_are_sent_after_what_they_tell_of(store, machine, monkeypatch):
     trouble = Trouble()
-    with proxy(store, trouble) as port:
-        for name, value in environment(port).items():
-            monkeypatch.setenv(name, value)
+    with through(store, trouble, monkeypatch):
         mirror = machine()
         mirror.begin(everything)
         trial = mirror.folder / "trials" / "0"
