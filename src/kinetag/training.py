@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from kinetag.errors import KinetagError, missing_extra
-from kinetag.exercises.bank import Bank, Batch, build_bank, sample
+from kinetag.exercises.bank import BANK_RATE, BANK_SECONDS, Bank, Batch, build_bank, sample
 from kinetag.features import LAYOUT, MIRROR_SIGN
 from kinetag.models import build_window_model
 from kinetag.models.onnx_file import ModelCard, export_onnx, write_int8
@@ -325,7 +325,7 @@ def finish(trainer: Trainer, path: Path, report: Report) -> ModelCard:
         temperature=temperature,
         frame_weight=_FRAME_WEIGHT,
         version=__version__,
-        data="synthesised from kinetag's exercise library",
+        data="synthesised from kinetag's exercise library" + (", and UI-PRMD (PDDL 1.0)" if bank.captured else ""),
         licence="Apache-2.0",
         training=asdict(options),
     )
@@ -367,6 +367,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--recordings", type=Path, nargs="+", help="files that `python -m kinetag.exercises.recording` wrote"
     )
+    parser.add_argument("--captured", type=Path, help="motion capture: a .npz file of UI-PRMD")
     parser.add_argument("--threads", type=int, default=1, help="of the network; one more process makes its batches")
     parser.add_argument("--workers", type=int, default=1, help="processes that make batches")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -388,6 +389,11 @@ def _run(options: argparse.Namespace, report: Report) -> None:
     classes = tuple(name for name in class_names() if name not in left_out)
     report(f"making motions of {len(classes)} classes: {', '.join(classes)}")
     bank = build_bank(classes, options.seed, options.per_class, workers=options.workers)
+    if options.captured:
+        from kinetag.exercises.captured import cuts, read_captured
+
+        bank = bank.with_captured(*cuts(read_captured(options.captured), seconds=BANK_SECONDS, rate=BANK_RATE))
+        report(f"and motion capture: {len(bank.joints)} motions")
     if options.recordings:
         from kinetag.exercises.recordings import read_recordings
 

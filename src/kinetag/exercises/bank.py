@@ -29,7 +29,8 @@ _RECORDED_SHARE, _LENT_SHARE = 0.08, 0.6
 @dataclass
 class Bank:
     """``joints`` (M, F, V, 3) float16 metres, Y up, at BANK_RATE, and ``recorded``, R clips that come after them;
-    ``labels`` (M + R,) index into ``classes``, ``ways`` (M + R,) into ``variants``: a class and a way of doing it."""
+    ``labels`` (M + R,) index into ``classes``, ``ways`` (M + R,) into ``variants``: a class and a way of doing it.
+    The last ``captured`` of the motions are real people's."""
 
     joints: np.ndarray
     labels: np.ndarray
@@ -37,6 +38,7 @@ class Bank:
     classes: tuple[str, ...]
     variants: tuple[tuple[str, str], ...]
     recorded: Recorded | None = None
+    captured: int = 0
 
     def weights(self) -> tuple[np.ndarray, np.ndarray]:
         """Chance of each motion (M,) and of each recording (R,) to be picked: classes by their frequency, whatever
@@ -53,6 +55,24 @@ class Bank:
         counts = np.bincount(labels, minlength=len(self.classes))
         weights = (share / np.maximum(counts, 1))[labels]
         return weights / weights.sum() if len(weights) else weights
+
+    def with_captured(self, joints: np.ndarray, labels: Sequence[str]) -> "Bank":
+        """This bank and real movements (N, F, V, 3) of its classes beside the made ones; to be called before recordings
+        are added."""
+        if self.recorded is not None:
+            raise ValueError("captured movements come before recordings")
+        known = np.array([label in self.classes for label in labels])
+        variants = {pair: way for way, pair in enumerate(self.variants)}
+        names = [label for label in labels if label in self.classes]
+        ways = [variants.setdefault((name, "plain"), len(variants)) for name in names]
+        return replace(
+            self,
+            joints=np.concatenate([self.joints, joints[known].astype(np.float16)]),
+            labels=np.concatenate([self.labels, np.array([self.classes.index(name) for name in names], int)]),
+            ways=np.concatenate([self.ways, np.array(ways, int)]),
+            variants=tuple(variants),
+            captured=int(known.sum()),
+        )
 
     def with_recordings(self, clips: Sequence[Recording]) -> "Bank":
         """This bank and recordings of its classes; those of others are left out."""
