@@ -3,6 +3,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # A CPU build of torch; users take any version in the range of pyproject.toml.
 TORCH ?= torch==2.13.0
+# Motion capture for `make train`: a .npz file of UI-PRMD.
+CAPTURED ?= $(wildcard $(KINETAG_DATA)/ui_prmd.npz)
 
 .PHONY: demo test test-all lint train clean
 
@@ -13,7 +15,7 @@ test: $(VENV)/.test lint
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-all: $(VENV)/.test lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --hypothesis-profile=random
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -24,7 +26,7 @@ lint: $(VENV)/.test
 train: $(VENV)/.test
 	$(BIN)/python -m kinetag.exercises.recording --out training_run/recordings.npz --per-class 12 --seed 7
 	$(BIN)/python -m kinetag.training --seconds 3000 --seed 2 --per-class 400 \
-		--recordings training_run/recordings.npz --out training_run
+		--recordings training_run/recordings.npz $(if $(CAPTURED),--captured $(CAPTURED)) --out training_run
 
 $(VENV)/.base: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -8,8 +8,14 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from hypothesis import settings
 
 from kinetag.exercises.scenes import make_scene
+
+# The same examples in every run, so that what fails has been changed; `--hypothesis-profile=random` draws new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("random", deadline=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
