@@ -25,6 +25,7 @@ from clip_sets import Clip, gym_clips, hdm05_clips, penn_clips, prmd_clips
 from common import data_folder, save, show
 
 from kinetag.classifier import DEFAULT_MODEL, Classifier
+from kinetag.exercises.captured import HELD_OUT
 from kinetag.exercises.library import Exercise, exercises_by_label, load_library
 from kinetag.models.onnx_file import write_card
 from kinetag.timeline import OTHER
@@ -33,13 +34,14 @@ CAMERAS = 4  # that look at each movement of motion capture
 OCCLUDED_HOP = 0.5  # seconds between windows where parts are hidden: half the work
 
 
-def load_sets(folder: Path, *, final: bool, quick: bool) -> dict[str, list[Clip]]:
-    """The clips of every set, by its name."""
+def load_sets(folder: Path, *, final: bool, quick: bool, everybody: bool) -> dict[str, list[Clip]]:
+    """The clips of every set, by its name; UI-PRMD's people whom no training has seen, or also ``everybody``."""
     cameras = 1 if quick else CAMERAS
     sets = {
         "gym dev": gym_clips(folder, test=False),
         "Penn train": penn_clips(folder, train=True, every=6 if quick else 1),
-        "UI-PRMD": prmd_clips(folder, cameras),
+        "UI-PRMD, held out": prmd_clips(folder, 2 * cameras, HELD_OUT),
+        **({"UI-PRMD, everybody": prmd_clips(folder, cameras, range(1, 11))} if everybody else {}),
         "HDM05": hdm05_clips(folder, cameras),
     }
     if final:
@@ -89,7 +91,9 @@ def main() -> None:
     options = arguments()
     folder, classifier, library = data_folder(options.data), Classifier.load(options.model), load_library()
     calibrate(classifier, options)
-    sets = load_sets(folder, final=options.final, quick=options.quick)
+    # Who was trained on cannot be measured on.
+    everybody = "UI-PRMD" not in classifier.card.data
+    sets = load_sets(folder, final=options.final, quick=options.quick, everybody=everybody)
     answers: dict[str, Answers] = {}
     hidden: dict[str, list[dict]] = {}
     for name, clips in sets.items():

@@ -6,12 +6,14 @@ the errors and occlusions of a synthetic estimator.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from clip_names import class_of
 
+from kinetag.exercises.captured import CLASSES
 from kinetag.exercises.synthesis import observe
 from kinetag.sequence import PoseSequence
 from kinetag.smoothing import smooth
@@ -20,14 +22,6 @@ from kinetag.timeline import OTHER
 PENN = {
     "squat": "squat", "pushup": "push_up", "pullup": "pull_up", "bench_press": "bench_press", "situp": "sit_up",
     "jumping_jacks": "jumping_jack", "jump_rope": "jump_rope", "clean_and_jerk": "clean_and_jerk",
-}  # fmt: skip
-# Its inline lunge stays in a long stride from beginning to end, which is the library's split squat.
-PRMD = {
-    "deep squat": "squat", "hurdle step": "hurdle_step", "inline lunge": "split_squat", "side lunge": "side_lunge",
-    "sit to stand": "sit_to_stand", "standing active straight leg raise": "standing_leg_raise",
-    "standing shoulder abduction": "shoulder_abduction", "standing shoulder extension": "shoulder_extension",
-    "standing shoulder internal-external rotation": "shoulder_rotation",
-    "standing shoulder scaption": "shoulder_scaption",
 }  # fmt: skip
 # Not here: a hop forwards, an elbow to a raised knee, sneaking, lying down; each is near a class without being it.
 HDM05 = {
@@ -113,14 +107,17 @@ def penn_clips(folder: Path, train: bool, every: int = 1) -> list[Clip]:
     return clips
 
 
-def prmd_clips(folder: Path, cameras: int) -> list[Clip]:
-    """A few repetitions, done right, of every movement and subject, as each of several cameras sees them."""
+def prmd_clips(folder: Path, cameras: int, subjects: Collection[int]) -> list[Clip]:
+    """A few repetitions, done right, of every movement by each of ``subjects`` (1 to 10), as several cameras see them.
+
+    Its inline lunge stays in a long stride from beginning to end, which is the library's split squat.
+    """
     data = _arrays(folder / "ui_prmd.npz")
     joints = [str(name) for name in data["joints"]]
     columns = [joints.index(name) for name in PRMD_JOINTS]
     clips = []
     for number, name in enumerate(str(name) for name in data["movement_names"]):
-        for subject in np.unique(data["subject"]):
+        for subject in subjects:
             same = (data["movement"] == number + 1) & (data["subject"] == subject) & data["correct"]
             if not same.any():
                 continue
@@ -129,7 +126,7 @@ def prmd_clips(folder: Path, cameras: int) -> list[Clip]:
                 for i in np.flatnonzero(same)[:REPETITIONS]
             ]
             body = data["joints_cm"][np.concatenate(rows)][:, columns].astype(np.float32) / 100
-            clips += _seen(body, f"{name} {subject}", PRMD[name], cameras, seed=(number, int(subject)))
+            clips += _seen(body, f"{name} {subject}", CLASSES[name], cameras, seed=(number, int(subject)))
     return clips
 
 

@@ -387,13 +387,16 @@ def _run(options: argparse.Namespace, report: Report) -> None:
     if unknown := left_out - set(class_names()):
         raise KinetagError(f"--without names unknown exercises: {', '.join(sorted(unknown))}")
     classes = tuple(name for name in class_names() if name not in left_out)
-    report(f"making motions of {len(classes)} classes: {', '.join(classes)}")
-    bank = build_bank(classes, options.seed, options.per_class, workers=options.workers)
+    captured = None
     if options.captured:
         from kinetag.exercises.captured import cuts, read_captured
 
-        bank = bank.with_captured(*cuts(read_captured(options.captured), seconds=BANK_SECONDS, rate=BANK_RATE))
-        report(f"and motion capture: {len(bank.joints)} motions")
+        captured = cuts(read_captured(options.captured), seconds=BANK_SECONDS, rate=BANK_RATE)
+    report(f"making motions of {len(classes)} classes: {', '.join(classes)}")
+    bank = build_bank(classes, options.seed, options.per_class, workers=options.workers)
+    if captured is not None:
+        bank = bank.with_captured(*captured)
+        report(f"and {bank.captured} of motion capture")
     if options.recordings:
         from kinetag.exercises.recordings import read_recordings
 

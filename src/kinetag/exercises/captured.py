@@ -2,9 +2,9 @@
 
 What is read is UI-PRMD (Vakanski et al., "A Data Set of Human Body Movements for Physical Rehabilitation Exercises",
 Data 2018, 3(1), 2; PDDL 1.0, public domain): ten movements of rehabilitation by ten people, done right and done wrong,
-from a Kinect. The file is a NumPy archive with `joints_cm` (F, 22, 3) in centimetres, Y up, 30 frames a second; `joints`
-(22,), their names; `offsets` (R + 1,), where each repetition begins; `movement`, `subject`, `correct` (R,); and
-`movement_names`. Ears, nose and heels are not in it: they are put where a head and a foot have them.
+from a Kinect. The file is a NumPy archive with `joints_cm` (F, 22, 3) in centimetres, Y up, 30 frames a second;
+`joints` (22,), their names; `offsets` (R + 1,), where each repetition begins; `movement`, `subject`, `correct` (R,);
+and `movement_names`. Ears, nose and heels are not in it: they are put where a head and a foot have them.
 """
 
 from collections.abc import Collection
@@ -61,20 +61,41 @@ def read_captured(path: Path) -> list[CapturedSet]:
         raise KinetagError(f"no motion capture at {path}; give the path of a .npz file of UI-PRMD") from None
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise KinetagError(f"{path} is no .npz file of UI-PRMD with {', '.join(_KEYS)}: {error}") from None
-    names = [str(name) for name in data["joints"]]
-    movements = [str(name) for name in data["movement_names"]]
-    out = []
-    for movement, subject, correct in np.unique(
-        np.stack([data["movement"], data["subject"], data["correct"]], axis=1), axis=0
-    ):
-        same = (data["movement"] == movement) & (data["subject"] == subject) & (data["correct"] == correct)
-        bounds = [(int(data["offsets"][i]), int(data["offsets"][i + 1])) for i in np.flatnonzero(same)]
-        frames = np.concatenate([data["joints_cm"][first:last] for first, last in bounds]).astype(np.float32) / 100
-        label = CLASSES.get(movements[movement - 1])
-        if label is None:
-            raise KinetagError(f"{path}: unknown movement '{movements[movement - 1]}'; known: {', '.join(CLASSES)}")
-        out.append(CapturedSet(in_layout(frames, names), label, int(subject), bool(correct)))
-    return out
+    names, movements = ([str(name) for name in data[key]] for key in ("joints", "movement_names"))
+    if reason := _what_is_wrong(data, names, movements):
+        raise KinetagError(f"{path} is no motion capture of UI-PRMD: {reason}")
+    groups: dict[tuple[int, int, bool], list[np.ndarray]] = {}
+    for i in range(len(data["movement"])):
+        key = (int(data["movement"][i]), int(data["subject"][i]), bool(data["correct"][i]))
+        groups.setdefault(key, []).append(data["joints_cm"][data["offsets"][i] : data["offsets"][i + 1]])
+    return [
+        CapturedSet(
+            in_layout(np.concatenate(parts).astype(np.float32) / 100, names),
+            CLASSES[movements[movement - 1]],
+            subject,
+            correct,
+        )
+        for (movement, subject, correct), parts in sorted(groups.items(), key=lambda item: item[0])
+    ]
+
+
+def _what_is_wrong(data: dict[str, np.ndarray], names: list[str], movements: list[str]) -> str | None:
+    """Why the arrays do not fit together; None where they do."""
+    joints, offsets, repetitions = data["joints_cm"], data["offsets"], len(data["movement"])
+    if unknown := [name for name in movements if name not in CLASSES]:
+        return f"unknown movement '{unknown[0]}'; known: {', '.join(CLASSES)}"
+    needed = {"head", "head_tip", *(f"{side}_{part}" for part in _PARTS.values() for side in ("left", "right"))}
+    if missing := sorted(needed - set(names)):
+        return f"no joint '{missing[0]}'"
+    if joints.shape != (len(joints), len(names), 3) or not np.isfinite(joints).all():
+        return f"joints_cm must be finite and of shape (frames, {len(names)}, 3), but is {joints.shape}"
+    if not (len(data["subject"]) == len(data["correct"]) == len(offsets) - 1 == repetitions):
+        return f"offsets, movement, subject and correct are of {len(offsets) - 1}, {repetitions}, ... repetitions"
+    if not repetitions or offsets[0] < 0 or (np.diff(offsets) < 1).any() or offsets[-1] > len(joints):
+        return "offsets must rise from 0 to the number of frames"
+    if not ((data["movement"] >= 1) & (data["movement"] <= len(movements))).all():
+        return f"movements must be numbered from 1 to {len(movements)}"
+    return None
 
 
 def in_layout(frames: np.ndarray, names: list[str]) -> np.ndarray:
