@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kinetag.errors import KinetagError
+from kinetag.locks import take
 
 _PATIENCE = 60.0  # s to wait for the processes of an earlier attempt to be gone
 
@@ -164,18 +165,13 @@ def held(path: Path, *, patience: float = _PATIENCE) -> Iterator[int]:
 
     The system frees the lock when the last of them is gone, however it went.
     """
-    fcntl = _fcntl()
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         until = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise KinetagError(f"processes of an earlier attempt still hold {path}: end them") from None
-                time.sleep(0.1)
+        while not take(descriptor, "jobs"):
+            if time.monotonic() > until:
+                raise KinetagError(f"processes of an earlier attempt still hold {path}: end them")
+            time.sleep(0.1)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -183,23 +179,11 @@ def held(path: Path, *, patience: float = _PATIENCE) -> Iterator[int]:
 
 def is_held(path: Path) -> bool:
     """Whether any process holds the lock of a file."""
-    fcntl = _fcntl()
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not take(descriptor, "jobs", shared=True)
     finally:
         os.close(descriptor)
-    return False
-
-
-def _fcntl():
-    try:
-        import fcntl
-    except ImportError:
-        raise KinetagError("jobs need Linux or macOS; on Windows they work within WSL") from None
-    return fcntl

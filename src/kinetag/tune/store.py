@@ -4,7 +4,6 @@ Everything that is decided is decided under one lock and recorded before it is d
 search can be killed at any moment, and several machines can share one.
 """
 
-import fcntl
 import json
 import os
 import socket
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kinetag.errors import KinetagError, missing_extra
+from kinetag.locks import take
 from kinetag.spec import hide_password
 from kinetag.spec.errors import shown
 from kinetag.tune.sampling import import_optuna
@@ -251,7 +251,7 @@ class Store:
     @contextmanager
     def _file_lock(self) -> Iterator[None]:
         with (self.folder / ".lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            take(file, _WHO, wait=True)
             yield
 
     @contextmanager
@@ -272,6 +272,7 @@ class Store:
             raise KinetagError(f"the study's storage {where} cannot be used: {shown(reason)[1:-1]}") from None
 
 
+_WHO = "searches for settings"
 _LOCK = 0x6B74 << 32  # the keys of our locks on a server, apart from those of others
 
 
@@ -298,7 +299,7 @@ def _own_file(path: Path) -> Any:
     """A file held locked as long as this process lives."""
     path.parent.mkdir(exist_ok=True)
     file = path.open("a")
-    fcntl.flock(file, fcntl.LOCK_EX)
+    take(file, _WHO, wait=True)
     return file
 
 
@@ -306,11 +307,10 @@ def _held(path: Path) -> bool:
     """Whether the process of a file lives; the file of a dead one is removed."""
     try:
         with path.open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not take(file, _WHO):
+                return True
             os.unlink(path)
         return False
-    except BlockingIOError:
-        return True
     except OSError:
         return False
 
