@@ -294,3 +294,16 @@ def test_dropouts_hide_the_share_that_they_should(given, lowest, highest):
     made = [sample_clip(clip(40), options(**given), rng(seed), training=True) for seed in range(60)]
     assert lowest <= np.mean([(c == 0).mean() for c in made]) <= highest
     assert all((c != 0).all() for c in [sample_clip(clip(40), options(**given), rng(), training=False)])
+
+
+def test_jitter_shakes_what_is_seen_and_no_more_than_it_should():
+    whole = clip(40)
+    whole[:, :, 3] = 0  # a joint that is not seen
+    made = [sample_clip(whole, options(jitter=0.1), rng(seed), training=True) for seed in range(60)]
+    size = np.sqrt(((whole[:2] - whole[:2].mean(axis=2, keepdims=True)) ** 2).sum(axis=0).mean())
+    off = np.array([(m - whole)[:2].std() for m in made]) / size
+    assert off.max() < 0.12
+    assert 0.03 < off.mean() < 0.07
+    assert all((m[:, :, 3] == 0).all() for m in made)
+    assert all((m[2] == whole[2]).all() for m in made)  # confidence
+    assert np.array_equal(sample_clip(whole, options(jitter=0.1), rng(), training=False), whole)

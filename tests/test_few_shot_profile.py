@@ -120,8 +120,9 @@ def test_a_profile_comes_back_as_it_was(profile, tmp_path):
 
 
 def test_writing_where_nothing_can_be_written_is_told(profile, tmp_path):
+    (tmp_path / "file").touch()
     with pytest.raises(KinetagError, match="cannot write"):
-        save_profile(profile, tmp_path / "no" / "folder.npz")
+        save_profile(profile, tmp_path / "file" / "profile.npz")
 
 
 def changed(profile, path, change):

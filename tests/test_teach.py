@@ -224,3 +224,26 @@ def test_an_exported_network_gives_its_embedding(tmp_path):
     with torch.no_grad():
         logits = head(torch.from_numpy(embeddings)).numpy()
     np.testing.assert_allclose(classifier.calibrated(logits), classifier.predict(squats())[1], atol=1e-4)
+
+
+def test_everything_may_be_in_a_store(store, model, clips, capsys):
+    from object_store import BUCKET
+
+    from kinetag import storage
+
+    root, given = f"s3://{BUCKET}", []
+    for name in ("salute_0.json", "salute_1.json", "test.json"):
+        storage.upload(clips / name, f"{root}/clips/{name}")
+    storage.upload(model, f"{root}/mine.onnx")
+    given = ["--profile", f"{root}/team/profile.npz", "--model", f"{root}/mine.onnx"]
+    assert cli.main(["teach", "Salute", f"{root}/clips/salute_0.json", *given]) == 0
+    assert cli.main(["teach", "Salute", f"{root}/clips/salute_1.json", *given]) == 0
+    said = capsys.readouterr().out
+    assert f"kinetag analyze VIDEO --profile {root}/team/profile.npz" in " ".join(said.split())
+    assert "salute_1.json" in said
+    assert cli.main(["analyze", f"{root}/clips/test.json", "--format", "csv", *given]) == 0
+    assert ",salute," in capsys.readouterr().out
+    assert cli.main(["teach", "Salute", f"{root}/clips/none.json", *given]) == 2
+    assert f"{root}/clips/none.json" in capsys.readouterr().err
+    assert cli.main(["teach", "--list", "--profile", f"{root}/team/none.npz"]) == 2
+    assert f"{root}/team/none.npz" in capsys.readouterr().err

@@ -9,12 +9,12 @@ PROFILE = Path("kinetag-profile.npz")
 
 
 def teach_options(parser: argparse.ArgumentParser) -> None:
-    from kinetag.cli import _count, _positive, _size
+    from kinetag.cli import _count, _place, _positive, _size
 
     parser.add_argument("name", nargs="?", help="what the exercise or pose is called; of one that is taught, add clips")
-    parser.add_argument("clips", nargs="*", type=Path, help="1 to 10 videos or files of poses that show it")
+    parser.add_argument("clips", nargs="*", type=_place, help="1 to 10 videos or files of poses that show it")
     parser.add_argument(
-        "--profile", type=Path, default=PROFILE, metavar="FILE", help=f"where it is kept (default: {PROFILE})"
+        "--profile", type=_place, default=PROFILE, metavar="FILE", help=f"where it is kept (default: {PROFILE})"
     )
     parser.add_argument("--person", type=_count, metavar="ID", help="learn from this person of the clips")
     parser.add_argument("--held", action="store_true", help="it is a pose that is held, whatever moves in the clips")
@@ -25,7 +25,7 @@ def teach_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--finetune", action="store_true", help="train the last layer on top (needs the extra 'train')")
     parser.add_argument("--pose", default="blazepose", metavar="NAME", help="'blazepose', or an RTMPose or RTMO .onnx")
     parser.add_argument("--detector", metavar="FILE", help="a YOLOX .onnx that finds people for an RTMPose --pose")
-    parser.add_argument("--model", type=Path, metavar="FILE", help="a classifier .onnx in place of the shipped one")
+    parser.add_argument("--model", type=_place, metavar="FILE", help="a classifier .onnx in place of the shipped one")
     parser.add_argument("--frame-rate", type=_positive, default=30.0, metavar="N", help="of poses without times (30)")
     parser.add_argument("--frame-size", type=_size, metavar="WxH", help="of the video that poses come from")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -100,6 +100,11 @@ def _evaluate(args: argparse.Namespace) -> None:
     from kinetag.few_shot.evaluation import evaluate
     from kinetag.few_shot.profile import load_profile
     from kinetag.report.teaching import scores_table
+    from kinetag.storage import local_copy
 
-    scores = evaluate(load_profile(args.profile), Classifier.load(args.model), str(args.profile))
+    scores = evaluate(
+        load_profile(args.profile),
+        Classifier.load(None if args.model is None else local_copy(args.model)),
+        str(args.profile),
+    )
     _console(args).print(scores_table(scores))

@@ -58,6 +58,7 @@ class Sampling:
     part_dropout: float = 0.0
     joint_dropout: float = 0.0
     frame_dropout: float = 0.0
+    jitter: float = 0.0
     mirror: bool = False
 
     @classmethod
@@ -74,6 +75,7 @@ class Sampling:
             part_dropout=train.part_dropout,
             joint_dropout=train.joint_dropout,
             frame_dropout=train.frame_dropout,
+            jitter=train.jitter,
             mirror=train.mirror,
         )
 
@@ -118,11 +120,13 @@ def sample_clip(
 
 
 def augment(clip: np.ndarray, options: Sampling, rng: np.random.Generator) -> np.ndarray:
-    """Mirror, move and hide parts of a clip of the right length, as the options say."""
+    """Mirror, move, shake and hide parts of a clip of the right length, as the options say."""
     if options.mirror and rng.random() < 0.5:
         clip = mirrored(clip, options)
     if options.random_move:
         clip = random_view(clip, options, rng) if options.recipe == "kinetag" else random_move(clip, rng)
+    if options.jitter:
+        clip = _jittered(clip, rng.uniform(0, options.jitter), rng, options)
     hidden = np.zeros(clip.shape[1:3], bool)  # (T, V)
     if options.part_dropout and rng.random() < options.part_dropout:
         hidden[:, random_part(options.layout, rng)] = True
@@ -346,6 +350,7 @@ def occlude(clip: np.ndarray, protocol: str, rng: np.random.Generator, options: 
 
 
 def _jittered(clip: np.ndarray, amount: float, rng: np.random.Generator, options: Sampling) -> np.ndarray:
+    """Every joint off in every frame, by ``amount`` of the body's size (root mean square) along each axis."""
     points, seen = clip[options.axes], _seen(clip, options)
     own = (points * seen).sum(axis=2, keepdims=True) / np.maximum(seen.sum(axis=1)[None, :, None], 1)  # (C, T, 1, M)
     distance = ((points - own) ** 2).sum(axis=0)[seen]

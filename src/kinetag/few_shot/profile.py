@@ -4,6 +4,7 @@ It holds the poses of the clips (never a picture), so that everything else in it
 classifier: the space that embeddings are compared in, the prototypes, and how they are calibrated.
 """
 
+import io
 import json
 import zipfile
 from collections.abc import Mapping
@@ -19,7 +20,8 @@ from kinetag.exercises.library import Counting, Exercise, Name, Pose, Tempo
 from kinetag.few_shot.clips import TaughtClip
 from kinetag.few_shot.space import Space
 from kinetag.sequence import PoseSequence
-from kinetag.whole_file import whole_file
+from kinetag.storage import in_users_names, local_copy, write_file
+from kinetag.urls import is_remote
 
 MAX_CLIPS = 10  # of one exercise
 
@@ -111,8 +113,8 @@ class _About(_Model):
     finetuned: bool
 
 
-def save_profile(profile: Profile, path: Path) -> None:
-    """Write a profile; the old file stays until the new one is complete."""
+def save_profile(profile: Profile, path: str | Path) -> None:
+    """Write a profile, here or into a store; the old file stays until the new one is complete."""
     from kinetag import __version__
 
     assert profile.space is not None
@@ -137,15 +139,17 @@ def save_profile(profile: Profile, path: Path) -> None:
         finetuned=profile.finetuned,
     )  # fmt: skip
     arrays["about"] = np.frombuffer(about.model_dump_json().encode(), np.uint8)
-    try:
-        with whole_file(path) as draft, open(draft, "wb") as stream:
-            np.savez_compressed(stream, allow_pickle=False, **arrays)
-    except OSError as error:
-        raise KinetagError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **arrays)
+    write_file(path, content.getvalue())
 
 
 def load_profile(path: str | Path) -> Profile:
     """Read a profile. Raises KinetagError for a file that is none, is damaged, or comes from a newer kinetag."""
+    if is_remote(path):
+        copy = local_copy(path)
+        with in_users_names({str(copy): str(path)}):
+            return load_profile(copy)
     path = Path(path)
     if not path.is_file():
         raise KinetagError(f"no profile at {path}; make one: kinetag teach NAME CLIP... --profile {path}")

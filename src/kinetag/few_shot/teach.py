@@ -17,6 +17,8 @@ from kinetag.few_shot.prototypes import Seen, calibrate, prototype, see
 from kinetag.few_shot.space import Space, build_space
 from kinetag.reps import count_repetitions
 from kinetag.sequence import PoseSequence
+from kinetag.storage import exists, in_users_names, local_copy, local_source
+from kinetag.urls import is_remote, name_of
 
 Progress = Callable[[float, float | None], None]
 
@@ -51,29 +53,29 @@ def teach(
     ``clips`` are videos or files of poses. Somebody who moves regularly and fills the picture is learned from, or
     ``person`` by id. ``held`` True: it is a pose that is held still, which is not counted; None: as the clips show. To
     an exercise that the profile has, clips are added. ``finetune`` trains the last layer on top (needs 'train').
-    ``model``, ``pose`` and ``detector`` are those of `kinetag.analyze`.
+    ``model``, ``pose`` and ``detector`` are those of `kinetag.analyze`. All files may be in an object store.
 
     Raises KinetagError for clips that cannot be learned from.
     """
     name, title = _names(name)
-    path = Path(profile)
-    classifier = Classifier.load(model)
+    classifier = _classifier(model)
     _ = classifier.embedding_width  # one that cannot be taught is told before any work
-    before = load_profile(path) if path.exists() else Profile()
+    before = load_profile(profile) if exists(profile) else Profile()
     old = before.exercises.get(name)
     _check_count(name, len(old.clips) if old else 0, len(clips))
     reader = _Reader(pose, detector, frame_rate, frame_size)
     found = []
     for clip in clips:
-        people = reader(Path(clip), progress(Path(clip).name))
-        found.append(candidate(Path(clip).name, people, person))
+        local, shown = str(local_source(clip)), name_of(str(clip)) if is_remote(clip) else Path(clip).name
+        with in_users_names({local: str(clip)} if is_remote(clip) else {}):
+            found.append(candidate(shown, reader(local, progress(shown)), person))
     known = [Candidate(c.name, c.poses, swings(c.poses), (c.poses.person,)) for c in (old.clips if old else ())]
     _check_new(known, found)
     cut, counting = cut_clips([*known, *found], held)
     taught = Taught(name, title, counting, tuple(cut))
     space = _space_of(before, classifier)
     after = learn({**before.exercises, name: taught}, classifier, space, finetune=finetune or before.finetuned)
-    save_profile(after, path)
+    save_profile(after, profile)
     return Lesson(taught, repetitions(taught), tuple(len(each.people) for each in found), after)
 
 
@@ -82,18 +84,18 @@ def remove(name: str, profile: str | Path, *, model: str | Path | None = None) -
     before = load_profile(profile)
     name = _known_name(name, before, profile)
     rest = {key: taught for key, taught in before.exercises.items() if key != name}
-    classifier = Classifier.load(model)
+    classifier = _classifier(model)
     space = _space_of(before, classifier)
     after = learn(rest, classifier, space, finetune=before.finetuned)
-    save_profile(after, Path(profile))
+    save_profile(after, profile)
     return after
 
 
 def update(profile: str | Path, *, model: str | Path | None = None) -> Profile:
     """Make a profile anew for another classifier, from the poses it keeps."""
     before = load_profile(profile)
-    after = learn(before.exercises, Classifier.load(model), None, finetune=before.finetuned)
-    save_profile(after, Path(profile))
+    after = learn(before.exercises, _classifier(model), None, finetune=before.finetuned)
+    save_profile(after, profile)
     return after
 
 
@@ -114,6 +116,10 @@ def learn(
 
         profile = finetuned(profile, seen)
     return profile
+
+
+def _classifier(model: str | Path | None) -> Classifier:
+    return Classifier.load(None if model is None else local_copy(model))
 
 
 def _space_of(profile: Profile, classifier: Classifier) -> Space | None:
@@ -153,11 +159,14 @@ class _Reader:
     def __init__(
         self, pose: str | Path, detector: str | Path | None, frame_rate: float, frame_size: tuple[int, int] | None
     ) -> None:
-        self.options = {"pose": pose, "detector": detector}
+        self.options = {
+            "pose": local_copy(pose) if is_remote(pose) else pose,
+            "detector": None if detector is None else local_copy(detector),
+        }
         self.frame_rate, self.frame_size = frame_rate, frame_size
         self._analyzer = None
 
-    def __call__(self, path: Path, progress: Progress) -> list[PoseSequence]:
+    def __call__(self, path: str, progress: Progress) -> list[PoseSequence]:
         from kinetag.pose.files import is_pose_source, read_pose_file
 
         if is_pose_source(path):
@@ -168,7 +177,7 @@ class _Reader:
         if self._analyzer is None:
             self._analyzer = Analyzer(**self.options, running_labels=False, every_frame=False)
         self._analyzer.reset()
-        with open_source(str(path), rate=RATE, frame_rate=self.frame_rate) as video:
+        with open_source(path, rate=RATE, frame_rate=self.frame_rate) as video:
             for time in feed_all(video, self._analyzer):
                 progress(time, video.duration)
         return self._analyzer.tracker.sequences(self._analyzer.frame_size)

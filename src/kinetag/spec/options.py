@@ -503,6 +503,14 @@ class Train(Devices):
     frame_dropout: float = option(
         0.0, "Frame dropout", "Largest share of a clip's frames that is hidden.", ours=True, ge=0.0, le=1.0
     )
+    jitter: float = option(
+        0.0,
+        "Jitter",
+        "Largest random error of the joints in each frame, as a share of the body's size; teaches to bear shaky poses.",
+        ours=True,
+        ge=0.0,
+        le=1.0,
+    )
     mirror: bool = option(
         False,
         "Mirror",
