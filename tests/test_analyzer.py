@@ -119,3 +119,16 @@ def test_real_people_keep_their_ids(data_folder) -> None:
     shares = [person.poses.duration / timeline.duration for person in timeline.people]
     assert len(shares) == 3
     assert min(shares) >= 0.9
+
+
+def test_one_picture_says_why_it_has_no_labels(squat_clip, tmp_path) -> None:
+    import cv2
+
+    path, _ = squat_clip
+    with open_source(path) as video:
+        picture = next(iter(video)).image
+    cv2.imwrite(str(tmp_path / "squat.png"), picture[..., ::-1])
+    found = kinetag.analyze(tmp_path / "squat.png")
+    (person,) = found.people
+    assert person.segments == []
+    assert any("one picture" in warning for warning in found.warnings)

@@ -3,6 +3,7 @@ import json
 import os
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from made_timelines import timeline
 
 from kinetag import cli
+from kinetag.errors import KinetagError
 from kinetag.live import JsonLines, Newest, live, newest_frames, shown, why_no_window
 from kinetag.sequence import Frame, Pose
 from kinetag.video import VideoWriter
@@ -35,8 +37,8 @@ class Source:
 
     name = "source"
 
-    def __init__(self, count, *, rereadable, wait=0.0, fails=False):
-        self.count, self.rereadable, self.wait, self.fails = count, rereadable, wait, fails
+    def __init__(self, count, *, live, wait=0.0, fails=False):
+        self.count, self.live, self.wait, self.fails = count, live, wait, fails
 
     def __iter__(self):
         for index in range(self.count):
@@ -49,7 +51,7 @@ class Source:
 def test_a_slow_reader_gets_the_newest_and_does_not_fall_behind():
     late, count = [], 0
     begin = time.monotonic()
-    with newest_frames(Source(100, rereadable=True)) as frames:
+    with newest_frames(Source(100, live=False)) as frames:
         for taken in frames:
             late.append(time.monotonic() - begin - taken.time)
             count += 1
@@ -60,25 +62,25 @@ def test_a_slow_reader_gets_the_newest_and_does_not_fall_behind():
 
 def test_a_file_is_held_back_to_its_own_times():
     begin = time.monotonic()
-    with newest_frames(Source(30, rereadable=True)) as frames:
+    with newest_frames(Source(30, live=False)) as frames:
         last = [taken.time for taken in frames][-1]
     assert last == pytest.approx(0.29)
     assert time.monotonic() - begin >= 0.28
 
 
 def test_the_last_frame_is_not_lost():
-    with newest_frames(Source(5, rereadable=False)) as frames:
+    with newest_frames(Source(5, live=True)) as frames:
         time.sleep(0.1)
         assert [taken.time for taken in frames] == [0.04]
 
 
 def test_an_unplugged_camera_raises_in_the_reader():
-    with newest_frames(Source(2, rereadable=False, fails=True)) as frames, pytest.raises(OSError, match="unplugged"):
+    with newest_frames(Source(2, live=True, fails=True)) as frames, pytest.raises(OSError, match="unplugged"):
         list(frames)
 
 
 def test_leaving_early_ends_the_thread():
-    with newest_frames(Source(10_000, rereadable=True)) as frames:
+    with newest_frames(Source(10_000, live=False)) as frames:
         next(frames)
     assert not [thread for thread in threading.enumerate() if thread.name == "newest frame"]
 
@@ -162,7 +164,9 @@ class FakeAnalyzer:
         return [Someone(1, repetitions=int(frame.time / 0.2 + 1e-6))]
 
     def finish(self, video, *, last):
-        return timeline(source=video.name, people=1)
+        made = timeline(source=video.name, people=1)
+        made.warnings.extend(video.warnings)
+        return made
 
 
 @pytest.fixture
@@ -202,3 +206,23 @@ def test_the_verb_prints_json_alone_and_writes_the_outputs(video, tmp_path, caps
 def test_a_source_that_does_not_exist(capsys):
     assert cli.main(["live", "gone.mp4", "--no-window"]) == 2
     assert "gone.mp4" in capsys.readouterr().err
+
+
+def test_a_camera_that_is_unplugged_leaves_what_was_seen(video, monkeypatch):
+    def unplugged(frames):
+        for count, frame in enumerate(frames):
+            if count == 3:
+                raise KinetagError("camera 0: no frame for 10 s")
+            yield frame
+
+    kept = newest_frames
+
+    @contextmanager
+    def failing(video):
+        with kept(video) as frames:
+            yield unplugged(frames)
+
+    monkeypatch.setattr("kinetag.live.newest_frames", failing)
+    made = live(video, window=False, out=io.StringIO())
+    assert "camera 0: no frame for 10 s" in made.warnings
+    assert made.people

@@ -6,7 +6,7 @@ import pytest
 from kinetag.analyzer import analyze
 from kinetag.cli import main
 from kinetag.exercises.scenes import make_scene
-from kinetag.pose_log import FOLDER, PoseLog, fingerprint
+from kinetag.pose_log import FOLDER, PoseLog, fingerprint, forget
 from kinetag.sequence import Pose
 
 RNG = np.random.default_rng(0)
@@ -84,9 +84,9 @@ def test_what_comes_after_a_damaged_part_is_made_again(tmp_path, harm):
     assert again.reached == 0.1
     assert [time for time, _, _ in again.kept()] == [0.0]
     again.add(0.1, FRAMES[2][1])
-    again.close(complete=False)
+    again.write()
     assert PoseLog(tmp_path, "k").reached == 0.1
-    again.close(complete=True)
+    forget(tmp_path)
     assert not (tmp_path / FOLDER).exists()
 
 
@@ -177,5 +177,39 @@ def test_a_folder_that_cannot_be_written_does_not_stop_the_analysis(tmp_path, mo
         log.write()
     assert not list(tmp_path.rglob("*.draft"))
     log.add(*FRAMES[1])
-    log.close(complete=False)  # there is room again: nothing was lost
+    log.write()  # there is room again: nothing was lost
     assert PoseLog(tmp_path, "k").reached == FRAMES[1][0]
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError])
+def test_poses_are_kept_until_the_timeline_is_made(clip, tmp_path, monkeypatch, failure):
+    from kinetag import analyzer
+
+    def fails(*_):
+        raise failure
+
+    with monkeypatch.context() as patch:
+        patch.setattr(analyzer, "label_people", fails)
+        with pytest.raises(failure):
+            analyze(clip, end=1.0, resume_in=tmp_path, keep_partial=True)
+    looked = []
+    # Stopped at the very end: the last frame alone is looked at once more.
+    assert analyze(clip, end=1.0, resume_in=tmp_path, progress=lambda time, _: looked.append(time)).people
+    assert len(looked) == 1
+    assert not (tmp_path / FOLDER).exists()
+
+
+def test_a_full_disk_costs_no_work(clip, tmp_path, monkeypatch, capsys):
+    from kinetag import cli, report
+
+    def full(poses, path):
+        raise OSError(28, "No space left on device")
+
+    command = ["analyze", str(clip), "--end", "1", "--out", str(tmp_path / "out"), "--no-report", "--no-annotated"]
+    with monkeypatch.context() as patch:
+        patch.setattr("kinetag.pose.files.write_poses", full)
+        assert cli.main(command) == 2
+    assert "no space left" in capsys.readouterr().err
+    assert (tmp_path / "out" / FOLDER).is_dir()
+    assert cli.main(command) == 0
+    assert {*report.DATA_FILES} >= {path.name for path in (tmp_path / "out").iterdir()} >= {"poses.csv"}

@@ -18,7 +18,7 @@ from kinetag.form import assess
 from kinetag.labelling import describe, label_poses
 from kinetag.pose import PoseEstimator, open_estimator
 from kinetag.pose.files import is_pose_source, read_pose_file
-from kinetag.pose_log import PoseLog, open_log
+from kinetag.pose_log import PoseLog, forget, open_log
 from kinetag.reps import count_any
 from kinetag.running import RunningLabel
 from kinetag.sequence import Frame, Pose, PoseSequence
@@ -33,6 +33,7 @@ from kinetag.video import VideoSource, open_source
 RATE = 15.0  # poses a second and person: a jump rope turns at most about 3 times a second
 _RUN = 8  # frames handed to the estimator at a time, so that it can use several cores
 _RUN_BYTES = 24 << 20  # of a run; two of them are in memory, so large frames come fewer at a time
+_INSTANT = 1e-3  # s: shorter than any frame lasts
 
 Progress = Callable[[float, float | None], None]
 
@@ -67,6 +68,7 @@ def analyze(
     keep_partial: bool = False,
     snapshots: bool = False,
     resume_in: Path | None = None,
+    keep_resume: bool = False,
 ) -> Timeline:
     """Tell who in ``source`` does which exercise, when, and how many times.
 
@@ -84,7 +86,9 @@ def analyze(
     ``keep_partial`` a KeyboardInterrupt ends the reading and gives the timeline of what was seen, with a warning that
     says so. ``snapshots`` keeps small pictures of everybody, which spare a report the second reading of the video.
 
-    ``resume_in`` is a folder for the poses found so far: stopped by whatever, the same call goes on from there.
+    ``resume_in`` is a folder for the poses found so far: stopped by whatever, the same call goes on from there. They go
+    when the timeline is made; with ``keep_resume`` they stay until `kinetag.pose_log.forget`, for who still has to
+    write it.
 
     Raises KinetagError for a source that cannot be read. Nobody in the picture is not an error: the timeline is empty.
     """
@@ -101,10 +105,12 @@ def analyze(
         options = {"start": start, "end": end, "rate": rate, "pose": pose, "detector": detector, "people": max_people}
         log = open_log(resume_in, source, known_as=version_of(given), **options)
         begin = start if log is None or log.reached is None else log.reached
+        if end is not None and begin is not None and log is not None and log.reached is not None and begin >= end:
+            begin = max(0.0, end - _INSTANT)  # there always is a frame to read: the last one again
         with open_source(source, start=begin, end=end, rate=rate, frame_rate=frame_rate) as video:
             analyzer = Analyzer(
                 pose=local_copy(pose) if isinstance(pose, str) and is_remote(pose) else pose,
-                detector=None if detector is None else local_copy(detector),
+                detector=local_copy(detector) if detector is not None and is_remote(detector) else detector,
                 classifier=classifier,
                 library=library,
                 max_people=max_people,
@@ -113,7 +119,7 @@ def analyze(
                 every_frame=False,
                 log=log,
             )
-            complete = False
+            stopped = False
             try:
                 for time in feed_all(video, analyzer):
                     if progress is not None:
@@ -122,12 +128,14 @@ def analyze(
                 if not keep_partial:
                     raise
                 video.warnings.append(f"stopped by the user at {analyzer.last_time:.1f} s; the rest was not looked at")
-            else:
-                complete = True
+                stopped = True
             finally:
                 if log is not None:
-                    log.close(complete=complete)
-            return analyzer.finish(video, last=True)
+                    log.write()
+            timeline = analyzer.finish(video, last=True)
+            if resume_in is not None and not stopped and not keep_resume:
+                forget(resume_in)
+            return timeline
 
 
 def known_exercises(
@@ -270,6 +278,8 @@ class Analyzer:
     def _live(self, person: int, pose: Pose, frame: Frame) -> LivePerson:
         if not self.running_labels:
             return LivePerson(person, pose, None, 0.0, 0)
+        if person not in self._running:  # who is gone for long begins anew
+            self._running = {id: one for id, one in self._running.items() if not one.is_over(frame.time)}
         running = self._running.setdefault(person, RunningLabel(person, self.classifier, self.library, self.frame_size))
         label, confidence, repetitions = running.update(pose, frame.time, self.tracker.cuts)
         return LivePerson(person, pose, label, confidence, repetitions)
@@ -297,9 +307,17 @@ class Analyzer:
             frame_size=self.frame_size,
             snapshots=self.snapshots,
         )
-        if not people:
-            timeline.warnings.append("nobody was found")
+        timeline.warnings += _why_nothing(people)
         return timeline
+
+
+def _why_nothing(people: Sequence[Person]) -> list[str]:
+    """A warning where nobody can have a label."""
+    if not people:
+        return ["nobody was found"]
+    if all(len(person.poses) == 1 for person in people if person.poses is not None):
+        return ["one picture shows poses only: what somebody does takes half a second of video to tell"]
+    return []
 
 
 def label_people(
@@ -350,8 +368,7 @@ def _from_poses(
     longest = max(sequences, key=len, default=None)
     rate = (len(longest) - 1) / longest.duration if longest is not None and longest.duration > 0 else 0.0
     size = sequences[0].frame_size if sequences else (0, 0)
-    warnings = [] if people else ["nobody was found"]
-    return Timeline(name, float(last - first), rate, people, warnings, size)
+    return Timeline(name, float(last - first), rate, people, _why_nothing(people), size)
 
 
 def _cut(sequence: PoseSequence, start: float | None, end: float | None) -> PoseSequence:

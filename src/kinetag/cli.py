@@ -88,7 +88,7 @@ def analyze(args: argparse.Namespace) -> int:
 
 
 def _analyze(args: argparse.Namespace) -> int:
-    from kinetag.pose_log import FOLDER
+    from kinetag.pose_log import FOLDER, forget
     from kinetag.report import check_output_folder
 
     if args.out is not None:  # outputs beside kept poses are of a run that was stopped: to go on is to replace them
@@ -120,11 +120,14 @@ def _analyze(args: argparse.Namespace) -> int:
             keep_partial=True,
             snapshots=args.out is not None and args.report and not args.annotated,
             resume_in=None if args.out is None else Path(args.out),
+            keep_resume=True,
         )
     interrupted = any(warning.startswith("stopped by the user") for warning in timeline.warnings)
     _print_timeline(timeline, args)
     if args.out is not None:
         _write(timeline, source, args)
+        if not interrupted:
+            forget(Path(args.out))
     if interrupted:
         kept = f"what was seen is in '{args.place}'" if args.out else "the timeline above covers what was seen"
         again = "; the same command goes on from there" if args.out and (Path(args.out) / FOLDER).is_dir() else ""
@@ -414,14 +417,14 @@ def _positive(text: str) -> float:
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 up")
     return int(text)
 
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise argparse.ArgumentTypeError(f"'{text}' is not a size: give width and height, like 1280x720")
     return int(width), int(height)
 
@@ -431,7 +434,7 @@ def _size(text: str) -> tuple[int, int]:
 
 def _source(text: str) -> str | int:
     """A number is a camera, unless a file has that name."""
-    return int(text) if text.isdigit() and not Path(text).exists() else text
+    return int(text) if text.isdecimal() and not Path(text).exists() else text
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 import numpy as np
 
+from kinetag.errors import KinetagError
 from kinetag.report.paint import Painter, Shown
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def live(
         screen = TkScreen(video.name) if has_window else JsonLines(out or sys.stdout)
         try:
             with newest_frames(video) as frames:
-                for frame in frames:
+                for frame in _while_it_lasts(frames, video):
                     if not screen.show(frame, analyzer.feed(frame)):
                         break
         except KeyboardInterrupt:
@@ -87,11 +88,24 @@ def live(
         return analyzer.finish(video, last=True)
 
 
+def _while_it_lasts(frames: "Iterator[Frame]", video: "VideoSource") -> "Iterator[Frame]":
+    """The frames; a camera that fails after the first one ends them with a warning, so that nothing seen is lost."""
+    began = False
+    try:
+        for frame in frames:
+            began = True
+            yield frame
+    except (KinetagError, OSError) as error:
+        if not began:
+            raise
+        video.warnings.append(str(error))
+
+
 @contextmanager
 def newest_frames(video: "VideoSource", clock: Callable[[], float] = time.monotonic) -> "Iterator[Iterator[Frame]]":
     """Frames as they come, only ever the newest: those that arrive while one is worked on are dropped.
 
-    A source that can be read again (a file) is held back to its own timestamps.
+    A source that does not come at its own pace (a file, here or on a server) is held back to its timestamps.
     """
     newest = Newest()
     thread = threading.Thread(target=_read, args=(video, newest, clock), name="newest frame", daemon=True)
@@ -140,7 +154,7 @@ def _read(video: "VideoSource", newest: Newest, clock: Callable[[], float]) -> N
         for frame in video:
             if begin is None:
                 begin = clock() - frame.time
-            while video.rereadable and not newest.stopped and (early := begin + frame.time - clock()) > 0:
+            while not video.live and not newest.stopped and (early := begin + frame.time - clock()) > 0:
                 time.sleep(min(early, 0.1))
             if newest.stopped:
                 return

@@ -50,6 +50,11 @@ def open_log(
     return PoseLog(folder, key) if folder is not None and key is not None else None
 
 
+def forget(folder: Path) -> None:
+    """Remove the poses that are kept in ``folder``: the analysis is done."""
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+
+
 class PoseLog:
     """The poses of one analysis in ``folder``; those of an earlier run count when it had the same ``key``.
 
@@ -97,13 +102,6 @@ class PoseLog:
         except OSError:  # to go on later is a help; that it cannot be is no reason to stop
             return
         self._parts, self._waiting = self._parts + 1, []
-
-    def close(self, *, complete: bool) -> None:
-        """Write what is waiting, or, when the analysis is complete, leave nothing behind."""
-        if complete:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        else:
-            self.write()
 
     def _path(self, part: int) -> Path:
         return self.folder / f"poses-{part:05d}.npz"

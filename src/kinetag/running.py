@@ -13,6 +13,7 @@ from kinetag.classifier import Classifier
 from kinetag.exercises.library import Exercise, exercises_by_label
 from kinetag.labelling import label_poses
 from kinetag.reps import count_any
+from kinetag.segments import MAX_GAP
 from kinetag.sequence import Pose, PoseSequence
 from kinetag.smoothing import smooth
 from kinetag.timeline import OTHER
@@ -43,6 +44,8 @@ class RunningLabel:
 
     def update(self, pose: Pose, time: float, cuts: Sequence[float] = ()) -> tuple[str | None, float, int]:
         """``cuts``: when the film was cut so far (s)."""
+        if self.is_over(time):
+            self._poses, self._kept, self._label, self._confidence, self._next_run = [], [], None, 0.0, -np.inf
         self._cuts = tuple(cut for cut in cuts if cut > time - _HORIZON)
         self._poses.append((time, pose))
         if time >= self._next_run:
@@ -51,6 +54,10 @@ class RunningLabel:
                 self._poses.pop(0)
             self._decide()
         return self._label, self._confidence, len(self._kept)
+
+    def is_over(self, time: float) -> bool:
+        """Whether the person was away for so long at ``time`` (s) that what they did has ended."""
+        return bool(self._poses) and time - self._poses[-1][0] > MAX_GAP
 
     def _decide(self) -> None:
         poses = smooth(self._sequence())

@@ -63,7 +63,7 @@ def open_source(
     source = local_source(source)
     reading = Reading(start or 0.0, math.inf if end is None else end, rate)
     text = str(source)
-    if isinstance(source, int) or (text.isdigit() and not Path(text).exists()):
+    if isinstance(source, int) or (text.isdecimal() and not Path(text).exists()):
         return _open_camera(int(text), reading, timeout)
     if text.startswith("/dev/video"):
         return _open_camera(int(re.sub(r"\D", "", text) or 0), reading, timeout)
@@ -81,7 +81,7 @@ class VideoSource:
 
     ``width`` and ``height`` are those of the upright frames with square pixels; ``frame_rate`` the nominal one;
     ``duration`` seconds of the whole source, None when unknown; ``warnings`` grows while reading; ``rereadable``
-    says whether opening the same source again gives the same frames.
+    says whether opening the same source again gives the same frames; ``live``, whether they come at their own pace.
     """
 
     def __init__(self, name: str, produce: Produce, reading: Reading, *, live: bool = False, ahead: int = 4) -> None:
@@ -91,7 +91,7 @@ class VideoSource:
         self.duration: float | None = None
         self.rereadable = not live
         self.warnings = reading.warnings
-        self._reading, self._live = reading, live
+        self._reading, self.live = reading, live
         self._queue: queue.Queue[Frame | Exception | None] = queue.Queue(maxsize=ahead)
         self._closing = threading.Event()
         self._first: Frame | None = None
@@ -148,7 +148,7 @@ class VideoSource:
                 self._queue.put(item, timeout=0.05)
                 return True
             except queue.Full:
-                if self._live and isinstance(item, Frame):
+                if self.live and isinstance(item, Frame):
                     # A live picture that waits grows old: the newest ones are worth more.
                     with suppress(queue.Empty):
                         self._queue.get_nowait()

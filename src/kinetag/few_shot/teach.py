@@ -161,7 +161,7 @@ class _Reader:
     ) -> None:
         self.options = {
             "pose": local_copy(pose) if is_remote(pose) else pose,
-            "detector": None if detector is None else local_copy(detector),
+            "detector": local_copy(detector) if detector is not None and is_remote(detector) else detector,
         }
         self.frame_rate, self.frame_size = frame_rate, frame_size
         self._analyzer = None
