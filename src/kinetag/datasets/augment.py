@@ -40,7 +40,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "train.part_dropout": 0.5,
         "train.joint_dropout": 0.15,
         "train.frame_dropout": 0.5,
-        # Without it Fold-GCN is right on 78 % as many clips whose joints shake by 10 %, with it on 99 % (held-out clips).
+        # On clips held out from Penn Action whose joints shake by 10 %, Fold-GCN keeps 99 % of its accuracy, not 78 %.
         "train.jitter": 0.1,
         "train.mirror": True,
     },
