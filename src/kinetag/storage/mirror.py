@@ -6,11 +6,16 @@ they tell of is in the store when they tell so.
 
 A journal says what was sent. A folder that could not be sent to the end stays, and the next run takes it from there. If
 another machine has written to the store meanwhile, its state counts, and this folder is put aside.
+
+A file is deleted in the store only when it was here in this run and was deleted during it: what is missing when a run
+begins was taken by a kill or by whoever cleans up, and comes again from the store. The journal names a file before it
+comes, is sent or is deleted, and it goes after the folder: a kill between two steps loses nothing.
 """
 
 import json
 import logging
 import os
+import secrets
 import shutil
 import sqlite3
 import threading
@@ -78,6 +83,7 @@ class Mirror:
         if self._is_foreign(there):
             self._put_aside()
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._sent = {name: sent for name, sent in self._sent.items() if (self.folder / name).exists()}
         for name, file in there.items():
             if wanted(name) and name not in self._sent and not (self.folder / name).exists():
                 self._fetch(name, file, progress)
@@ -122,7 +128,8 @@ class Mirror:
                 "store can be reached"
             ) from None
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.journal.unlink(missing_ok=True)
+        if not self.folder.exists():
+            self.journal.unlink(missing_ok=True)
         with suppress(OSError):
             self.folder.parent.rmdir()
 
@@ -150,10 +157,8 @@ class Mirror:
             records = [(name, state, _copy(self.folder / name, copies / name)) for name, state in self._changed(True)]
             for name, state in self._changed(False):
                 self._send(name, self.folder / name, state, progress)
-            for name in [name for name in self._sent if not (self.folder / name).exists()]:
-                store.remove(join(self.url, name))
-                del self._sent[name]
-                self._write_journal()
+            for name in self._deleted():
+                self._remove(name)
             for name, state, copy in records:
                 self._send(name, copy, state, progress)
         finally:
@@ -171,10 +176,26 @@ class Mirror:
                     found.append((name, state))
         return sorted(found, key=lambda item: (item[0] == STATUS_FILE, item[1].st_mtime_ns, item[0]))
 
-    def _send(self, name: str, source: Path, state: os.stat_result, progress: Progress) -> None:
+    def _deleted(self) -> list[str]:
+        """What was here and is not any more; when even the folder is gone, it was not the action that did that."""
+        if not self.folder.is_dir():
+            return []
+        return [name for name in self._sent if not (self.folder / name).exists()]
+
+    def _remove(self, name: str) -> None:
+        self._note_begun(name)
+        store.remove(join(self.url, name))
+        del self._sent[name]
+        self._write_journal()
+
+    def _note_begun(self, name: str) -> None:
+        """From now on the file in the store may be the old or the new one: neither is another machine's."""
         before = self._sent.get(name, Sent())
         self._sent[name] = Sent(before.size, before.time, before.etag, sending=True)
         self._write_journal()
+
+    def _send(self, name: str, source: Path, state: os.stat_result, progress: Progress) -> None:
+        self._note_begun(name)
         twin = self._twin(name, state)
         try:
             if twin:
@@ -225,18 +246,17 @@ class Mirror:
         return self.folder.exists() and not self._sent and bool(there)
 
     def _put_aside(self) -> None:
+        if any(self._names()):
+            aside = self.folder.with_name(f"{self.folder.name}.{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")
+            os.replace(self.folder, aside)
+            log.warning(
+                "%s was changed from elsewhere and counts; what a stopped run had left here is put aside in %s",
+                hide_secrets(self.url),
+                aside,
+            )
+        shutil.rmtree(self.folder, ignore_errors=True)
         self._sent = {}
         self.journal.unlink(missing_ok=True)
-        if not any(self._names()):
-            shutil.rmtree(self.folder, ignore_errors=True)
-            return
-        aside = self.folder.with_name(f"{self.folder.name}.{time.strftime('%Y%m%d-%H%M%S')}")
-        os.replace(self.folder, aside)
-        log.warning(
-            "%s was changed from elsewhere and counts; what a stopped run had left here is put aside in %s",
-            hide_secrets(self.url),
-            aside,
-        )
 
     def _fetch(self, name: str, file: StoredFile, progress: Progress) -> None:
         target = self.folder / name
@@ -244,12 +264,13 @@ class Mirror:
         try:
             with whole_file(target) as draft:
                 store.get(file, draft, progress=progress)
+                state = draft.stat()
+                self._sent[name] = Sent(state.st_size, state.st_mtime_ns, file.etag)
+                self._write_journal()
         except ChangedError:
             raise KinetagError(
                 f"{hide_secrets(file.path)} is being written by another run: wait for it to end"
             ) from None
-        state = target.stat()
-        self._sent[name] = Sent(state.st_size, state.st_mtime_ns, file.etag)
 
     def _read_journal(self) -> dict[str, Sent]:
         try:
