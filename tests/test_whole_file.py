@@ -28,3 +28,19 @@ def test_what_was_there_stays_when_writing_fails(tmp_path):
         write_half(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_writers_with_one_process_number_do_not_meet(tmp_path, monkeypatch):
+    """Two containers on a shared folder: each is process 1."""
+    monkeypatch.setattr("os.getpid", lambda: 1)
+    path = tmp_path / "a.json"
+    with whole_file(path) as first:
+        first.write_text("first")
+        with whole_file(path) as second:
+            second.write_text("second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+    for draft in (first, second):
+        assert draft.name.startswith(".")
+        assert draft.name.endswith(".draft")
