@@ -464,6 +464,17 @@ def test_writer_refuses(tmp_path, arguments, message):
     assert os.listdir(tmp_path) == []
 
 
+def test_two_writers_of_one_name_do_not_meet(tmp_path):
+    path, image = tmp_path / "a.mp4", np.zeros((64, 64, 3), np.uint8)
+    with VideoWriter(path, 64, 64) as first, VideoWriter(path, 64, 64) as second:
+        assert first._temporary != second._temporary
+        first.write(image, 0.0)
+        second.write(image, 0.0)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+    with open_source(path) as video:
+        assert video.width == 64
+
+
 def test_writer_refuses_wrong_frames(tmp_path):
     with pytest.raises(KinetagError, match="does not fit"), VideoWriter(tmp_path / "a.mp4", 64, 64) as writer:
         writer.write(np.zeros((60, 64, 3), np.uint8), 0)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ class VideoWriter:
         self.width, self.height = width, height
         self._last = -1
         self._reformatter: Any = VideoReformatter()  # one for all frames: each frame's own would start threads
-        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        self._temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.tmp")
         self._container: Any = self._open()
         self._stream = self._add_stream(min(frame_rate, 1000.0))
 
