@@ -1,4 +1,6 @@
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,3 +84,62 @@ def test_only_the_first_process_writes(tmp_path, monkeypatch, rank):
     with Status(tmp_path / "train", "train"):
         pass
     assert not (tmp_path / "train").exists()
+
+
+needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+
+
+def run_on_a_disk_that_fills_up(folder, do=lambda status: None):
+    with Status(folder, "train") as status:
+        (folder / "status.json").unlink()
+        (folder / "status.json").symlink_to("/dev/full")
+        do(status)
+
+
+def fail(error):
+    raise error
+
+
+@needs_full
+@pytest.mark.parametrize("error", [KinetagError("the true one"), ValueError("the true one"), KeyboardInterrupt()])
+def test_a_full_disk_hides_no_error(tmp_path, error):
+    with pytest.raises(type(error)) as caught:
+        run_on_a_disk_that_fills_up(tmp_path, lambda status: fail(error))
+    assert caught.value is error
+
+
+@needs_full
+@pytest.mark.parametrize("do", [lambda status: None, lambda status: status.running("1"), lambda s: s.skipped("done")])
+def test_a_full_disk_is_told_in_one_line(tmp_path, do):
+    said = rf"^cannot write {tmp_path}/status.json: no space left on device; choose another results_dir$"
+    with pytest.raises(KinetagError, match=said):
+        run_on_a_disk_that_fills_up(tmp_path, do)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
+def test_no_half_line_stays_where_the_disk_is_full(tmp_path):
+    import resource
+    import signal
+
+    limit, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.getsignal(signal.SIGXFSZ)
+    status, path = Status(tmp_path, "train"), tmp_path / "status.json"
+    status.__enter__()
+    whole = path.read_bytes()
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 30, limit[1]))
+    try:
+        with pytest.raises(KinetagError, match="cannot write "):
+            status.running("epoch 1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert path.read_bytes() == whole
+    status.__exit__(None, None, None)
+    assert [record["status"] for record in lines(tmp_path)] == ["STARTED", "SUCCESS"]
+
+
+def test_a_name_that_is_no_unicode_hides_no_error(tmp_path):
+    with pytest.raises(Exception) as caught, Status(tmp_path, "train"):  # noqa: PT011 - whichever it is
+        raise KinetagError("no such file: a\udcff.npy")
+    assert caught.type is KinetagError
+    assert ascii(lines(tmp_path)[-1]["message"]) == r"'no such file: a\udcff.npy'"

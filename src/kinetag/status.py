@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -42,10 +43,9 @@ class Status:
         try:
             if self._writes:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._write("STARTED", f"Starting {self.action}.")
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise KinetagError(f"cannot write into {self.path.parent}: {reason}; choose another results_dir") from None
+            raise _cannot_write(f"into {self.path.parent}", error) from None
+        self._write("STARTED", f"Starting {self.action}.")
         return self
 
     def __exit__(
@@ -55,10 +55,11 @@ class Status:
             return
         if error is None:
             self._write("SUCCESS", f"{self.action} finished successfully.")
-        elif isinstance(error, KeyboardInterrupt):
-            self._write("FAILURE", "interrupted by the user", verbosity="ERROR")
-        else:
-            self._write("FAILURE", str(error) or type(error).__name__, verbosity="ERROR")
+            return
+        interrupted = isinstance(error, KeyboardInterrupt)
+        message = "interrupted by the user" if interrupted else str(error) or type(error).__name__
+        with suppress(KinetagError):  # the error under way says more than that it could not be written down
+            self._write("FAILURE", message, verbosity="ERROR")
 
     def running(self, message: str = "", *, verbosity: str = "INFO", **groups: Mapping[str, Any]) -> None:
         """Report progress. ``groups`` are TAO's: ``kpi`` (numbers), ``categorical``, ``graphical``."""
@@ -81,9 +82,20 @@ class Status:
             "message": _plain(" ".join(self._shown(message).split()), self._secret),
         }
         record |= {name: _plain(group, self._secret) for name, group in groups.items() if group}
-        line = json.dumps(record, ensure_ascii=False, allow_nan=False)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+        before = self.path.stat().st_size if self.path.is_file() else 0
+        try:
+            # A file's name may be no Unicode; JSON has the same escapes.
+            with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(line)
+        except OSError as error:
+            with suppress(OSError):  # half a line would spoil the next one too
+                os.truncate(self.path, before)
+            raise _cannot_write(str(self.path), error) from None
+
+
+def _cannot_write(what: str, error: OSError) -> KinetagError:
+    return KinetagError(f"cannot write {what}: {(error.strerror or str(error)).lower()}; choose another results_dir")
 
 
 def _plain(value: Any, secret: str | None) -> Any:
