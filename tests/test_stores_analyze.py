@@ -13,6 +13,8 @@ from object_store import BUCKET
 from kinetag import cli, storage
 from kinetag.analyzer import analyze
 from kinetag.classifier import DEFAULT_MODEL
+from kinetag.errors import KinetagError
+from kinetag.live import live
 from kinetag.pose.files import write_poses
 from kinetag.pose_log import FOLDER
 from kinetag.sequence import PoseSequence
@@ -117,3 +119,22 @@ def test_an_analysis_stopped_on_one_machine_goes_on_on_another(store, squat_clip
         s.label for p in whole.people for s in p.segments
     ]
     assert not list(Path(os.environ["KINETAG_CACHE"]).glob("results/*/files/*"))
+
+
+def test_live_takes_its_networks_from_the_store(store, squat_clip, tmp_path, monkeypatch):
+    (tmp_path / "net.onnx").write_bytes(b"a network")
+    for name in ("pose", "detector"):
+        storage.upload(tmp_path / "net.onnx", f"{ROOT}/{name}.onnx")
+    given = {}
+
+    def opened(**options):
+        given.update(options)
+        raise KinetagError("enough")
+
+    monkeypatch.setattr("kinetag.analyzer.Analyzer", opened)
+    with pytest.raises(KinetagError, match="enough"):
+        live(squat_clip[0], pose=f"{ROOT}/pose.onnx", detector=f"{ROOT}/detector.onnx", window=False)
+    assert [Path(given[name]).read_bytes() for name in ("pose", "detector")] == [b"a network"] * 2
+    with pytest.raises(KinetagError, match="enough"):
+        live(squat_clip[0], detector="frame", window=False)
+    assert (given["pose"], given["detector"]) == ("blazepose", "frame")
