@@ -285,6 +285,15 @@ def test_missing_camera(camera):
         open_source(camera)
 
 
+@pytest.mark.parametrize("password", ["p@ss-w0rd", "p@s'w0rd", "pa/ss@w0rd", "pa?ss w0rd", 'a"b#w0rd'])
+@pytest.mark.parametrize("scheme", ["rtsp", "http", "ftp"])
+def test_no_part_of_a_password_is_told(scheme, password):
+    with pytest.raises(KinetagError) as caught:
+        open_source(f"{scheme}://admin:{password}@127.0.0.1:9/live", timeout=0.5)
+    assert str(caught.value).startswith(f"{scheme}://***@")
+    assert "w0rd" not in str(caught.value)
+
+
 def test_streams_that_do_not_answer():
     with pytest.raises(KinetagError, match="unknown kind of stream 'ftp'"):
         open_source("ftp://host/a.mp4")
@@ -312,9 +321,10 @@ def test_http_stream(tmp_path):
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        source, frames = read(f"http://127.0.0.1:{server.server_port}/a.mp4")
+        source, frames = read(f"http://me:p@ss@127.0.0.1:{server.server_port}/a.mp4")
     finally:
         server.shutdown()
+    assert source.name == f"http://***@127.0.0.1:{server.server_port}/a.mp4"
     assert len(frames) == 20
     assert not source.rereadable
 

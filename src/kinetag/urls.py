@@ -9,8 +9,14 @@ from kinetag.errors import KinetagError
 STORES = ("s3", "gs", "gcs", "az", "abfs", "abfss")  # whose files are fetched before they are read
 
 _ADDRESS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
-_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/@\s'\"]+@")
-_QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s'\"?#]*)\?[^\s'\"]+")
+
+# Addresses in a text. Where a colon follows the user, a password does, which may hold anything: blanks, quotes and '@',
+# up to the last '@' of the line or before the next address.
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]{0,30}://"
+_WITH_PASSWORD = rf"[^\s/?#:'\"]*:(?!\s)(?:(?![\s'\"(\[{{<,;=]{_SCHEME})[^\n])*"
+_USER = re.compile(rf"({_SCHEME})({_WITH_PASSWORD}|[^\s/?#'\"]+)@([^\s'\"]*)")
+_QUERY = re.compile(rf"({_SCHEME}[^\s'\"?#]*)\?[^\s'\"]+")
+_NAMED = re.compile(r"(://[^\s'\"]*?(?:password|passwd|pwd)=)[^&/\s'\"]+", re.IGNORECASE)  # as cameras have it
 
 
 def is_remote(path: str | Path) -> bool:
@@ -30,10 +36,35 @@ def scheme_of(path: str | Path) -> str:
 
 
 def hide_secrets(text: str) -> str:
-    """Text whose addresses show neither user nor password nor query, where tokens and signatures stand."""
+    """Text whose addresses show neither user nor password nor query, where tokens and signatures stand.
+
+    Where an address ends in a text is not sure: in doubt too much is hidden. `shown_url` knows.
+    """
     if "://" not in text:
         return text
-    return _QUERY.sub(r"\1?***", _USER.sub(r"\1***@", text))
+    return _NAMED.sub(r"\1***", _QUERY.sub(r"\1?***", _USER.sub(_without_user, text)))
+
+
+def _without_user(found: re.Match[str]) -> str:
+    scheme, user, place = found.groups()
+    return f"{scheme}***@{'***' if '?' in user else place}"  # that '@' may have been in a signature
+
+
+def shown_url(url: str) -> str:
+    """An address as it may be shown: without user, password and query, whatever characters these are made of."""
+    found = _ADDRESS.match(url)
+    if found is None:
+        return hide_secrets(url)
+    rest = url[found.end() :]
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    user, at, place = rest.rpartition("@")
+    if ":" not in (authority if is_stored(url) else user):  # no password: '@' may be in the name of a file
+        user, at, place = authority.rpartition("@")
+        place += rest[len(authority) :]
+    place, query, _ = place.partition("?")
+    if "?" in user:
+        place, query = "***", ""
+    return _NAMED.sub(r"\1***", f"{found[0]}{'***' if user else ''}{at}{place}{query}{'***' if query else ''}")
 
 
 def local_path(path: str | Path) -> Path:
@@ -77,5 +108,5 @@ def safe_relative(name: str, where: str) -> str:
     """A name below a folder as it came from a store, refused when it would lead out of a local folder."""
     parts = name.split("/")
     if any(part in ("", ".", "..") or "\\" in part or "\0" in part or len(part.encode()) > 255 for part in parts):
-        raise KinetagError(f"{hide_secrets(where)}: '{name[:80]}' cannot be the name of a file; rename that object")
+        raise KinetagError(f"{shown_url(where)}: '{name[:80]}' cannot be the name of a file; rename that object")
     return name

@@ -21,7 +21,7 @@ from kinetag.decoding import MAX_PIXELS, Clock, Reading, check_size, decode, to_
 from kinetag.errors import KinetagError
 from kinetag.sequence import Frame
 from kinetag.storage import local_source
-from kinetag.urls import hide_secrets
+from kinetag.urls import shown_url
 from kinetag.video_writer import VideoWriter
 
 __all__ = ["IMAGE_SUFFIXES", "VideoSource", "VideoWriter", "open_source"]
@@ -203,11 +203,11 @@ def _open_file(path: Path, reading: Reading) -> VideoSource:
 
 def _open_stream(url: str, reading: Reading, timeout: float) -> VideoSource:
     scheme = url.split("://", 1)[0].lower()
+    shown = shown_url(url)  # a password has no place in messages and reports
     if scheme not in STREAM_SCHEMES:
-        raise KinetagError(f"{url}: unknown kind of stream '{scheme}'; known: {', '.join(STREAM_SCHEMES)}")
+        raise KinetagError(f"{shown}: unknown kind of stream '{scheme}'; known: {', '.join(STREAM_SCHEMES)}")
     # FFmpeg would listen for five seconds before it gives the first frame, which then are late or lost.
     options = {"analyzeduration": _LISTEN} | ({"rtsp_transport": "tcp"} if scheme == "rtsp" else {})
-    shown = hide_secrets(url)  # a password has no place in messages and reports
     container = _open(url, shown, options, timeout=timeout)
     # What has a length is a file on a server: every frame of it counts. What has none is live.
     live = not container.duration

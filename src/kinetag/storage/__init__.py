@@ -19,7 +19,7 @@ from kinetag.errors import KinetagError
 from kinetag.progress import Progress, silent
 from kinetag.storage.names import Names
 from kinetag.storage.staging import in_users_names, mirrored, staged, stored
-from kinetag.urls import hide_secrets, is_remote, is_stored, join, local_path, name_of, scheme_of
+from kinetag.urls import hide_secrets, is_remote, is_stored, join, local_path, name_of, scheme_of, shown_url
 from kinetag.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def read_text(path: str | Path) -> str:
         return local_copy(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise KinetagError(f"{hide_secrets(str(path))} cannot be read ({reason})") from None
+        raise KinetagError(f"{shown_url(str(path))} cannot be read ({reason})") from None
 
 
 def upload(local: str | Path, url: str | Path, *, progress: Progress = silent) -> None:

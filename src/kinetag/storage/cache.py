@@ -23,7 +23,7 @@ from pathlib import Path
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.progress import Progress, silent
 from kinetag.storage.store import ChangedError, StoredFile, get, look
-from kinetag.urls import hide_secrets
+from kinetag.urls import shown_url
 
 PLACE, SIZE = "KINETAG_CACHE", "KINETAG_CACHE_SIZE"
 DEFAULT_SIZE = 20 << 30  # bytes
@@ -120,9 +120,9 @@ class Cache:
                         return file
             found = look(file.path)
             if found is None:
-                raise KinetagError(f"no such file or folder: {hide_secrets(file.path)}")
+                raise KinetagError(f"no such file or folder: {shown_url(file.path)}")
             file = found
-        raise KinetagError(f"{hide_secrets(file.path)} changes all the time; run it again when it is complete")
+        raise KinetagError(f"{shown_url(file.path)} changes all the time; run it again when it is complete")
 
     def _fetch(self, file: StoredFile, target: Path, progress: Progress) -> bool:
         """Fetch into ``target``, whole or not at all; False when the file changed meanwhile."""
@@ -262,7 +262,7 @@ def _clear_errors(folder: Path, file: StoredFile | None = None) -> Iterator[None
     try:
         yield
     except OSError as error:
-        what = f" for {hide_secrets(file.path)}" if file else ""
+        what = f" for {shown_url(file.path)}" if file else ""
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             size = f" ({file.size / 1e6:.0f} MB)" if file and file.size else ""
             raise KinetagError(

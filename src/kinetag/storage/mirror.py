@@ -30,7 +30,7 @@ from kinetag.progress import Progress, silent
 from kinetag.status import STATUS_FILE
 from kinetag.storage import store
 from kinetag.storage.store import ChangedError, StoredFile
-from kinetag.urls import hide_secrets, join, parent
+from kinetag.urls import join, parent, shown_url
 from kinetag.whole_file import whole_file
 
 EVERY = 5.0  # s between two looks at the folder
@@ -106,7 +106,7 @@ class Mirror:
         """Send what changes from now on, on a thread of its own."""
         if not self.sends:
             return
-        self._thread = threading.Thread(target=self._run, name=f"send to {hide_secrets(self.url)}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"send to {shown_url(self.url)}", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -251,7 +251,7 @@ class Mirror:
             os.replace(self.folder, aside)
             log.warning(
                 "%s was changed from elsewhere and counts; what a stopped run had left here is put aside in %s",
-                hide_secrets(self.url),
+                shown_url(self.url),
                 aside,
             )
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -268,9 +268,7 @@ class Mirror:
                 self._sent[name] = Sent(state.st_size, state.st_mtime_ns, file.etag)
                 self._write_journal()
         except ChangedError:
-            raise KinetagError(
-                f"{hide_secrets(file.path)} is being written by another run: wait for it to end"
-            ) from None
+            raise KinetagError(f"{shown_url(file.path)} is being written by another run: wait for it to end") from None
 
     def _read_journal(self) -> dict[str, Sent]:
         try:

@@ -13,7 +13,7 @@ from kinetag.storage import store
 from kinetag.storage.cache import Lease
 from kinetag.storage.parts import AT_ONCE
 from kinetag.storage.store import StoredFile
-from kinetag.urls import hide_secrets, join, name_of, safe_relative, scheme_of, with_name
+from kinetag.urls import join, name_of, safe_relative, scheme_of, shown_url, with_name
 
 _ROLES = ("train", "val", "test")  # as kinetag.datasets.arrays; written again, for that needs numpy
 _LATEST = "pc_model_latest.pth"  # as kinetag.learning.keeping
@@ -37,7 +37,7 @@ def fetch(url: str, lease: Lease, *, role: str = "", alone: bool = False, progre
         return room / name
     wanted = _in_folder(url, role)
     if not wanted:
-        raise KinetagError(f"no such file or folder: {hide_secrets(url)}")
+        raise KinetagError(f"no such file or folder: {shown_url(url)}")
     _fetch_all(wanted, room / name, lease, progress)
     return room / name
 
@@ -59,7 +59,7 @@ def _in_folder(url: str, role: str) -> dict[str, StoredFile]:
         found = {name: there[name] for name in own if name in there}
         if not found:
             raise KinetagError(
-                f"no such file: {hide_secrets(join(url, own[0]))}; a folder of arrays for this must hold it"
+                f"no such file: {shown_url(join(url, own[0]))}; a folder of arrays for this must hold it"
             )
         return found
     return there
@@ -95,7 +95,7 @@ def _fetch_companions(url: str, path: Path, lease: Lease, progress: Progress) ->
             safe_relative(name, url)
             file = store.look(with_name(url, name))
             if file is None:
-                raise KinetagError(f"{hide_secrets(url)}: no such file: {hide_secrets(with_name(url, name))}")
+                raise KinetagError(f"{shown_url(url)}: no such file: {shown_url(with_name(url, name))}")
             files[name] = file
         _fetch_all(files, path.parent, lease, progress)
 

@@ -18,7 +18,7 @@ from kinetag.errors import KinetagError
 from kinetag.progress import Progress, silent
 from kinetag.status import STATUS_FILE, Status, is_first_process
 from kinetag.storage.names import Names
-from kinetag.urls import is_remote, join, name_of, parent, scheme_of, split_query
+from kinetag.urls import is_remote, join, name_of, parent, scheme_of, shown_url, split_query
 
 if TYPE_CHECKING:
     from kinetag.spec import Spec
@@ -220,7 +220,7 @@ def _file_mirror(url: str, key: str, names: dict[str, str], stack: ExitStack) ->
 
     store.need_writable(url, key)
     if url.endswith("/"):
-        raise KinetagError(f"{key} {url} is a folder: name the file")
+        raise KinetagError(f"{key} {shown_url(url)} is a folder: name the file")
     base = _work_folder(cache_folder(), url)
     _hold(base / "lock", url, stack)
     names[str(base / "file")] = parent(url)
@@ -236,11 +236,10 @@ def _work_folder(cache: Path, url: str) -> Path:
 
 def _hold(lock: Path, url: str, stack: ExitStack) -> None:
     from kinetag.storage.cache import locked
-    from kinetag.urls import hide_secrets
 
     if not stack.enter_context(locked(lock, wait=False)):
         raise KinetagError(
-            f"another run on this machine writes to {hide_secrets(url)}: wait for it, or choose another place"
+            f"another run on this machine writes to {shown_url(url)}: wait for it, or choose another place"
         )
 
 

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.progress import Progress, silent
 from kinetag.storage.parts import AT_ONCE, put_in_parts
-from kinetag.urls import hide_secrets, join, safe_relative, scheme_of
+from kinetag.urls import hide_secrets, join, safe_relative, scheme_of, shown_url
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 10, 30  # s without a word from the store
 ATTEMPTS, PATIENCE = 5, 120.0  # how often something is tried, and for how long (s) it is begun again
@@ -93,14 +93,14 @@ def kind_of(url: str) -> Kind:
     scheme = scheme_of(url)
     if scheme not in KINDS:
         known = ", ".join(f"{name}://" for name in KINDS)
-        raise KinetagError(f"{hide_secrets(url)}: '{scheme}://' is not known; known are {known} and local paths")
+        raise KinetagError(f"{shown_url(url)}: '{scheme}://' is not known; known are {known} and local paths")
     return KINDS[scheme]
 
 
 def need_writable(url: str, key: str) -> None:
     """Raise a KinetagError when what ``key`` names can only be read."""
     if not kind_of(url).writable:
-        raise KinetagError(f"{key} {hide_secrets(url)}: the web can only be read; give a local folder or a store")
+        raise KinetagError(f"{key} {shown_url(url)}: the web can only be read; give a local folder or a store")
 
 
 def filesystem(url: str) -> Any:
@@ -184,7 +184,7 @@ def get(file: StoredFile, target: Path, *, progress: Progress = silent) -> None:
     One that has changed since raises `ChangedError`; ``target`` may then hold anything. Memory does not grow with the
     file: large ones come in parts, several at once.
     """
-    stage = f"Fetching {hide_secrets(file.path).rpartition('/')[2]}"
+    stage = f"Fetching {shown_url(file.path).rpartition('/')[2]}"
     system, inner = filesystem(file.path), file.path
     if file.size is not None and file.size > PART and not kind_of(file.path).protocol.startswith("http"):
         _get_parts(file, target, lambda done: progress(stage, done, file.size))
@@ -264,7 +264,7 @@ def copy(source: str, url: str) -> StoredFile:
 def _written(url: str) -> StoredFile:
     found = look(url)
     if found is None:
-        raise KinetagError(f"{hide_secrets(url)} was written, but is not there: does something delete it?")
+        raise KinetagError(f"{shown_url(url)} was written, but is not there: does something delete it?")
     return found
 
 
@@ -358,7 +358,7 @@ def _passes(error: BaseException) -> bool:
 
 
 def _explained(error: Exception, url: str, doing: str, attempts: int) -> KinetagError:
-    shown, reason = hide_secrets(url), reason_of(error)
+    shown, reason = shown_url(url), reason_of(error)
     name, text = type(error).__name__, str(error).lower()
     if "expired" in text:
         return KinetagError(f"{doing} {shown}: the credentials have expired ({reason}); get new ones, and run it again")
