@@ -1,4 +1,4 @@
-"""The report: one HTML page that needs nothing else, neither files, nor scripts, nor the network."""
+"""The report of an analysis: one HTML page."""
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +9,7 @@ import numpy as np
 
 from kinetag import __version__
 from kinetag.report.charts import Span, angle_chart, range_chart, segment_strip, time_axis
+from kinetag.report.page import page, style_sheet, table
 from kinetag.report.style import LABELS, PEOPLE, clock, doing, fault_text, readable, tempo_text
 from kinetag.timeline import OTHER, Person, Repetition, Segment, Timeline
 
@@ -34,16 +35,8 @@ def report_html(timeline: Timeline, pictures: Pictures | None = None, *, video: 
         f"<p>{left_out} more people are in the tables beside this page.</p>" if left_out > 0 else "",
         _footer(timeline),
     ]
-    css = (Path(__file__).parent / "report.css").read_text("utf-8") + _color_rules(len(set(colors.values())))
-    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(Path(timeline.source).name)} · kinetag</title>\n<style>\n{css}</style>\n</head>\n<body>\n"
-        + "\n".join(part for part in body if part)
-        + "\n</body>\n</html>\n"
-    )
+    styles = style_sheet("report.css") + _color_rules(len(set(colors.values())))
+    return page(Path(timeline.source).name, styles, body, pictures=True)
 
 
 def time_span(timeline: Timeline) -> Span:
@@ -151,8 +144,8 @@ def _segment_table(segments: Sequence[Segment]) -> str:
         f"<td>{s.duration:.1f} s</td><td>{_count(s)}</td><td>{s.confidence:.0%}</td></tr>"
         for s in segments[:_MAX_ROWS]
     ]
-    head = _head("Doing", "From", "To", "Lasts", "Repetitions", "Sure")
-    return f"<h3>Segments</h3>{_table(head, rows)}{_more(len(segments), 'segments.csv')}"
+    headings = ("Doing", "From", "To", "Lasts", "Repetitions", "Sure")
+    return f"<h3>Segments</h3>{table(headings, rows)}{_more(len(segments), 'segments.csv')}"
 
 
 def _count(segment: Segment) -> str:
@@ -206,15 +199,15 @@ def _repetitions(person: Person) -> str:
         angles = moving_angles(repetitions)
         charts = "".join(range_chart(angle, repetitions[:_MAX_BARS]) for angle in angles[:2])
         columns = _columns(repetitions, owned[0][1].tempo_names, angles)
-        head = _head("Repetition", *columns)
         rows = [
             _repetition_row(number, *own, list(columns.values())) for number, own in enumerate(owned[:_MAX_ROWS], 1)
         ]
+        body = table(("Repetition", *columns), rows)
         is_open = " open" if len(repetitions) <= 12 else ""
         parts.append(
             f"<h3>Repetitions: {escape(readable(label))}</h3>"
             f'<div class="charts">{charts}</div>'
-            f"<details{is_open}><summary>{len(repetitions)} repetitions</summary>{_table(head, rows)}"
+            f"<details{is_open}><summary>{len(repetitions)} repetitions</summary>{body}"
             f"{_more(len(repetitions), 'repetitions.csv')}</details>"
         )
     return "".join(parts)
@@ -308,14 +301,6 @@ def _footer(timeline: Timeline) -> str:
         "of the pause there, of the way back and of the rest after it. Faults of form are told only where they were "
         "clearly seen; this is no medical advice.</p></footer>"
     )
-
-
-def _head(*cells: str) -> str:
-    return "<thead><tr>" + "".join(f'<th scope="col">{cell}</th>' for cell in cells) + "</tr></thead>"
-
-
-def _table(head: str, rows: Sequence[str]) -> str:
-    return f'<div class="scroll"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
 
 
 def _more(count: int, file: str) -> str:

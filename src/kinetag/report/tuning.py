@@ -1,13 +1,13 @@
-"""The report of a search: one HTML page that needs nothing else, made from what automl.json holds."""
+"""The report of a search: one HTML page, made from what automl.json holds."""
 
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from kinetag import __version__
+from kinetag.report.page import page, style_sheet, table
 
 Row = Mapping[str, Any]
 
@@ -24,15 +24,7 @@ def report_html(content: Mapping[str, Any]) -> str:
     if judged:
         parts += [_history(content, judged), _curves(content, judged), _slices(content, judged)]
     parts += [_trials(content), _footer(content)]
-    css = "".join((Path(__file__).parent / name).read_text("utf-8") for name in ("report.css", "tuning.css"))
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Search by {escape(content['algorithm'])} · kinetag</title>\n<style>\n{css}</style>\n</head>\n<body>\n"
-        + "\n".join(part for part in parts if part)
-        + "\n</body>\n</html>\n"
-    )
+    return page(f"Search by {content['algorithm']}", style_sheet("report.css", "tuning.css"), parts)
 
 
 def _header(content: Mapping[str, Any]) -> str:
@@ -71,12 +63,11 @@ def _found(content: Mapping[str, Any]) -> str:
     for key, searched in content["search"].items():
         share = content["importance"].get(key)
         bar = f'<span class="share" style="width:{5 * share:.2f}em"></span>{share:.0%}' if share is not None else ""
-        cells = (_written(searched["start"]), _written(best["parameters"].get(key, "–")), _ranges(searched), bar)
+        texts = (_written(searched["start"]), _written(best["parameters"].get(key, "–")), _ranges(searched))
+        cells = (*map(escape, texts), bar)
         rows.append(f'<tr><th scope="row">{escape(key)}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    head = _head("Option", "Spec", "Best", "Searched", "Importance")
-    return (
-        f'<section class="card"><h2>What was found</h2><div class="found">{shown}</div>{_table(head, rows)}</section>'
-    )
+    found = table(("Option", "Spec", "Best", "Searched", "Importance"), rows)
+    return f'<section class="card"><h2>What was found</h2><div class="found">{shown}</div>{found}</section>'
 
 
 def _history(content: Mapping[str, Any], judged: Sequence[Row]) -> str:
@@ -166,10 +157,10 @@ def _trials(content: Mapping[str, Any]) -> str:
         title = f' title="{escape(row["error"])}"' if "error" in row else ""
         texts = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
         rows.append(f'<tr{mark}{title}><th scope="row">{row["number"]}</th>{texts}</tr>')
-    head = _head("Trial", "State", content["metric"], "Epoch", "Time", *(key.rpartition(".")[2] for key in keys))
+    headings = ["Trial", "State", content["metric"], "Epoch", "Time", *(key.rpartition(".")[2] for key in keys)]
     more = len(content["trials"]) - len(shown)
     rest = f'<p class="soft">{more} more are in automl.json.</p>' if more > 0 else ""
-    return f'<section class="card"><h2>All trials</h2>{_table(head, rows)}{rest}</section>'
+    return f'<section class="card"><h2>All trials</h2>{table(map(escape, headings), rows)}{rest}</section>'
 
 
 def _footer(content: Mapping[str, Any]) -> str:
@@ -263,7 +254,7 @@ def _some(numbers: range, most: int = 8) -> list[int]:
 
 
 def _ranges(searched: Mapping[str, Any]) -> str:
-    return escape("; ".join(_range(one) for one in searched["ranges"]))
+    return "; ".join(_range(one) for one in searched["ranges"])
 
 
 def _range(one: Mapping[str, Any]) -> str:
@@ -283,11 +274,3 @@ def _is_number(text: str) -> bool:
 
 def _number(text: str) -> float:
     return float(text) if _is_number(text) else 0.0
-
-
-def _head(*cells: str) -> str:
-    return "<thead><tr>" + "".join(f'<th scope="col">{escape(cell)}</th>' for cell in cells) + "</tr></thead>"
-
-
-def _table(head: str, rows: Sequence[str]) -> str:
-    return f'<div class="scroll"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
