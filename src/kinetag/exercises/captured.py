@@ -33,7 +33,7 @@ CLASSES = {
 }
 # Training never sees these people, so that accuracy can be measured on them.
 HELD_OUT = (8, 9, 10)
-_BETWEEN = 4.0  # s between the beginnings of two cuts from a set
+_BETWEEN = 2.0  # s between the beginnings of two cuts from a set
 _FACE, _EAR = 0.10, 0.075  # m from the middle of the head
 _HEEL = 0.3  # of the way from ankle to toes, backwards
 _PARTS = {"shoulder": "upper_arm", "elbow": "forearm", "wrist": "hand", "hip": "upper_leg", "knee": "lower_leg",
