@@ -277,7 +277,7 @@ def test_a_labelled_folder_becomes_arrays_to_train_on(tmp_path: Path) -> None:
 def test_a_class_without_a_usable_clip_writes_nothing(tmp_path: Path) -> None:
     data = labelled_folder(tmp_path / "data")
     write_json(data / "ghost/empty.json", [])
-    with pytest.raises(KinetagError, match="nothing could be used of class 'ghost', which has ghost/empty.json"):
+    with pytest.raises(KinetagError, match=r"nothing could be used of class 'ghost', which has ghost/empty\.json"):
         convert(tmp_path, data)
     assert not list(tmp_path.rglob("*.npy"))
 

@@ -92,6 +92,26 @@ def test_links_lead_somewhere_and_no_deeper(page: str):
         assert name.replace("ACTION", "train") in FILES
 
 
+def test_nothing_sends_the_reader_to_pages_that_are_not_in_the_folder(capsys):
+    assert [name for name, text in FILES.items() if re.search(r"\bdocs/", text)] == []
+    for words in (["jobs"], ["train"]):
+        with pytest.raises(SystemExit):
+            main([*words, "--help"])
+        assert "docs/" not in capsys.readouterr().out
+
+
+def test_the_spec_decides_what_is_trained(tmp_path: Path):
+    """What SKILL.md says of `-e train.yaml`."""
+    path = tmp_path / "train.yaml"
+    path.write_text(FILES[template_path("train")])
+    given = ["dataset.train_dataset.data_path=d"]
+    found = [load_spec(source, given, action="train") for source in (path, None)]
+    assert [spec.model.model_type for spec in found] == ["Fold-GCN", "ST-GCN"]
+    assert [spec.train.recipe for spec in found] == ["kinetag", "tao"]
+    assert [spec.train.optim.optimizer_type.rsplit(".")[-1] for spec in found] == ["AdamW", "SGD"]
+    assert "Fold-GCN with AdamW and `recipe: kinetag`" in MAIN
+
+
 def test_skill_info_tells_what_jobs_go_by():
     info = yaml.safe_load(FILES["references/skill_info.yaml"])
     assert info["network_arch"] == "pose_classification"

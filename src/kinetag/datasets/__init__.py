@@ -27,7 +27,8 @@ def load_clips(
     ``source`` has ``data_path``, ``label_path`` and ``format``; ``dataset`` and ``model`` are those parts of the spec.
     ``role`` ('train', 'val', 'test') chooses among TAO's well-known names when the path is a folder of arrays, and
     among the splits of an annotation pickle. ``class_names``, for example a checkpoint's, overrule the spec's label
-    map; without them, a class of which no video or pose file could be used is an error. ``progress`` counts the files whose poses are read.
+    map; without them, a class of which no video or pose file could be used is an error. ``progress`` counts the files
+    whose poses are read.
 
     Raises KinetagError that names the first bad sample. What could be read only in part is told in ``Clips.warnings``.
     """

@@ -113,8 +113,8 @@ def _lost_class(lost: Sequence[str], entries: Sequence[Entry], warnings: Sequenc
     more = f"; nor of {', '.join(lost[1:])[:120]}" if len(lost) > 1 else ""
     names = ", ".join(video.name for video in videos[:3]) + (", ..." if len(videos) > 3 else "")
     return KinetagError(
-        f"{source}: nothing could be used of class '{lost[0]}', which has {names}{reason}{more}; add clips that show it, "
-        "or leave the class out; the poses of the others are kept"
+        f"{source}: nothing could be used of class '{lost[0]}', which has {names}{reason}{more}; add clips that show "
+        "it, or leave the class out; the poses of the others are kept"
     )
 
 

@@ -29,7 +29,7 @@ _LONGER = "take a longer piece of it, best with two or more repetitions"
 _KEPT = 1.0  # seconds of poses kept around the part that is taught
 
 
-class UnusableClip(KinetagError):
+class UnusableClipError(KinetagError):
     """A clip that can be read, but does not show what could be learned; others may."""
 
 
@@ -76,20 +76,20 @@ class Candidate:
 def candidate(name: str, people: Sequence[PoseSequence], person: int | None = None) -> Candidate:
     """The person of a file that an exercise is learned from: ``person`` by id, else the most prominent one.
 
-    Raises UnusableClip when nobody was found, or not that person, or only for too short a time.
+    Raises UnusableClipError when nobody was found, or not that person, or only for too short a time.
     """
     from kinetag.smoothing import smooth
 
     known = tuple(sequence.person for sequence in people)
     if not people:
-        raise UnusableClip(f"{name}: nobody was found in it; the whole body should be in the picture")
+        raise UnusableClipError(f"{name}: nobody was found in it; the whole body should be in the picture")
     if person is not None and person not in known:
-        raise UnusableClip(f"{name}: no person {person} in it, only {', '.join(map(str, sorted(known)))}")
+        raise UnusableClipError(f"{name}: no person {person} in it, only {', '.join(map(str, sorted(known)))}")
     asked = [sequence for sequence in people if person in (None, sequence.person)]
     long_enough = [smooth(sequence) for sequence in asked if sequence.duration >= SHORTEST and len(sequence) >= 8]
     if not long_enough:
         longest = max(sequence.duration for sequence in asked)
-        raise UnusableClip(
+        raise UnusableClipError(
             f"{name}: somebody is seen for {longest:.1f} s only, too short: {SHORTEST:g} s are needed; {_LONGER}"
         )
     found = [Candidate(name, poses, swings(poses), known) for poses in long_enough]
@@ -111,7 +111,7 @@ def cut_clips(
 
     ``held`` True: it is a pose, whatever moves; None: as most of the clips show. A clip that shows something else than
     the others, or too little, is left out, and the rule is measured without it. The first ``kept``, which were taught
-    before, never are: where one of those does not fit, that raises UnusableClip.
+    before, never are: where one of those does not fit, that raises UnusableClipError.
     """
     moving = [each.repeats for each in who]
     is_pose = held if held is not None else sum(moving) < len(moving) / 2 or not any(moving)
@@ -122,7 +122,7 @@ def cut_clips(
     for number, each in enumerate(who):
         try:
             cut.append(_part(each, rule, len(who)))
-        except UnusableClip as error:
+        except UnusableClipError as error:
             if number < kept:
                 raise
             left_out[each] = str(error)
@@ -143,10 +143,10 @@ def _part(who: Candidate, rule: Counting | None, count: int) -> TaughtClip:
 
 def _cut(who: Candidate, part: tuple[float, float] | None, problem: str) -> TaughtClip:
     if part is None:
-        raise UnusableClip(f"{who.name}: {problem}; choose another --person, or film it again")
+        raise UnusableClipError(f"{who.name}: {problem}; choose another --person, or film it again")
     start, end = max(part[0], who.poses.times[0]), min(part[1], who.poses.times[-1])
     if end - start < SHORTEST:
-        raise UnusableClip(
+        raise UnusableClipError(
             f"{who.name}: only {end - start:.1f} s of it show the exercise: {SHORTEST:g} s are needed; {_LONGER}"
         )
     kept = who.poses.between(start - _KEPT, end + _KEPT)

@@ -10,7 +10,7 @@ import numpy as np
 from kinetag.classifier import Classifier
 from kinetag.errors import KinetagError
 from kinetag.exercises.library import Counting
-from kinetag.few_shot.clips import Candidate, TaughtClip, UnusableClip, candidate, cut_clips
+from kinetag.few_shot.clips import Candidate, TaughtClip, UnusableClipError, candidate, cut_clips
 from kinetag.few_shot.counting import swings
 from kinetag.few_shot.profile import MAX_CLIPS, Profile, Taught, load_profile, save_profile
 from kinetag.few_shot.prototypes import Seen, calibrate, prototype, see
@@ -76,7 +76,7 @@ def teach(
             people = reader(local, progress(shown))
         try:
             found.append(candidate(shown, people, person))
-        except UnusableClip as error:
+        except UnusableClipError as error:
             left_out.append(str(error))
     known = [Candidate(c.name, c.poses, swings(c.poses), (c.poses.person,)) for c in (old.clips if old else ())]
     _check_new(known, found)
