@@ -16,6 +16,7 @@ from object_store import BUCKET
 
 from kinetag import __version__, storage
 from kinetag.cli import main
+from kinetag.datasets.augment import RECIPES
 from kinetag.errors import KinetagError
 from kinetag.jobs import contract
 from kinetag.skill import NAME, skill_files, template_path, write_skill
@@ -108,7 +109,8 @@ def test_the_spec_decides_what_is_trained(tmp_path: Path):
     found = [load_spec(source, given, action="train") for source in (path, None)]
     assert [spec.model.model_type for spec in found] == ["Fold-GCN", "ST-GCN"]
     assert [spec.train.recipe for spec in found] == ["kinetag", "tao"]
-    assert [spec.train.optim.optimizer_type.rsplit(".")[-1] for spec in found] == ["AdamW", "SGD"]
+    filled = [spec.with_defaults(RECIPES[spec.train.recipe]) for spec in found]
+    assert [spec.train.optim.optimizer_type for spec in filled] == ["torch.optim.AdamW", "torch.optim.SGD"]
     assert "Fold-GCN with AdamW and `recipe: kinetag`" in MAIN
 
 
