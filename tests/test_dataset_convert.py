@@ -274,6 +274,14 @@ def test_a_labelled_folder_becomes_arrays_to_train_on(tmp_path: Path) -> None:
     assert any("window" in name for clips in sets for name in clips.names), "75 and 90 frames are cut into windows"
 
 
+def test_a_class_without_a_usable_clip_writes_nothing(tmp_path: Path) -> None:
+    data = labelled_folder(tmp_path / "data")
+    write_json(data / "ghost/empty.json", [])
+    with pytest.raises(KinetagError, match=r"nothing could be used of class 'ghost', which has ghost/empty\.json"):
+        convert(tmp_path, data)
+    assert not list(tmp_path.rglob("*.npy"))
+
+
 def test_without_confidence_the_arrays_have_two_channels(tmp_path: Path) -> None:
     result = convert(tmp_path, labelled_folder(tmp_path / "data", 1))
     assert np.load(tmp_path / "out/train_data.npy").shape == (2, 2, 300, 34, 1)

@@ -192,6 +192,23 @@ def test_when_nothing_can_be_used_the_reason_is_the_error(tmp_path: Path) -> Non
         load(tmp_path)
 
 
+@pytest.mark.parametrize("names", [None, ("ghost", "plank", "squat")], ids=["folders", "label map"])
+def test_a_class_of_which_nothing_can_be_used_is_told_and_not_learned(tmp_path: Path, names: tuple | None) -> None:
+    poses(tmp_path, "squat/a.json", person())
+    poses(tmp_path, "plank/a.json", person())
+    poses(tmp_path, "ghost/1.json")
+    poses(tmp_path, "ghost/2.json")
+    stated = {"classes": 3, "names": names} if names else {}
+    with pytest.raises(KinetagError) as error:
+        load(tmp_path, **stated)
+    told = str(error.value)
+    assert "nothing could be used of class 'ghost', which has ghost/1.json, ghost/2.json" in told
+    assert "(ghost/1.json: nobody was found in it)" in told
+    assert "\n" not in told
+    judged = load(tmp_path, class_names=("squat", "plank", "ghost"))  # a model that knows the classes already
+    assert judged.counts() == {"squat": 1, "plank": 1, "ghost": 0}
+
+
 def test_classes_that_the_spec_names(tmp_path: Path) -> None:
     poses(tmp_path, "squat/a.json", person())
     clips = load(tmp_path, classes=2, names=("squat", "plank"))

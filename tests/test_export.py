@@ -80,6 +80,26 @@ def test_the_metadata_say_how_to_use_it(tmp_path, small_model):
     assert "SUCCESS" in (tmp_path / "export/status.json").read_text()
 
 
+@pytest.mark.parametrize(
+    ("classes", "given", "told"),
+    [
+        (("squat", "lunge"), (), "gives everybody one of the 2 classes"),
+        (("squat", "other"), (), ""),
+        (("squat", "lunge"), ("dataset.coordinates=array",), ""),
+    ],
+    ids=["without other", "with other", "not for analyze"],
+)
+def test_a_model_for_analyze_without_other_is_told(tmp_path, classes, given, told):
+    about = {"coordinates": "array"} if given else {}
+    checkpoint = trained(tmp_path / "model.safetensors", steps=0, classes=classes, **about)
+    warnings = export(tmp_path, checkpoint).warnings
+    assert len(warnings) == bool(told)
+    if told:
+        assert warnings[0].startswith("no class is named 'other'")
+        assert told in warnings[0]
+        assert warnings[0] in (tmp_path / "export/status.json").read_text()
+
+
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_smaller_numbers_keep_the_classes(tmp_path, small_model, precision):
     data = write_arrays(tmp_path / "data", *made_clips(30, seed=5))

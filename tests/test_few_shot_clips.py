@@ -50,20 +50,21 @@ def test_nothing_that_moves_is_not_counted():
 )
 def test_as_many_repetitions_as_were_made_and_standing_about_is_left_out(count, period, azimuth, wait):
     clip = squats(count=count, period=period, azimuth=azimuth, wait=wait)
-    cut, rule = cut_clips([candidate("clip", [clip])])
+    cut, rule, _ = cut_clips([candidate("clip", [clip])])
     assert repetitions(Taught("mine", "Mine", rule, tuple(cut))) == (count,)
     assert abs(cut[0].start - wait) < 0.6
     assert abs(cut[0].end - (wait + count * period)) < 0.6
 
 
 def test_a_single_repetition_is_one():
-    cut, rule = cut_clips([candidate("clip", [squats(count=1, wait=0.5)])])
+    cut, rule, _ = cut_clips([candidate("clip", [squats(count=1, wait=0.5)])])
     assert repetitions(Taught("mine", "Mine", rule, tuple(cut))) == (1,)
 
 
 def test_half_a_movement_is_told():
-    with pytest.raises(KinetagError, match="neither a whole repetition nor a pose that is held"):
-        cut_clips([candidate("clip", [squats(count=1, period=3.0).between(0, 1.5)])])
+    cut, _, left_out = cut_clips([candidate("clip", [squats(count=1, period=3.0).between(0, 1.5)])])
+    assert not cut
+    assert "neither a whole repetition nor a pose that is held" in next(iter(left_out.values()))
 
 
 def test_a_pose_is_cut_to_where_it_is_held():
@@ -75,14 +76,14 @@ def test_a_pose_is_cut_to_where_it_is_held():
         confidence=np.concatenate([moving.confidence, held.confidence]),
         world=np.concatenate([moving.world, held.world]),
     )
-    cut, rule = cut_clips([candidate("clip", [joined])], held=True)
+    cut, rule, _ = cut_clips([candidate("clip", [joined])], held=True)
     assert rule is None
     assert cut[0].start == pytest.approx(6.0, abs=0.8)
     assert cut[0].end == pytest.approx(joined.times[-1], abs=0.3)
 
 
 def test_a_still_clip_is_a_pose():
-    cut, rule = cut_clips([candidate("a", [still()]), candidate("b", [still(azimuth=90)])])
+    cut, rule, _ = cut_clips([candidate("a", [still()]), candidate("b", [still(azimuth=90)])])
     assert rule is None
     assert [clip.name for clip in cut] == ["a", "b"]
 
@@ -114,9 +115,28 @@ def test_what_cannot_be_learned_from_is_told(people, person, said):
         candidate("clip", people, person)
 
 
-def test_a_clip_without_the_movement_of_the_others_is_told():
-    with pytest.raises(KinetagError, match=r"idle: person 1 makes no whole repetition .*the other clips move"):
-        cut_clips([candidate("a", [squats()]), candidate("idle", [still()]), candidate("c", [squats(azimuth=90)])])
+def test_a_clip_without_the_movement_of_the_others_is_left_out():
+    idle = candidate("idle", [still()])
+    others = [candidate("a", [squats()]), candidate("c", [squats(azimuth=90)])]
+    cut, rule, left_out = cut_clips([others[0], idle, others[1]])
+    assert [clip.name for clip in cut] == ["a", "c"]
+    assert rule == cut_clips(others)[1]  # measured without it
+    assert list(left_out) == [idle]
+    assert left_out[idle].startswith("idle: person 1 makes no whole repetition in it")
+    assert "the other clips move" in left_out[idle]
+
+
+def test_a_clip_that_shows_too_little_is_left_out_with_the_remedy(monkeypatch):
+    quick, whole = candidate("quick", [squats(count=2, period=1.2)]), candidate("whole", [squats(count=8)])
+    monkeypatch.setattr("kinetag.few_shot.clips.SHORTEST", 5.0)
+    cut, _, left_out = cut_clips([quick, whole])
+    assert [clip.name for clip in cut] == ["whole"]
+    assert "show the exercise: 5 s are needed; take a longer piece of it" in left_out[quick]
+
+
+def test_what_was_taught_before_is_never_left_out():
+    with pytest.raises(KinetagError, match="taught: "):
+        cut_clips([candidate("taught", [still()]), *[candidate(name, [squats()]) for name in "ab"]], kept=1)
 
 
 def test_a_rule_in_words():

@@ -92,7 +92,8 @@ def test_a_replaced_class_does_not_compete(space):
 
 @pytest.fixture
 def profile(space):
-    cut, rule = cut_clips([candidate("salute.mp4", [salutes()]), candidate("zweiter Gruß.mov", [salutes(azimuth=90)])])
+    clips = {"salute.mp4": salutes(), "zweiter Gruß.mov": salutes(azimuth=90)}
+    cut, rule, _ = cut_clips([candidate(name, [poses]) for name, poses in clips.items()])
     held = still(world=False)
     pose = TaughtClip("pose.json", held, float(held.times[0]), float(held.times[-1]))
     exercises = {"salute": Taught("salute", "Salute", rule, tuple(cut)), "pose": Taught("pose", "Pose", None, (pose,))}

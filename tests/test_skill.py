@@ -16,6 +16,7 @@ from object_store import BUCKET
 
 from kinetag import __version__, storage
 from kinetag.cli import main
+from kinetag.datasets.augment import RECIPES
 from kinetag.errors import KinetagError
 from kinetag.jobs import contract
 from kinetag.skill import NAME, skill_files, template_path, write_skill
@@ -90,6 +91,27 @@ def test_links_lead_somewhere_and_no_deeper(page: str):
         assert name.count("/") <= 1
     for name in re.findall(r"`((?:references|schemas|evals)/[\w.]+)`", FILES[page]):
         assert name.replace("ACTION", "train") in FILES
+
+
+def test_nothing_sends_the_reader_to_pages_that_are_not_in_the_folder(capsys):
+    assert [name for name, text in FILES.items() if re.search(r"\bdocs/", text)] == []
+    for words in (["jobs"], ["train"]):
+        with pytest.raises(SystemExit):
+            main([*words, "--help"])
+        assert "docs/" not in capsys.readouterr().out
+
+
+def test_the_spec_decides_what_is_trained(tmp_path: Path):
+    """What SKILL.md says of `-e train.yaml`."""
+    path = tmp_path / "train.yaml"
+    path.write_text(FILES[template_path("train")])
+    given = ["dataset.train_dataset.data_path=d"]
+    found = [load_spec(source, given, action="train") for source in (path, None)]
+    assert [spec.model.model_type for spec in found] == ["Fold-GCN", "ST-GCN"]
+    assert [spec.train.recipe for spec in found] == ["kinetag", "tao"]
+    filled = [spec.with_defaults(RECIPES[spec.train.recipe]) for spec in found]
+    assert [spec.train.optim.optimizer_type for spec in filled] == ["torch.optim.AdamW", "torch.optim.SGD"]
+    assert "Fold-GCN with AdamW and `recipe: kinetag`" in MAIN
 
 
 def test_skill_info_tells_what_jobs_go_by():

@@ -174,6 +174,30 @@ def test_the_command_line(model, clips, tmp_path, capsys):
     assert "nothing is taught yet" in capsys.readouterr().err
 
 
+def test_a_clip_that_shows_nothing_is_left_out_and_the_others_are_learned(model, clips, tmp_path, capsys):
+    path, short, idle = tmp_path / "mine.npz", tmp_path / "short.json", clips / "held.json"
+    write_poses([salutes().between(0, 0.5)], short)
+    given = ["--profile", str(path), "--model", str(model)]
+    files = [str(clips / f"salute_{i}.json") for i in range(2)]
+    assert cli.main(["teach", "Salute", str(short), files[0], str(idle), files[1], *given]) == 0
+    out, err = capsys.readouterr()
+    assert "short.json" not in out
+    assert err.splitlines() == [
+        "warning: left out short.json: somebody is seen for 0.5 s only, too short: 1 s are needed; "
+        "take a longer piece of it, best with two or more repetitions",
+        "warning: left out held.json: person 1 makes no whole repetition in it (by the elbow), but the other clips "
+        "move; choose another --person, or film it again",
+    ]
+    assert [clip.name for clip in load_profile(path).exercises["salute"].clips] == ["salute_0.json", "salute_1.json"]
+    before = path.read_bytes()
+    assert cli.main(["teach", "Salute", str(short), str(idle), *given]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: none of the 2 clips can be learned from: short.json: ")
+    assert " / held.json: " in error
+    assert error.count("\n") == 1
+    assert path.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

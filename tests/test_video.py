@@ -255,6 +255,17 @@ def test_still_image(tmp_path, suffix):
     assert source.duration == 0
 
 
+@pytest.mark.parametrize("first", ["b.mp4", "squat/1.MOV"])
+def test_a_folder_of_videos_names_the_first(tmp_path, first):
+    for name in (first, "z/9.mp4", ".hidden.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(KinetagError) as error:
+        open_source(tmp_path)
+    assert "no pictures in this folder, but videos" in str(error.value)
+    assert str(error.value).endswith(f"such as {tmp_path / first}")
+
+
 def test_folder_of_frames_in_natural_order(tmp_path):
     for index in (0, 1, 2, 9, 10, 11):
         cv2.imwrite(str(tmp_path / f"frame{index}.png"), numbered(index))

@@ -123,7 +123,7 @@ def action_options(action: str) -> Callable[[argparse.ArgumentParser], None]:
 
     def add(parser: argparse.ArgumentParser) -> None:
         parser.usage = f"kinetag {action} -e spec.yaml [key=value ...]"
-        parser.epilog = f"'kinetag spec {action}' prints a spec to start from; docs/spec.md explains every key."
+        parser.epilog = f"'kinetag spec {action}' prints a spec to start from, which explains every key."
         parser.add_argument(
             "overrides",
             nargs="*",

@@ -21,7 +21,7 @@ _USAGE = "kinetag jobs create ACTION -e spec.yaml [key=value ...] [--parent ID]"
 
 
 def jobs_options(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "Jobs are kept under KINETAG_HOME (~/.kinetag). docs/jobs.md says what follows from a parent."
+    parser.epilog = "Kept under KINETAG_HOME (~/.kinetag). 'create ... --dry-run' shows what follows from a parent."
     parser.set_defaults(do="list", format="table", state=[], all=False, watch=False)  # of `kinetag jobs` alone
     verbs = parser.add_subparsers(title="what to do (list)", dest="do", metavar="DO")
     create = _add(verbs, "create", "start an action as a job, which goes on without you")

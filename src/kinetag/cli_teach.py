@@ -1,6 +1,7 @@
 """`kinetag teach` on the command line: its options, and what it does with them."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from kinetag.errors import KinetagError
@@ -70,6 +71,8 @@ def _lesson(args: argparse.Namespace) -> None:
             progress=lambda name: update,
         )
     _console(args).print(lesson_table(lesson, args.profile))
+    for reason in lesson.left_out:
+        print(f"warning: left out {reason}", file=sys.stderr)
 
 
 def _list(args: argparse.Namespace) -> None:

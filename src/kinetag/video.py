@@ -337,13 +337,24 @@ def _settle_duration(source: VideoSource, reading: Reading, interval: float, *, 
         source.duration = read
 
 
+def _no_pictures(folder: Path) -> str:
+    """What to do with a folder that is no series of pictures; most such are folders of videos."""
+    from kinetag.datasets.listing import VIDEO_SUFFIXES
+
+    below = (path for pattern in ("*", "*/*") for path in sorted(folder.glob(pattern)))
+    video = next((p for p in below if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith(".")), None)
+    if video is not None:
+        return f"no pictures in this folder, but videos: give one at a time, such as {video}"
+    return f"no pictures in this folder (looked for {', '.join(sorted(IMAGE_SUFFIXES))})"
+
+
 def _open_folder(folder: Path, reading: Reading, frame_rate: float) -> VideoSource:
     try:
         files = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
     except OSError as error:
         raise KinetagError(f"{folder}: cannot be read ({_reason(error)})") from None
     if not files:
-        raise KinetagError(f"{folder}: no pictures in this folder (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
+        raise KinetagError(f"{folder}: {_no_pictures(folder)}")
     files.sort(key=lambda p: _natural(p.name))
 
     def produce(source: VideoSource, reading: Reading) -> Iterator[Frame]:

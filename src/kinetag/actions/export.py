@@ -18,6 +18,7 @@ from kinetag.predictor import card_for
 from kinetag.progress import Progress, silent
 from kinetag.status import Status
 from kinetag.storage import stored
+from kinetag.timeline import OTHER
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -52,6 +53,7 @@ class Exported:
     accuracy_before: float | None = None  # of the network in PyTorch
     fit_for_analyze: str = "yes"  # whether `kinetag analyze --model` can use it, or why not
     card: ModelCard | None = field(default=None, repr=False)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,11 @@ def export(spec: "Spec", *, progress: Progress = silent) -> Exported:
             same_class=found.same_class,
             accuracy=found.accuracy,
             accuracy_before=found.accuracy_before,
+            warnings=_warnings(card),
         )
         status.running(_message(result), kpi=vars(found))
+        for warning in result.warnings:
+            status.running(warning, verbosity="WARNING")
     return result
 
 
@@ -271,6 +276,16 @@ def _with_card(proto: "ModelProto", card: ModelCard) -> bytes:
     onnx.helper.set_model_props(proto, {METADATA_KEY: card.to_json()})
     onnx.checker.check_model(proto)
     return proto.SerializeToString()
+
+
+def _warnings(card: ModelCard) -> tuple[str, ...]:
+    """What surprises in `kinetag analyze --model`: without 'other' no answer is 'none of these'."""
+    if card.why_not_live() or OTHER in card.labels:
+        return ()
+    return (
+        f"no class is named '{OTHER}': analyze gives everybody one of the {len(card.labels)} classes with high "
+        f"confidence, whatever they do; train with a class '{OTHER}' if people also do something else",
+    )
 
 
 def _message(result: Exported) -> str:

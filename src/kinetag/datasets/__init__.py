@@ -27,7 +27,8 @@ def load_clips(
     ``source`` has ``data_path``, ``label_path`` and ``format``; ``dataset`` and ``model`` are those parts of the spec.
     ``role`` ('train', 'val', 'test') chooses among TAO's well-known names when the path is a folder of arrays, and
     among the splits of an annotation pickle. ``class_names``, for example a checkpoint's, overrule the spec's label
-    map. ``progress`` counts the files whose poses are read.
+    map; without them, a class of which no video or pose file could be used is an error. ``progress`` counts the files
+    whose poses are read.
 
     Raises KinetagError that names the first bad sample. What could be read only in part is told in ``Clips.warnings``.
     """
@@ -164,10 +165,17 @@ def _poses(
         window=window if window > 0 else 100,
     )
     entries = list_entries(path, label_path)
+    every_class = class_names is None  # what a model has learned may be missing in other data
     if class_names is None and not _placeholder(dataset.label_map):
         class_names = class_names_of(dataset)
     return read_entries(
-        entries, wish, source=str(path), class_names=class_names, need_labels=need_labels, progress=progress
+        entries,
+        wish,
+        source=str(path),
+        class_names=class_names,
+        need_labels=need_labels,
+        every_class=every_class and need_labels,
+        progress=progress,
     )
 
 

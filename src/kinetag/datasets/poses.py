@@ -54,6 +54,7 @@ def read_entries(
     source: str,
     class_names: Sequence[str] | None = None,
     need_labels: bool = True,
+    every_class: bool = False,
     progress: Progress = silent,
 ) -> Clips:
     """Clips of everything in a list of files, with warnings for what had to be left out or guessed.
@@ -61,6 +62,8 @@ def read_entries(
     A labelled piece of a file becomes one clip of one person; a file without a label is cut into windows, of everybody
     in it. Without ``class_names`` the labels' own names are the classes, in alphabetical order.
     Where no labels are needed, folders that are named after something else than the classes are no labels.
+    ``every_class``: a label of which nothing could be used raises a KinetagError, rather than to be a class without
+    clips.
     """
     labels = {entry.label for entry in entries if entry.label is not None}
     names = tuple(class_names) if class_names is not None else tuple(sorted(labels))
@@ -74,6 +77,8 @@ def read_entries(
     clips = list(_read_all(entries, reader, progress))
     if not clips:
         raise KinetagError(f"{source}: no clip in it could be used; {reader.warnings[0]}")
+    if every_class and (lost := sorted(labels - {clip.entry.label for clip in clips})):
+        raise _lost_class(lost, entries, reader.warnings, source)
     labelled = clips[0].entry.label is not None
     result = Clips(
         source=source,
@@ -98,6 +103,19 @@ def _unknown_label(entries: Sequence[Entry], names: tuple[str, ...], source: str
     near = difflib.get_close_matches(entry.label or "", names, 1)
     hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names)[:120]}"
     return KinetagError(f"{source}: '{entry.name}' has the label '{entry.label}', which no class has; {hint}")
+
+
+def _lost_class(lost: Sequence[str], entries: Sequence[Entry], warnings: Sequence[str], source: str) -> KinetagError:
+    """That classes have entries, but not one that gave a clip: a network would learn nothing of them."""
+    videos = [entry for entry in entries if entry.label == lost[0]]
+    about = [line for line in warnings if any(v.name in line or str(v.file) in line for v in videos)]
+    reason = f" ({about[0].removeprefix('left out: ')})" if about else ""
+    more = f"; nor of {', '.join(lost[1:])[:120]}" if len(lost) > 1 else ""
+    names = ", ".join(video.name for video in videos[:3]) + (", ..." if len(videos) > 3 else "")
+    return KinetagError(
+        f"{source}: nothing could be used of class '{lost[0]}', which has {names}{reason}{more}; add clips that show "
+        "it, or leave the class out; the poses of the others are kept"
+    )
 
 
 def _read_all(entries: Sequence[Entry], reader: "_Reader", progress: Progress) -> Iterator[_Clip]:

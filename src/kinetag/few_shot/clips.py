@@ -25,7 +25,12 @@ _HELD = 0.5  # share of a clip in one still stretch from which on it shows a pos
 _CLEAR = 0.12  # clarity of a swing (see `counting`) below which it is fidgeting
 _MARGIN = 0.3  # seconds kept before the first repetition and after the last
 _NEITHER = "it shows neither a whole repetition nor a pose that is held"
+_LONGER = "take a longer piece of it, best with two or more repetitions"
 _KEPT = 1.0  # seconds of poses kept around the part that is taught
+
+
+class UnusableClipError(KinetagError):
+    """A clip that can be read, but does not show what could be learned; others may."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class TaughtClip:
         return self.poses.between(self.start, self.end)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """One person of one file, before it is known what all the clips have in common."""
 
@@ -71,20 +76,22 @@ class Candidate:
 def candidate(name: str, people: Sequence[PoseSequence], person: int | None = None) -> Candidate:
     """The person of a file that an exercise is learned from: ``person`` by id, else the most prominent one.
 
-    Raises KinetagError when nobody was found, or not that person, or only for too short a time.
+    Raises UnusableClipError when nobody was found, or not that person, or only for too short a time.
     """
     from kinetag.smoothing import smooth
 
     known = tuple(sequence.person for sequence in people)
     if not people:
-        raise KinetagError(f"{name}: nobody was found in it; the whole body should be in the picture")
+        raise UnusableClipError(f"{name}: nobody was found in it; the whole body should be in the picture")
     if person is not None and person not in known:
-        raise KinetagError(f"{name}: no person {person} in it, only {', '.join(map(str, sorted(known)))}")
+        raise UnusableClipError(f"{name}: no person {person} in it, only {', '.join(map(str, sorted(known)))}")
     asked = [sequence for sequence in people if person in (None, sequence.person)]
     long_enough = [smooth(sequence) for sequence in asked if sequence.duration >= SHORTEST and len(sequence) >= 8]
     if not long_enough:
         longest = max(sequence.duration for sequence in asked)
-        raise KinetagError(f"{name}: somebody is seen for {longest:.1f} s only, too short: {SHORTEST:g} s are needed")
+        raise UnusableClipError(
+            f"{name}: somebody is seen for {longest:.1f} s only, too short: {SHORTEST:g} s are needed; {_LONGER}"
+        )
     found = [Candidate(name, poses, swings(poses), known) for poses in long_enough]
     return max(found, key=_importance)
 
@@ -96,32 +103,52 @@ def _importance(who: Candidate) -> float:
     return prominence(who.poses) * (0.2 + max((swing.clarity for swing in who.swings.values()), default=0.0))
 
 
-def cut_clips(who: Sequence[Candidate], held: bool | None = None) -> tuple[list[TaughtClip], Counting | None]:
-    """The part of each clip in which the exercise is done, and its counting rule (None: a pose, or never repeated).
+def cut_clips(
+    who: Sequence[Candidate], held: bool | None = None, *, kept: int = 0
+) -> tuple[list[TaughtClip], Counting | None, dict[Candidate, str]]:
+    """The part of each clip in which the exercise is done, its counting rule (None: a pose, or never repeated), and
+    why others were left out.
 
-    ``held`` True: it is a pose, whatever moves; None: as most of the clips show. Raises KinetagError for a clip that
-    shows something else than the others.
+    ``held`` True: it is a pose, whatever moves; None: as most of the clips show. A clip that shows something else than
+    the others, or too little, is left out, and the rule is measured without it. The first ``kept``, which were taught
+    before, never are: where one of those does not fit, that raises UnusableClipError.
     """
     moving = [each.repeats for each in who]
     is_pose = held if held is not None else sum(moving) < len(moving) / 2 or not any(moving)
-    if is_pose:
-        return [_cut(each, each.still, _NEITHER) for each in who], None
-    rule = find_counting([each.swings for each, moves in zip(who, moving, strict=True) if moves])
-    assert rule is not None
-    return [_cut(each, _repetitions(each, rule), _no_movement(each, who, rule)) for each in who], rule
+    rule = None if is_pose else find_counting([each.swings for each, moves in zip(who, moving, strict=True) if moves])
+    assert is_pose or rule is not None
+    cut: list[TaughtClip] = []
+    left_out: dict[Candidate, str] = {}
+    for number, each in enumerate(who):
+        try:
+            cut.append(_part(each, rule, len(who)))
+        except UnusableClipError as error:
+            if number < kept:
+                raise
+            left_out[each] = str(error)
+    if not left_out:
+        return cut, rule, {}
+    cut, rule, more = cut_clips([each for each in who if each not in left_out], held, kept=kept)
+    return cut, rule, left_out | more
 
 
-def _no_movement(each: Candidate, who: Sequence[Candidate], rule: Counting) -> str:
-    others = "" if len(who) == 1 else ", but the other clips move"
-    return f"person {each.poses.person} makes no whole repetition in it (by the {rule.signal}){others}"
+def _part(who: Candidate, rule: Counting | None, count: int) -> TaughtClip:
+    """The taught part of one of ``count`` clips: what is repeated by the rule, or what is held."""
+    if rule is None:
+        return _cut(who, who.still, _NEITHER)
+    others = "" if count == 1 else ", but the other clips move"
+    problem = f"person {who.poses.person} makes no whole repetition in it (by the {rule.signal}){others}"
+    return _cut(who, _repetitions(who, rule), problem)
 
 
 def _cut(who: Candidate, part: tuple[float, float] | None, problem: str) -> TaughtClip:
     if part is None:
-        raise KinetagError(f"{who.name}: {problem}; leave it out, choose another --person, or film it again")
+        raise UnusableClipError(f"{who.name}: {problem}; choose another --person, or film it again")
     start, end = max(part[0], who.poses.times[0]), min(part[1], who.poses.times[-1])
     if end - start < SHORTEST:
-        raise KinetagError(f"{who.name}: only {end - start:.1f} s of it show the exercise: {SHORTEST:g} s are needed")
+        raise UnusableClipError(
+            f"{who.name}: only {end - start:.1f} s of it show the exercise: {SHORTEST:g} s are needed; {_LONGER}"
+        )
     kept = who.poses.between(start - _KEPT, end + _KEPT)
     return TaughtClip(who.name, kept, float(start), float(end))
 

@@ -10,7 +10,7 @@ import numpy as np
 from kinetag.classifier import Classifier
 from kinetag.errors import KinetagError
 from kinetag.exercises.library import Counting
-from kinetag.few_shot.clips import Candidate, TaughtClip, candidate, cut_clips
+from kinetag.few_shot.clips import Candidate, TaughtClip, UnusableClipError, candidate, cut_clips
 from kinetag.few_shot.counting import swings
 from kinetag.few_shot.profile import MAX_CLIPS, Profile, Taught, load_profile, save_profile
 from kinetag.few_shot.prototypes import Seen, calibrate, prototype, see
@@ -25,12 +25,16 @@ Progress = Callable[[float, float | None], None]
 
 @dataclass(frozen=True)
 class Lesson:
-    """What was learned: the exercise, its repetitions clip by clip, and how many people each new clip shows."""
+    """What was learned: the exercise, its repetitions clip by clip, and how many people each new clip shows.
+
+    ``left_out`` tells why clips could not be learned from, a line each.
+    """
 
     taught: Taught
     repetitions: tuple[int, ...]
     people: tuple[int, ...]
     profile: Profile
+    left_out: tuple[str, ...] = ()
 
 
 def teach(
@@ -55,7 +59,8 @@ def teach(
     an exercise that the profile has, clips are added. ``finetune`` trains the last layer on top (needs 'train').
     ``model``, ``pose`` and ``detector`` are those of `kinetag.analyze`. All files may be in an object store.
 
-    Raises KinetagError for clips that cannot be learned from.
+    A clip that shows nobody, or too little of the exercise, is left out (`Lesson.left_out`). Raises KinetagError for a
+    file that cannot be read, and when no clip is left.
     """
     name, title = _names(name)
     classifier = _classifier(model)
@@ -64,19 +69,28 @@ def teach(
     old = before.exercises.get(name)
     _check_count(name, len(old.clips) if old else 0, len(clips))
     reader = _Reader(pose, detector, frame_rate, frame_size)
-    found = []
+    found, left_out = [], []
     for clip in clips:
         local, shown = str(local_source(clip)), name_of(str(clip)) if is_remote(clip) else Path(clip).name
         with in_users_names({local: str(clip)} if is_remote(clip) else {}):
-            found.append(candidate(shown, reader(local, progress(shown)), person))
+            people = reader(local, progress(shown))
+        try:
+            found.append(candidate(shown, people, person))
+        except UnusableClipError as error:
+            left_out.append(str(error))
     known = [Candidate(c.name, c.poses, swings(c.poses), (c.poses.person,)) for c in (old.clips if old else ())]
     _check_new(known, found)
-    cut, counting = cut_clips([*known, *found], held)
+    cut, counting, unusable = cut_clips([*known, *found], held, kept=len(known))
+    left_out += unusable.values()
+    if len(cut) == len(known):
+        several = f"none of the {len(clips)} clips can be learned from: " if len(clips) > 1 else ""
+        raise KinetagError(several + " / ".join(left_out))
     taught = Taught(name, title, counting, tuple(cut))
     space = _space_of(before, classifier)
     after = learn({**before.exercises, name: taught}, classifier, space, finetune=finetune or before.finetuned)
     save_profile(after, profile)
-    return Lesson(taught, repetitions(taught), tuple(len(each.people) for each in found), after)
+    people = tuple(len(each.people) for each in found if each not in unusable)
+    return Lesson(taught, repetitions(taught), people, after, tuple(left_out))
 
 
 def remove(name: str, profile: str | Path, *, model: str | Path | None = None) -> Profile:

@@ -51,7 +51,7 @@ class AutomlSettings(Section):
         "bayesian",
         "Algorithm",
         "bayesian and random train every trial in full; asha, hyperband and bohb stop the weak ones early, dehb and "
-        "pbt breed new ones from the best. docs/automl.md says which to take.",
+        "pbt breed new ones from the best. Up to about 50 trials: bayesian; where trainings are long: asha.",
         ours=True,
     )
     metric: Literal["val_acc", "val_loss"] = option(
