@@ -15,8 +15,7 @@ from made_training import training_spec, write_arrays, write_spec
 from kinetag.actions.train import train
 from kinetag.checkpoint import build_from_checkpoint, load_checkpoint, load_training
 from kinetag.errors import KinetagError
-from kinetag.learning import keeping
-from kinetag.learning import fitting
+from kinetag.learning import fitting, keeping
 from kinetag.learning.loaders import Plan
 from kinetag.spec import load_spec
 
