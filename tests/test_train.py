@@ -188,7 +188,7 @@ def test_a_refused_run_leaves_the_record_of_the_one_before(tmp_path):
     assert "or set it back with dataset.window_size=9" in str(caught.value)
     assert "resume_training_checkpoint_path" not in str(caught.value)
     write_arrays(tmp_path / "data", clips=21)
-    with pytest.raises(KinetagError, match=r"of a run with clips 24, but the data have 21: use another results_dir$"):
+    with pytest.raises(KinetagError, match=r"of a run with clips 24, but here it is 21: use another results_dir$"):
         train(training_spec(tmp_path, "dataset.window_size=9"))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 

@@ -91,7 +91,7 @@ def _same_run(found: Found, identity: dict[str, Any], *, named: bool) -> None:
         if theirs == ours or (drawn and key == "train.seed"):
             continue
         if not named:
-            said = f"the {'spec says' if '.' in key else 'data have'} {ours}"
+            said = f"{'the spec says' if '.' in key else 'here it is'} {ours}"
             back = f", or set it back with {key}={theirs} to go on" if "." in key and theirs is not None else ""
             raise OtherRunError(
                 f"{found.path} is of a run with {key} {theirs}, but {said}: use another results_dir{back}"
