@@ -43,6 +43,12 @@ def deepstream(folder: Path, people: int = 2) -> Path:
     return write_json(folder / "poses.json", bodypose({i: list(range(30)) for i in range(1, people + 1)}, frames=30))
 
 
+def unreadable(folder: Path) -> str:
+    """A file that is there when a job is created, and of no use to it."""
+    (folder / "broken.json").write_text("{")
+    return str(folder / "broken.json")
+
+
 def arrays(folder: Path) -> Path:
     """Training, validation and test arrays by their well-known names."""
     for seed, prefix in enumerate(("train", "val", "test")):

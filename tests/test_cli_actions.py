@@ -55,7 +55,8 @@ def test_the_names_of_the_actions_are_those_of_the_spec():
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_an_action_gets_its_spec(specs, action, tmp_path, capsys):
+def test_an_action_gets_its_spec(specs, action, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "spec.yaml"
     path.write_text(f"results_dir: here\n{NEEDS}")
     assert cli.main([action, "num_epochs=3", "-e", str(path), "train.optim.lr=0.5", "--quiet", "batch_size=2"]) == 0
@@ -64,6 +65,9 @@ def test_an_action_gets_its_spec(specs, action, tmp_path, capsys):
     out = capsys.readouterr().out
     for words in ("val acc", "0.9877", "squat, lunge", "squat 0.5", "a.onnx", f"here/{action}"):
         assert words in out
+    if action == "export":  # a bare name lies in the current folder
+        places = dict(line.split(maxsplit=2)[1:] for line in out.splitlines() if line.startswith(("written", "record")))
+        assert places == {"to": str(tmp_path / "a.onnx"), "in": "here/export"}
     assert "table" not in out
 
 

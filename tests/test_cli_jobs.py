@@ -97,10 +97,19 @@ def test_a_list_is_renewed_until_ctrl_c(tmp_path, capsys, monkeypatch):
     assert len(seen) == 2
 
 
-def test_waiting_for_a_job_that_fails_is_code_1(capsys):
+def test_an_input_that_is_not_there_is_one_line_and_code_2(capsys):
+    assert main(["jobs", "create", "dataset_convert", "dataset_convert.data=nosuch"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "dataset_convert.data: no such file or folder: nosuch" in err
+
+
+def test_waiting_for_a_job_that_fails_is_code_1(capsys, tmp_path):
+    (tmp_path / "nowhere").mkdir()
     job_id = run(capsys, "create", "dataset_convert", "dataset_convert.data=nowhere", "-q").strip()
     assert main(["jobs", "wait", job_id]) == 1
-    assert capsys.readouterr().out == f"{job_id}  dataset_convert  failed: no such file or folder: nowhere\n"
+    assert capsys.readouterr().out.startswith(f"{job_id}  dataset_convert  failed: nowhere")
     page = run(capsys, "show", job_id)
     assert "The end of the log" in page
 
@@ -208,6 +217,7 @@ def test_the_page_names_every_command_and_state():
 def test_a_job_that_waits_for_its_parent_is_listed_with_it(tmp_path, capsys):
     deepstream(tmp_path, 1)
     first = create_job("dataset_convert", {"dataset_convert.data": "poses.json"})
+    (tmp_path / "m").touch()
     second = create_job("inference", {"inference.checkpoint": "m"}, first.id)
     wait_for(second.id, timeout=60)
     assert get_job(second.id).parent == first.id

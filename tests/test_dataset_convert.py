@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -249,13 +250,19 @@ def test_a_labelled_folder_becomes_arrays_to_train_on(tmp_path: Path) -> None:
     data = labelled_folder(tmp_path / "data")
     options = {"keep_confidence": "true", "split": 0.34, "sequence_length_max": 60, "sequence_length": 40}
     result = convert(tmp_path, data, **options, **{"model.graph_layout": "coco"})
-    assert result.windows == {"lunge": 6, "squat": 6}
+    assert result.clips == {"lunge": 6, "squat": 6}
+    assert result.windows == {}
     out = tmp_path / "out"
     names, labels = pickle.loads((out / "val_label.pkl").read_bytes())
     array = np.load(out / "val_data.npy")
     assert array.dtype == np.float32
     assert array.shape == (len(names), 3, 60, 17, 1)
     assert set(labels) == {0, 1}
+    counted = {name: labels.count(i) for i, name in enumerate(("lunge", "squat"))}
+    assert result.val_windows == counted
+    assert sum(result.train_windows.values()) == len(np.load(out / "train_data.npy"))
+    told = [json.loads(line)["message"] for line in (out / "status.json").read_text().splitlines()]
+    assert f"Validation windows: lunge {counted['lunge']}, squat {counted['squat']}" in told
     direct = load_clips(source(data), dataset(), model("coco"))
     sets = [load_clips(source(out), dataset(2), model("coco"), role=role) for role in ("train", "val")]
     for clips in sets:
@@ -280,6 +287,24 @@ def test_a_class_without_a_usable_clip_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(KinetagError, match=r"nothing could be used of class 'ghost', which has ghost/empty\.json"):
         convert(tmp_path, data)
     assert not list(tmp_path.rglob("*.npy"))
+
+
+def test_a_validation_that_says_little_is_warned_of(tmp_path: Path) -> None:
+    """One video a class is held out; the one of 90 frames is cut into many windows."""
+    options = {"split": 0.34, "sequence_length_max": 20, "sequence_length": 20, "sequence_overlap": 0.1}
+    result = convert(tmp_path, labelled_folder(tmp_path / "data", 3), **options)
+    told = "\n".join(result.warnings)
+    assert "validation has fewer than 2 clips of " in told
+    windows = sum(result.val_windows.values())
+    found = re.search(r"(\d+) of the (\d+) validation windows come from (\S+): ", told)
+    assert found
+    assert (int(found[1]) > windows / 2, int(found[2])) == (True, windows)
+    assert found[3].endswith("2.json")
+
+
+def test_a_validation_of_many_videos_is_not(tmp_path: Path) -> None:
+    result = convert(tmp_path, labelled_folder(tmp_path / "data", 6), split=0.5)
+    assert "validation" not in "\n".join(result.warnings)
 
 
 def test_without_confidence_the_arrays_have_two_channels(tmp_path: Path) -> None:

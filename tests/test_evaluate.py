@@ -49,6 +49,21 @@ def test_files_and_numbers(tmp_path, small_model, data):
     assert set(lines[1]["categorical"]["class_accuracy"]) == set(CLASSES)
 
 
+def test_few_clips_and_classes_that_are_never_the_answer_are_told(tmp_path, small_model, data):
+    few = f"evaluate.test_dataset.data_path={tmp_path / 'few'}"
+    arrays, labels = made_clips(31, seed=5)
+    write_arrays(tmp_path / "few", arrays[labels == 0][:3], labels[labels == 0][:3])
+    found = evaluate(tmp_path / "a", small_model, few)
+    expected = f"fewer than 10 clips of {CLASSES[0]} 3, {CLASSES[1]} 0, {CLASSES[2]} 0: too few to learn from"
+    assert any(warning.startswith(expected) for warning in found.warnings)
+    never = [name for name, column in zip(CLASSES, found.confusion.T, strict=True) if not column.any()]
+    assert never
+    record = json.loads((tmp_path / "a/evaluate/results.json").read_text())
+    assert f"no clip was taken for {', '.join(never)}, so there is no precision of it" in record["warnings"]
+    assert all(record["classes"][name]["precision"] is None for name in never)
+    assert evaluate(tmp_path / "b", small_model, data).warnings == ()
+
+
 def test_the_order_of_batches_and_devices_does_not_matter(tmp_path, small_model, data):
     one = evaluate(tmp_path, small_model, data, "evaluate.batch_size=31").probabilities
     many = evaluate(tmp_path, small_model, data, "evaluate.batch_size=4", "evaluate.num_gpus=3").probabilities

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kinetag.errors import KinetagError
+from kinetag.errors import KinetagError, OtherRunError
 from kinetag.status import Status
 
 
@@ -143,3 +143,17 @@ def test_a_name_that_is_no_unicode_hides_no_error(tmp_path):
         raise KinetagError("no such file: a\udcff.npy")
     assert caught.type is KinetagError
     assert ascii(lines(tmp_path)[-1]["message"]) == r"'no such file: a\udcff.npy'"
+
+
+def test_what_is_held_back_is_written_later_or_never(tmp_path):
+    with pytest.raises(OtherRunError), Status(tmp_path, "train", held=True):
+        raise OtherRunError("of another run")
+    assert not (tmp_path / "status.json").exists()
+    with Status(tmp_path, "train", held=True) as status:
+        status.running("looks")
+        assert not (tmp_path / "status.json").exists()
+        status.release()
+        assert [line["status"] for line in lines(tmp_path)] == ["STARTED", "RUNNING"]
+    with pytest.raises(KinetagError), Status(tmp_path, "train", held=True):
+        raise KinetagError("no data")
+    assert [line["status"] for line in lines(tmp_path)][-3:] == ["SUCCESS", "STARTED", "FAILURE"]

@@ -9,12 +9,14 @@ import pytest
 
 pytest.importorskip("lightning")
 import torch
-from made_training import training_spec, write_arrays
+import yaml
+from made_training import training_spec, write_arrays, write_spec
 
 from kinetag.actions.train import train
 from kinetag.checkpoint import build_from_checkpoint, load_checkpoint, load_training
 from kinetag.errors import KinetagError
-from kinetag.learning import keeping
+from kinetag.learning import fitting, keeping
+from kinetag.learning.loaders import Plan
 from kinetag.spec import load_spec
 
 
@@ -175,6 +177,68 @@ def test_a_state_of_another_run_is_refused_unless_named(tmp_path):
     status = [json.loads(line) for line in (tmp_path / "third/train/status.json").read_text().splitlines()]
     assert status[-1]["status"] == "FAILURE"
     assert "weights alone" in status[-1]["message"]
+
+
+def test_a_refused_run_leaves_the_record_of_the_one_before(tmp_path):
+    first = train(training_spec(tmp_path, "dataset.window_size=9"))
+    folder = first.latest.parent
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(KinetagError, match=r"window_size 9, but the spec says 10: use another results_dir") as caught:
+        train(training_spec(tmp_path, "dataset.window_size=10"))
+    assert "or set it back with dataset.window_size=9" in str(caught.value)
+    assert "resume_training_checkpoint_path" not in str(caught.value)
+    write_arrays(tmp_path / "data", clips=21)
+    with pytest.raises(KinetagError, match=r"of a run with clips 24, but here it is 21: use another results_dir$"):
+        train(training_spec(tmp_path, "dataset.window_size=9"))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_any_other_failure_is_on_record_beside_the_run_before(tmp_path):
+    folder = train(training_spec(tmp_path)).latest.parent
+    resolved = (folder / "experiment.yaml").read_bytes()
+    with pytest.raises(KinetagError):
+        train(training_spec(tmp_path, "dataset.train_dataset.data_path=/nowhere"))
+    states = [json.loads(line)["status"] for line in (folder / "status.json").read_text().splitlines()]
+    assert (states.count("STARTED"), states[-1]) == (2, "FAILURE")
+    assert (folder / "experiment.yaml").read_bytes() == resolved
+
+
+def small(tmp_path, *options, recipe="kinetag", clips=14):
+    """A training on a few clips whose spec does not say a batch size."""
+    path = write_spec(tmp_path)
+    values = yaml.safe_load(path.read_text())
+    del values["dataset"]["batch_size"]
+    path.write_text(yaml.safe_dump(values))
+    write_arrays(tmp_path / "data", clips=clips)
+    shared = (f"train.recipe={recipe}", "dataset.window_size=9", "train.num_epochs=2")
+    return train(load_spec(path, [*shared, *options], action="train"))
+
+
+def test_the_recipes_batch_is_cut_down_for_few_clips(tmp_path):
+    result = small(tmp_path)
+    assert result.steps == 2 * 3  # 14 clips in batches of 4
+    assert any("batches of 4 instead of the recipe's 32" in note for note in result.notes)
+    resolved = yaml.safe_load((result.latest.parent / "experiment.yaml").read_text())
+    assert resolved["dataset"]["batch_size"] == 4
+    assert small(tmp_path, "train.num_epochs=3").steps == 3 * 3  # it goes on
+    assert small(tmp_path, "results_dir=" + str(tmp_path / "more"), clips=48).steps == 2 * 4  # in batches of 12
+
+
+@pytest.mark.parametrize("options", [{"recipe": "tao"}, {"options": ["dataset.batch_size=16"]}])
+def test_a_batch_that_no_recipe_chose_stays(tmp_path, options):
+    result = small(tmp_path, *options.pop("options", ()), **options)
+    assert result.steps == 2  # an epoch is one step of all 14
+    assert any("14 clips in batches of 16 are 1 step an epoch, 2 in all" in note for note in result.notes)
+
+
+def test_few_steps_are_warned_of(tmp_path):
+    result = small(tmp_path)
+    wanted = "14 clips in batches of 4 are 3 steps an epoch, 6 in all"
+    assert any(wanted in note and "more train.num_epochs" in note for note in result.notes)
+    lines = [json.loads(line) for line in (result.latest.parent / "status.json").read_text().splitlines()]
+    assert [line["verbosity"] for line in lines if wanted in line["message"]] == ["WARNING"]
+    assert fitting._few_steps(Plan(clips=400, batch=32, seed=0), epochs=16)  # 12 steps an epoch
+    assert not fitting._few_steps(Plan(clips=400, batch=32, seed=0), epochs=17)
 
 
 def test_intervals_in_steps_and_most_steps(tmp_path):

@@ -80,3 +80,12 @@ def test_an_error_in_a_process_is_the_runs_error(tmp_path):
         train(training_spec(tmp_path, *TWO, "model.pretrained_model_path=nowhere.pth"))
     with pytest.raises(KinetagError, match=r"process \d of the training ended with code"):
         run_processes(2, {"spec": "no spec at all"}, lambda event: None)
+
+
+def test_processes_that_are_refused_leave_the_record_of_the_run_before(tmp_path):
+    train(training_spec(tmp_path, "train.num_epochs=1"))
+    record = tmp_path / "out/train/status.json"
+    before = record.read_bytes()
+    with pytest.raises(KinetagError, match=r"is of a run with .*: use another results_dir"):
+        train(training_spec(tmp_path, *TWO, "train.num_epochs=1", "train.optim.lr=0.1"))
+    assert record.read_bytes() == before

@@ -217,7 +217,13 @@ def _print_result(action: str, spec: "Spec", result: Any) -> None:
     values = {field.name: getattr(result, field.name) for field in fields(result) if field.repr}
     remarks = [remark for name in _REMARKS for remark in values.pop(name, ())]
     lines = {name.replace("_", " "): _shown(value) for name, value in values.items()}
-    lines["written to"] = spec.shown(spec.results_place(action))
+    place = spec.shown(spec.results_place(action))
+    if action == "export":  # whose file need not be in the results folder
+        file = values["onnx_file"]
+        lines["written to"] = str(file.absolute() if isinstance(file, Path) else file)
+        lines["record in"] = place
+    else:
+        lines["written to"] = place
     width = max(map(len, lines))
     for name, text in lines.items():
         if text is not None:

@@ -1,4 +1,4 @@
-"""The one error class of kinetag."""
+"""The error class of kinetag, and the one kind of it that is told apart."""
 
 
 class KinetagError(Exception):
@@ -7,6 +7,10 @@ class KinetagError(Exception):
     The message is one line that names the value found, where it was found, and what to do about it.
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+class OtherRunError(KinetagError):
+    """A results folder holds another training, whose record is to stay as it is."""
 
 
 def missing_extra(module: str, extra: str, purpose: str) -> KinetagError:

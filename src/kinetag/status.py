@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from kinetag.errors import KinetagError
+from kinetag.errors import KinetagError, OtherRunError
 from kinetag.urls import hide_secrets
 
 STATUS_FILE = "status.json"
@@ -22,6 +22,9 @@ class Status:
     ``with Status(folder, "train") as status:`` writes STARTED, and at the end SUCCESS, or FAILURE with the error's
     message. Lines are added to ``folder/status.json``, so an earlier run's stay. Of several processes only the first
     writes. ``secret`` is blotted out wherever it would appear; ``shown`` is how texts are put (`Spec.shown`).
+
+    ``held``: nothing is written before `release` or the end, and nothing at all where the run turns out to have no
+    business in this folder (OtherRunError).
     """
 
     def __init__(
@@ -31,12 +34,14 @@ class Status:
         *,
         secret: str | None = None,
         shown: Callable[[str], str] = hide_secrets,
+        held: bool = False,
     ) -> None:
         self.path = Path(folder) / STATUS_FILE
         self.action = action
         self._secret = secret
         self._shown = shown
         self._ended = False
+        self._held: list[str] | None = [] if held else None
         self._writes = is_first_process()
 
     def __enter__(self) -> Self:
@@ -51,15 +56,22 @@ class Status:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._ended:
+        if self._ended or (self._held is not None and isinstance(error, OtherRunError)):
             return
         if error is None:
+            self.release()
             self._write("SUCCESS", f"{self.action} finished successfully.")
             return
         interrupted = isinstance(error, KeyboardInterrupt)
         message = "interrupted by the user" if interrupted else str(error) or type(error).__name__
         with suppress(KinetagError):  # the error under way says more than that it could not be written down
+            self.release()
             self._write("FAILURE", message, verbosity="ERROR")
+
+    def release(self) -> None:
+        """Write what was held back; from now on each line is written at once."""
+        lines, self._held = self._held, None
+        self._append("".join(lines or []))
 
     def running(self, message: str = "", *, verbosity: str = "INFO", **groups: Mapping[str, Any]) -> None:
         """Report progress. ``groups`` are TAO's: ``kpi`` (numbers), ``categorical``, ``graphical``."""
@@ -83,11 +95,19 @@ class Status:
         }
         record |= {name: _plain(group, self._secret) for name, group in groups.items() if group}
         line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+        if self._held is None:
+            self._append(line)
+        else:
+            self._held.append(line)
+
+    def _append(self, lines: str) -> None:
+        if not lines:
+            return
         before = self.path.stat().st_size if self.path.is_file() else 0
         try:
             # A file's name may be no Unicode; JSON has the same escapes.
             with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(line)
+                file.write(lines)
         except OSError as error:
             with suppress(OSError):  # half a line would spoil the next one too
                 os.truncate(self.path, before)

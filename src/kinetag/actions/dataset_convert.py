@@ -7,6 +7,7 @@ list, pose files) it writes train_data.npy and train_label.pkl, and val_* with a
 
 import json
 import pickle
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,14 +29,18 @@ from kinetag.whole_file import whole_file
 _AXES = {"3dbp": ("x", "y", "z"), "25dbp": ("x", "y", "z"), "2dbp": ("x", "y")}
 _COORDINATES = {"3dbp": "pelvis3d", "25dbp": "frame", "2dbp": "frame"}
 _MAX_BYTES = 16 << 30  # of one array
+_FEWEST_TO_VALIDATE = 2  # clips of a class
 
 
 @dataclass
 class DatasetConvert:
-    """What was written. ``windows`` counts them by person (or by class, for labelled data)."""
+    """What was written. ``windows`` counts them by person; labelled data are counted by class instead."""
 
     files: list[Path] = field(default_factory=list)  # addresses where they were put into a store
     windows: dict[str, int] = field(default_factory=dict)
+    clips: dict[str, int] = field(default_factory=dict)  # what the arrays were cut from
+    train_windows: dict[str, int] = field(default_factory=dict)
+    val_windows: dict[str, int] = field(default_factory=dict)
     too_short: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -62,6 +67,10 @@ def dataset_convert(spec: Spec, *, progress: Progress = silent) -> DatasetConver
             result = _convert_labelled(spec, folder, progress)
         for file in result.files:
             status.running(f"Saved {file.name}")
+        for role, windows in (("Training", result.train_windows), ("Validation", result.val_windows)):
+            if windows:
+                told = ", ".join(f"{name} {count}" for name, count in windows.items())
+                status.running(f"{role} windows: {told}")
         for warning in result.warnings:
             status.running(warning, verbosity="WARNING")
     return result
@@ -207,14 +216,42 @@ def _convert_labelled(spec: Spec, folder: Path, progress: Progress) -> DatasetCo
     parts = {"train": clips}
     if options.split:
         parts["train"], parts["val"] = split_clips(clips, options.split, seed=0)
+    result.clips = clips.counts()
+    windows: dict[str, dict[str, int]] = {"val": {}}
     for role, part in parts.items():
-        result.files += _write_part(part, role, options, folder)
-    result.windows = clips.counts()
+        files, windows[role], groups = _write_part(part, role, options, folder)
+        result.files += files
+        if role == "val":
+            result.warnings += _doubtful_validation(part.counts(), groups)
+    result.train_windows, result.val_windows = windows["train"], windows["val"]
     return result
 
 
-def _write_part(clips: Clips, role: str, options: Any, folder: Path) -> list[Path]:
-    """One array and its labels. A clip longer than the array is cut into windows, each with the clip's label."""
+def _doubtful_validation(clips: dict[str, int], groups: Sequence[str]) -> list[str]:
+    """What makes the accuracy on these windows say little; ``groups`` has each window's file and person."""
+    warnings = []
+    few = [f"{name} {count}" for name, count in clips.items() if count < _FEWEST_TO_VALIDATE]
+    if few:
+        warnings.append(
+            f"validation has fewer than {_FEWEST_TO_VALIDATE} clips of {', '.join(few)}: the accuracy on them will "
+            "say little; give more clips, or a larger dataset_convert.split"
+        )
+    (source, most), *_ = Counter(group.rpartition("#")[0] or group for group in groups).most_common(1)
+    if most > len(groups) / 2:
+        warnings.append(
+            f"{most} of the {len(groups)} validation windows come from {source}: the accuracy on them will say little "
+            "of other videos; give more videos, or shorter pieces of this one"
+        )
+    return warnings
+
+
+def _write_part(
+    clips: Clips, role: str, options: Any, folder: Path
+) -> tuple[list[Path], dict[str, int], Sequence[str]]:
+    """One array and its labels: the files, the windows of each class, and the group of each window.
+
+    A clip longer than the array is cut into windows, each with the clip's label.
+    """
     assert clips.labels is not None
     blocks, names, labels, groups = [], [], [], []
     for i in range(len(clips)):
@@ -239,7 +276,8 @@ def _write_part(clips: Clips, role: str, options: Any, folder: Path) -> list[Pat
         "groups": groups,
     }
     _write_side(data, about)
-    return [data, label, data.with_suffix(".json")]
+    counts = {name: labels.count(i) for i, name in enumerate(clips.class_names)}
+    return [data, label, data.with_suffix(".json")], counts, groups
 
 
 def _padded(clip: np.ndarray, length: int) -> np.ndarray:

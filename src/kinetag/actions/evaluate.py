@@ -13,6 +13,7 @@ from kinetag import metrics
 from kinetag.actions.confusion import confusion_picture, confusion_text, png
 from kinetag.actions.nodes import ALONE, Nodes, joined
 from kinetag.datasets.batches import Change, batches, counted, load_for, sampling_of
+from kinetag.datasets.clips import too_few
 from kinetag.encryption import write_file
 from kinetag.predictor import Predictor, open_predictor
 from kinetag.progress import Progress, silent
@@ -22,6 +23,8 @@ from kinetag.storage import stored
 if TYPE_CHECKING:
     from kinetag.datasets.clips import Clips
     from kinetag.spec import Spec
+
+_CLASSES_SHOWN = 40  # in one line
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def evaluate(spec: "Spec", *, progress: Progress = silent) -> Evaluation:
     status = Status(folder, "evaluate", secret=spec.secret(), shown=spec.shown)
     with status, joined("evaluate", spec.evaluate.num_nodes) as nodes:
         predictor, clips, notes = model_and_clips(spec, "evaluate", role="val", need_labels=True, progress=progress)
+        notes = list(dict.fromkeys((*notes, *too_few(clips))))
         size = batch_size(spec, "evaluate")
         answer = partial(run, predictor, clips, size, nodes=nodes, progress=progress)
         probabilities = answer()
@@ -131,6 +135,10 @@ def _judge(
     predictions, classes = probabilities.argmax(axis=1), len(clips.class_names)
     matrix = metrics.confusion(clips.labels, predictions, classes)
     k = min(k, classes)
+    never = [name for name, column in zip(clips.class_names, matrix.T, strict=True) if not column.any()]
+    if never:
+        shown = ", ".join(never[:_CLASSES_SHOWN]) + (", ..." if len(never) > _CLASSES_SHOWN else "")
+        notes = (*notes, f"no clip was taken for {shown}, so there is no precision of it")
     return Evaluation(
         clips=len(clips),
         accuracy=metrics.accuracy(clips.labels, predictions),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kinetag.actions.nodes import own_rank
+from kinetag.checkpoint import LATEST
 from kinetag.datasets.augment import RECIPES
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.learning.processes import launched_outside, run_processes
@@ -50,21 +51,27 @@ def train(
     progress = progress or silent
     spec = spec.with_defaults(RECIPES[spec.train.recipe])
     notes: list[str] = []
-    with Status(spec.results_folder("train"), "train", secret=spec.secret(), shown=spec.shown) as status:
+    folder = spec.results_folder("train")
+    held = (folder / LATEST).exists()  # it may be of another run, whose record must stay
+    with Status(folder, "train", secret=spec.secret(), shown=spec.shown, held=held) as status:
         work = plain(spec) | {"stop_after": stop_after}
 
         def on_event(event: Mapping[str, Any]) -> None:
             if event["event"] == "progress":
                 progress(event["stage"], event["done"], event["total"])
                 return
+            if event["event"] == "accepted":
+                status.release()
+                save_spec(spec.with_defaults(event["settled"]), folder / "experiment.yaml")
+                return
             if event["event"] == "note":
                 notes.append(event["message"])
-            status.running(event["message"], kpi=event.get("kpi", {}))
+            verbosity = "WARNING" if event.get("warning") else "INFO"
+            status.running(event["message"], verbosity=verbosity, kpi=event.get("kpi", {}))
             if event["event"] == "epoch" and on_epoch is not None:
                 on_epoch(event["kpi"])
 
         processes = _processes(spec, on_event)
-        save_spec(spec, spec.results_folder("train") / "experiment.yaml")
         if processes > 1 and not launched_outside():
             result = run_processes(processes, work, on_event)
         else:

@@ -8,6 +8,7 @@ import numpy as np
 from kinetag.errors import KinetagError
 from kinetag.skeletons import get_layout
 
+FEW = 10  # clips of a class below which a warning is due
 COORDINATES = ("array", "pixels", "frame", "pelvis3d", "metres", "body")
 
 
@@ -160,6 +161,14 @@ def check_finite(clip: np.ndarray, index: int, name: str, source: str) -> None:
 def one_line(value: object) -> str:
     """Something from a file as a short piece of a message."""
     return " ".join(str(value)[:200].split())[:60]
+
+
+def too_few(clips: Clips) -> list[str]:
+    """A warning of the classes that have hardly any clips, or none."""
+    few = [f"{name} {count}" for name, count in clips.counts().items() if count < FEW]
+    if clips.labels is None or not few:
+        return []
+    return [f"fewer than {FEW} clips of {', '.join(few)}: too few to learn from, or to judge by"]
 
 
 def true_length(clip: np.ndarray) -> int:

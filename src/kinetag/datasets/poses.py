@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kinetag.datasets import deepstream
-from kinetag.datasets.clips import Clips
+from kinetag.datasets.clips import Clips, too_few
 from kinetag.datasets.coordinates import FLAT, channel_names, normalise, stack
 from kinetag.datasets.extraction import Extractor, video_poses
 from kinetag.datasets.listing import POSE_SUFFIXES, Entry
@@ -19,7 +19,6 @@ from kinetag.sequence import PoseSequence
 from kinetag.skeletons import convert
 
 FRAME_RATE = 30.0  # of pose files whose frames carry no time
-FEW = 10  # clips of a class below which a warning is due
 _STAGE = "Reading poses"
 _MIN_POSES = 2
 _MAX_GAP = 30  # frames; DeepStream's poses are cut where a person is missing for longer
@@ -95,7 +94,7 @@ def read_entries(
         intervals=tuple(clip.interval for clip in clips),
         groups=tuple(f"{clip.entry.file}#{clip.person}" for clip in clips),
     )
-    return replace(result, warnings=(*_shortened(reader.warnings), *_too_few(result)))
+    return replace(result, warnings=(*_shortened(reader.warnings), *too_few(result)))
 
 
 def _unknown_label(entries: Sequence[Entry], names: tuple[str, ...], source: str) -> KinetagError:
@@ -315,10 +314,3 @@ def _shortened(warnings: list[str]) -> list[str]:
     if len(warnings) <= _MAX_WARNINGS:
         return warnings
     return [*warnings[:_MAX_WARNINGS], f"and {len(warnings) - _MAX_WARNINGS} more warnings like these"]
-
-
-def _too_few(clips: Clips) -> list[str]:
-    if clips.labels is None:
-        return []
-    few = [f"{name} {count}" for name, count in clips.counts().items() if count < FEW]
-    return [f"fewer than {FEW} clips of {', '.join(few)}: too few to learn from, or to judge by"] if few else []

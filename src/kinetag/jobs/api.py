@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +32,14 @@ def plan_job(
     train_data: str | Path | None = None,
     home: str | Path | None = None,
 ) -> "Plan":
-    """What `create_job` with these arguments would do; nothing is started or written."""
+    """What `create_job` with these arguments would do; nothing is started or written.
+
+    Inputs that are not there yet, for which `create_job` would refuse it, are among the notes.
+    """
     store = Store(home)
-    return _planned(store, action, specs, parent_job_id, overrides, train_data, store.folder("NEW"))[0]
+    plan, given, parent = _planned(store, action, specs, parent_job_id, overrides, train_data, store.folder("NEW"))
+    missing = _missing(store, action, given.source.values, parent, os.getcwd())
+    return replace(plan, notes=(*plan.notes, missing)) if missing else plan
 
 
 def create_job(
@@ -51,14 +57,16 @@ def create_job(
     leave empty follows from the parent where it can (`kinetag.jobs.inferring`). ``train_data`` is a folder or prefix
     with files of the well-known names. ``home`` is where jobs are kept, else KINETAG_HOME, else ~/.kinetag.
 
-    Raises a KinetagError of one line for a spec that the action would refuse, for a parent that has nothing to give,
-    and for a results folder that another job is writing into.
+    Raises a KinetagError of one line for a spec that the action would refuse, for inputs that are not there, for a
+    parent that has nothing to give, and for a results folder that another job is writing into.
     """
     most_at_once()  # a mistake in the environment is told here, not in the log
     store = Store(home)
     job_id = store.new_id()
     folder = store.folder(job_id)
     plan, given, parent = _planned(store, action, specs, parent_job_id, overrides, train_data, folder)
+    if missing := _missing(store, action, given.source.values, parent, os.getcwd()):
+        raise KinetagError(missing)
     state, reason = QUEUED, ""
     if parent is not None and parent.state in ENDED_BADLY:
         state, reason = BLOCKED, f"its parent {parent.id} is {parent.state}"
@@ -120,7 +128,8 @@ def retry_job(job_id: str, *, home: str | Path | None = None) -> Job:
     """Start a job again that ended badly. Training goes on from the last checkpoint in its own folder.
 
     Jobs that were blocked by it wait for it again. Raises a KinetagError when the job is done or not yet over, when its
-    parent has to be tried first, and when the environment lacks the key that it was created with.
+    parent has to be tried first, when its inputs are not there, and when the environment lacks the key that it was
+    created with.
     """
     store = Store(home)
     job = get_job(job_id, home=home)
@@ -130,6 +139,11 @@ def retry_job(job_id: str, *, home: str | Path | None = None) -> Job:
     if job.parent and (parent is None or parent.state in ENDED_BADLY):
         how = f"is {parent.state}: retry it first" if parent else "was deleted: create the job anew"
         raise KinetagError(f"job {job.id} cannot be tried again: its parent {job.parent} {how}")
+    if job.state in ENDED_BADLY and os.path.isdir(job.cwd):
+        from kinetag.jobs.planning import read_values
+
+        if missing := _missing(store, job.action, read_values(job.given), parent, job.cwd):
+            raise KinetagError(f"job {job.id} cannot be tried again: {missing}")
     store.refuse_writers(job.results, job.id)
     if not _queue(store, job):
         now = store.get(job.id).state
@@ -220,6 +234,12 @@ def _planned(
         train_data=_data_folder(train_data),
     )
     return plan, given, parent
+
+
+def _missing(store: Store, action: str, values: Mapping[str, Any], parent: Job | None, cwd: str) -> str:
+    from kinetag.jobs.planning import missing_input
+
+    return missing_input(store, action, values, parent, cwd)
 
 
 def _data_folder(train_data: str | Path | None) -> str:

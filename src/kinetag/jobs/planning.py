@@ -29,7 +29,9 @@ from kinetag.spec import (
 )
 from kinetag.spec.errors import nearest
 from kinetag.spec.file import SpecSource, dotted, read_spec
+from kinetag.urls import is_remote, local_path
 
+_MOST_ANCESTORS = 100
 _SHORTEST_SECRET = 6  # characters; a shorter one is found in other values by chance
 
 
@@ -100,6 +102,7 @@ def make_plan(
     values = copy.deepcopy(source.values)
     case = Case(action, values, str(own_results), _ancestors(store, parent), attempt, has_key, train_data)
     infer(case)
+    _refuse_without_model(case)
     spec = check_spec(replace(source, values=values), action)
     spec.require(next(iter(INPUTS[action])))
     if action == "train" and spec.automl_policy == "auto" and spec.automl_settings.search_schema:
@@ -111,6 +114,25 @@ def make_plan(
     if parent is not None and parent.action in ("train", "export") and value_at(source.values, model) not in EMPTY:
         notes.append(f"{model} is the spec's own: the model of job {parent.id} is not used")
     return Plan(action, values, tuple(case.filled), tuple(notes), absolute(case.folder(), cwd), spec)
+
+
+def missing_input(store: Store, action: str, values: Mapping[str, Any], parent: Job | None, cwd: str) -> str:
+    """What to say of the first path in a spec, as the user gave it, that is not there; '' when all are.
+
+    Addresses are not looked at, and neither is what an ancestor that is not done may yet write.
+    """
+    coming: list[Path] = []
+    while parent is not None and len(coming) < _MOST_ANCESTORS:
+        coming += [Path(parent.results)] if parent.state != DONE and parent.results else []
+        parent = store.find(parent.parent) if parent.parent else None
+    for key in (*INPUTS[action], f"{action}.trt_engine"):
+        given = value_at(values, key)
+        if not isinstance(given, str) or given in EMPTY or is_remote(given):
+            continue
+        path = Path(absolute(str(local_path(given)), cwd))
+        if not path.exists() and not any(path.is_relative_to(folder) for folder in coming):
+            return f"{key}: no such file or folder: {given} (from {cwd}); mend the path, or put it there first"
+    return ""
 
 
 def absolute(path: str, cwd: str | Path) -> str:
@@ -139,12 +161,24 @@ def changed(values: Mapping[str, Any], action: str) -> list[tuple[str, Any, Any]
     return own
 
 
+def _refuse_without_model(case: Case) -> None:
+    """Say it of the parent when a model was to come from there and there is none."""
+    key = f"{case.action}.checkpoint"
+    if key not in INPUTS[case.action] or not case.parents or case.given(key) or case.given(f"{case.action}.trt_engine"):
+        return
+    parent = case.parents[0]
+    raise KinetagError(
+        f"the parent {parent.id} is a job of {parent.action} and has no model: name a job of train or export as the "
+        f"parent, or write {key}"
+    )
+
+
 # --- ancestors -------------------------------------------------------------------------------------------------------
 
 
 def _ancestors(store: Store, parent: Job | None) -> list[Parent]:
     found: list[Parent] = []
-    while parent is not None and len(found) < 100:
+    while parent is not None and len(found) < _MOST_ANCESTORS:
         written = parent.spec if parent.spec.exists() else parent.given
         values = read_values(written)
         _make_absolute(values, parent.action, parent.cwd)

@@ -39,6 +39,9 @@ from kinetag.models import build_model
 from kinetag.spec import Spec, masked
 
 _CLASSES_SHOWN = 40  # in one line
+_SETTLED = ("dataset.batch_size", "train.mirror")  # what the data may change of a recipe
+_EPOCH, _SMALLEST = 4, 4  # steps that an epoch should have, and the fewest clips that a batch is cut down to for it
+_FEW_STEPS = 200  # with fewer in all, a network has hardly moved from where it began
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,11 @@ def fit(spec: Spec, emit: Emit, *, seed_drawn: bool = False, stop_after: int = 0
     devices = choose_devices(spec)
     data = read_data(spec, note, lambda *stage: emit(_progress(*stage)))
     world = devices.count * spec.train.num_nodes
+    spec = _with_small_batches(spec, len(data.training), world, note)
     plan = Plan(len(data.training), spec.dataset.batch_size, spec.train.seed, world)
     identity = identity_of(spec, data.training.class_names, plan, seed_drawn=seed_drawn)
     found = find_state(spec, folder, identity)
+    emit({"event": "accepted", "settled": {key: spec.get(key) for key in _SETTLED}})
     if found is not None:
         plan = Plan(plan.clips, plan.batch, found.identity["train.seed"], world)
         identity["train.seed"] = plan.seed
@@ -73,11 +78,34 @@ def fit(spec: Spec, emit: Emit, *, seed_drawn: bool = False, stop_after: int = 0
     if found is not None and (found.done >= habits.end or found.record.stopped_early):
         note(_finished(found, habits))
         return _result(folder, found.header.metrics, found.record, found.done, habits, nothing_to_do=True)
+    if few := _few_steps(plan, spec.train.num_epochs):
+        emit({"event": "note", "message": few, "warning": True})
     learner = _learner(spec, data, plan, habits, note, found)
     record = found.record if found else Record()
     with _quiet(), _determinism(spec, devices.accelerator):
         keeper = _run(spec, devices, data, plan, habits, learner, record, identity, emit)
     return _result(folder, learner.metrics, keeper.record, learner.done, habits, nothing_to_do=False)
+
+
+def _with_small_batches(spec: Spec, clips: int, world: int, note: Callable[[str], None]) -> Spec:
+    """The spec with a recipe's batch cut down for few clips, which would make one step of an epoch."""
+    usual = spec.dataset.batch_size
+    batch = min(usual, max(_SMALLEST, clips // (_EPOCH * world)))
+    if spec.train.recipe != "kinetag" or "dataset.batch_size" in spec.explicit or batch == usual:
+        return spec
+    note(f"{clips} clips are few: batches of {batch} instead of the recipe's {usual} (dataset.batch_size sets it)")
+    return spec.with_defaults({"dataset.batch_size": batch})
+
+
+def _few_steps(plan: Plan, epochs: int) -> str:
+    """What to say when a run has too few steps to learn anything; '' when it has enough."""
+    each, total = plan.steps_per_epoch, plan.steps_per_epoch * epochs
+    if total >= _FEW_STEPS:
+        return ""
+    return (
+        f"{plan.clips} clips in batches of {plan.batch * plan.world} are {each} step{'s' if each > 1 else ''} an "
+        f"epoch, {total} in all, which is little to learn from: more train.num_epochs or a smaller dataset.batch_size"
+    )
 
 
 def read_data(spec: Spec, note: Callable[[str], None], progress: Callable[[str, float, float | None], None]) -> Data:

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from kinetag.errors import KinetagError
+from kinetag.errors import KinetagError, OtherRunError
 
 _GRACE = 10.0  # s that the others get to end by themselves
 Event = dict[str, Any]
@@ -82,7 +82,7 @@ def _follow(
                 code = children[rank].returncode
                 raise KinetagError(f"process {rank} of the training ended with code {code}; its messages are above")
         elif event["event"] == "error":
-            raise KinetagError(event["message"])
+            raise (OtherRunError if event["other_run"] else KinetagError)(event["message"])
         elif event["event"] == "result":
             result = event if rank == 0 else result
         elif rank == 0:
@@ -135,7 +135,7 @@ def _main() -> NoReturn:
 
         emit({"event": "result", **train_process(work, emit)})
     except KinetagError as error:
-        emit({"event": "error", "message": str(error)})
+        emit({"event": "error", "message": str(error), "other_run": isinstance(error, OtherRunError)})
     sys.stderr.flush()
     os._exit(0)  # all is told and written; taking torch apart would cost seconds
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from kinetag.checkpoint import LATEST, CheckpointHeader, load_training
-from kinetag.errors import KinetagError
+from kinetag.errors import KinetagError, OtherRunError
 from kinetag.learning.keeping import Record
 from kinetag.learning.loaders import Plan
 from kinetag.spec import Spec, masked
@@ -63,7 +63,7 @@ def find_state(spec: Spec, folder: Path, identity: dict[str, Any]) -> Found | No
     """The state that the spec names, else the latest in the results folder, else None.
 
     A state in the folder must be of the very same run; one that the spec names may have been trained with other
-    options, but on a network, classes and batches of the same sizes.
+    options, but on a network, classes and batches of the same sizes. Raises an OtherRunError otherwise.
     """
     named = spec.train.resume_training_checkpoint_path
     path = Path(named) if named else folder / LATEST
@@ -91,12 +91,13 @@ def _same_run(found: Found, identity: dict[str, Any], *, named: bool) -> None:
         if theirs == ours or (drawn and key == "train.seed"):
             continue
         if not named:
-            raise KinetagError(
-                f"{found.path} is of a run with {key} {theirs}, but the spec says {ours}: use another results_dir, or "
-                f"train.resume_training_checkpoint_path={found.path} to go on all the same"
+            said = f"{'the spec says' if '.' in key else 'here it is'} {ours}"
+            back = f", or set it back with {key}={theirs} to go on" if "." in key and theirs is not None else ""
+            raise OtherRunError(
+                f"{found.path} is of a run with {key} {theirs}, but {said}: use another results_dir{back}"
             )
         if key.startswith(_STRUCTURE) and key != "model.dropout":
-            raise KinetagError(
+            raise OtherRunError(
                 f"cannot go on from {found.path}: it was trained with {key} {theirs}, but here it is {ours}; "
                 "set model.pretrained_model_path to start from its weights"
             )
