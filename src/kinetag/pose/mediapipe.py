@@ -35,9 +35,12 @@ Size = tuple[int, int] | None
 
 
 def is_mediapipe(data: Any) -> bool:
+    """Whether parsed JSON has MediaPipe's form; frames without anybody have, so any format's empty list has, too."""
     frames = data.get("frames") if isinstance(data, dict) else data
     if not isinstance(frames, list):
         return False
+    if all(frame in (None, [], {}) for frame in frames):
+        return True
     first = next((frame for frame in frames if frame), None)
     return isinstance(first, list) or (isinstance(first, dict) and any(key in first for key in (*_IMAGE, "landmark")))
 
