@@ -19,6 +19,7 @@ from kinetag.actions.evaluate import evaluate
 from kinetag.actions.train import train
 from kinetag.checkpoint import load_checkpoint
 from kinetag.cli import main
+from kinetag.cores import core_count
 from kinetag.errors import KinetagError
 from kinetag.spec import load_spec
 from kinetag.tune import policy, search, tune
@@ -112,7 +113,7 @@ def _as_many_threads_as_a_trial():
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(core_count())
     yield
     torch.set_num_threads(before)
 
