@@ -14,6 +14,7 @@ from kinetag.datasets.extraction import Extractor, video_poses
 from kinetag.datasets.listing import POSE_SUFFIXES, Entry
 from kinetag.errors import KinetagError
 from kinetag.features import resample
+from kinetag.pose.found import load_json
 from kinetag.progress import Progress, silent
 from kinetag.sequence import PoseSequence
 from kinetag.skeletons import convert
@@ -196,7 +197,7 @@ class _Reader:
     def _spatial(self, entry: Entry) -> Iterator[_Clip]:
         """DeepStream's 3D poses as the reference normalises them, frame by frame."""
         name = str(entry.file)
-        tracks = deepstream.read_tracks(deepstream.load_json(entry.file), "pose3d", 34, name)
+        tracks = deepstream.read_tracks(load_json(entry.file, deepstream.MAX_BYTES), "pose3d", 34, name)
         tracks = [track for track in tracks if entry.person in (None, track.person)]
         if not tracks:
             self.warnings.append(f"left out: {entry.name}: nobody was found in it")
