@@ -375,6 +375,17 @@ def test_what_a_length_is(pretended, tmp_path):
         assert summary_of(tmp_path / str(number))["epochs_of_a_full_trial"] == length
 
 
+def test_a_search_that_was_begun_before_an_option_existed_goes_on(pretended, tmp_path, monkeypatch):
+    whole = search.Plan.identity
+    with monkeypatch.context() as patch:
+        without = lambda plan: {key: value for key, value in whole(plan).items() if key != "dataset.frame_size"}  # noqa: E731
+        patch.setattr(search.Plan, "identity", without)
+        tune(training_spec(tmp_path, *settings(automl_max_recommendations=1)))
+    assert tune(training_spec(tmp_path, *settings(automl_max_recommendations=2))).trials == 2
+    with pytest.raises(KinetagError, match=r"a search with dataset\.frame_size \[\], but now it is \[2, 1\]"):
+        tune(training_spec(tmp_path, *settings(), "dataset.frame_size=[2,1]"))
+
+
 def test_checkpoints_are_deleted_when_that_is_asked_for_but_never_the_best(pretended, tmp_path):
     options = settings(algorithm="asha", automl_max_recommendations=6, automl_max_epochs=4, automl_reduction_factor=2)
     result = tune(training_spec(tmp_path, *options, "automl_settings.automl_delete_intermediate_ckpt=true"))

@@ -30,7 +30,10 @@ _MAX_WARNINGS = 20
 
 @dataclass(frozen=True)
 class Wish:
-    """What clips are to look like: see `kinetag.datasets.load_clips`. ``window`` frames cut what has no label."""
+    """What clips are to look like: see `kinetag.datasets.load_clips`. ``window`` frames cut what has no label.
+
+    ``frame_size`` (width, height) is that of the videos that files of poses come from, where these do not say it.
+    """
 
     layout: str
     channel_count: int
@@ -38,6 +41,7 @@ class Wish:
     rate: float
     cache: Path
     window: int = 100
+    frame_size: tuple[int, int] | None = None
 
 
 @dataclass
@@ -158,7 +162,7 @@ class _Reader:
             )
         from kinetag.pose.files import read_pose_file
 
-        return read_pose_file(file, frame_rate=FRAME_RATE)
+        return read_pose_file(file, frame_rate=FRAME_RATE, frame_size=self.wish.frame_size)
 
     def _choose(self, sequences: list[PoseSequence], entry: Entry) -> list[PoseSequence]:
         """The person that is asked for; else everybody where nothing is labelled, else the most prominent."""

@@ -241,8 +241,8 @@ def _found(rows: list[tuple[float, int | None, np.ndarray, np.ndarray | None]], 
     fractions = known.size > 0 and np.isfinite(known).any() and float(np.nanmedian(known)) <= 2.0
     if fractions and size is None:
         raise KinetagError(
-            f"{where}: its coordinates are fractions of the frame, so its size is needed for their proportions; "
-            "give frame_size=(width, height)"
+            f"{where}: its coordinates are fractions of the frame, so its size is needed for their proportions: "
+            "give it as --frame-size 1280x720, or in a spec as dataset.frame_size=[1280,720]"
         )
     scale = np.array(size if fractions else (1.0, 1.0), np.float64)
     found = []
