@@ -258,6 +258,16 @@ def test_what_is_saved_loads_and_hides_the_key(tmp_path, monkeypatch):
     assert [path.name for path in path.parent.iterdir()] == ["experiment.yaml"]
 
 
+def test_a_database_is_written_without_its_password(tmp_path):
+    spec = load_spec(None, ["automl_settings.storage=postgresql://kin:s3cret@db/studies"], action="train")
+    again = load_spec(save_spec(spec, tmp_path / "experiment.yaml"), action="train")
+    assert again.automl_settings.storage == "postgresql://kin:***@db/studies"
+    assert again.overridden == frozenset()
+    with pytest.raises(KinetagError, match=r"override 'automl_settings\.storage=\[postgresql://") as caught:
+        load_spec(None, [f"automl_settings.storage=[postgresql://kin:s3cret{'-' * 50}@db/studies]"], action="train")
+    assert "s3cret" not in str(caught.value)
+
+
 def test_what_nobody_wrote_is_not_written_as_if_somebody_had(tmp_path):
     """Classes that the data name, and tracking that nobody asked for, must not appear in the spec of a second run."""
     again = load_spec(save_spec(load_spec(None, action="train"), tmp_path / "spec.yaml"), action="train")

@@ -22,7 +22,7 @@ from kinetag.cli import main
 from kinetag.cores import core_count
 from kinetag.errors import KinetagError
 from kinetag.spec import load_spec
-from kinetag.tune import policy, search, tune
+from kinetag.tune import policy, search, store, tune
 from kinetag.tune.schema import NOT_RUNNABLE
 
 
@@ -423,6 +423,18 @@ def test_what_cannot_be_is_one_line_before_anything_is_trained(pretended, tmp_pa
     last = json.loads((tmp_path / "out/train/status.json").read_text().splitlines()[-1])
     assert last["status"] == "FAILURE"
     assert "hush" not in last["message"]
+
+
+def test_a_password_that_the_spec_hides_is_that_of_the_environment(pretended, tmp_path, monkeypatch):
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    hidden = "automl_settings.storage=postgresql://a:***@127.0.0.1:9/c"
+    with pytest.raises(KinetagError, match=r"hidden in this spec \(\*\*\*\): give it in the variable PGPASSWORD"):
+        tune(training_spec(tmp_path, *settings(), hidden))
+    monkeypatch.setenv("PGPASSWORD", "hush@:/")
+    assert store._with_password("a:***@db/c") == "a:hush%40%3A%2F@db/c"
+    with pytest.raises(KinetagError, match=r"storage postgresql://a:\*\*\*@127.0.0.1:9/c cannot be used") as caught:
+        tune(training_spec(tmp_path, *settings(), hidden))
+    assert "hush" not in str(caught.value)
 
 
 def test_a_damaged_record_is_said_plainly(pretended, tmp_path):
