@@ -24,7 +24,7 @@ from kinetag.sequence import PoseSequence
 def same(a: PoseSequence, b: PoseSequence) -> None:
     for field in ("times", "keypoints", "confidence"):
         np.testing.assert_array_equal(getattr(a, field), getattr(b, field))
-    assert (a.layout, a.frame_size, a.person) == (b.layout, b.frame_size, b.person)
+    assert (a.layout, a.frame_size, a.person, a.cuts) == (b.layout, b.frame_size, b.person, b.cuts)
     assert (a.world is None) == (b.world is None)
     if a.world is not None and b.world is not None:
         np.testing.assert_array_equal(a.world, b.world)
@@ -35,6 +35,7 @@ def test_what_is_cached_comes_back_exactly(tmp_path: Path) -> None:
     one.keypoints[3, 2] = np.nan
     one.confidence[3, 2] = 0
     two.world = None
+    two.cuts = (1.4, 2.0)
     file = tmp_path / "deep" / "x.npz"
     write_cached([one, two], file)
     back = read_cached(file)
@@ -51,7 +52,8 @@ def test_a_broken_entry_is_made_again(tmp_path: Path) -> None:
     assert read_cached(file) is None
     write_cached([person()], file)
     whole = file.read_bytes()
-    for content in (b"", b"nonsense", whole[:200], whole[:-30], whole[:500] + bytes(200) + whole[700:]):
+    damaged = [whole[:at] + bytes(200) + whole[at + 200 :] for at in range(100, 900, 20)]
+    for content in (b"", b"nonsense", whole[:200], whole[:-30], *damaged):
         file.write_bytes(content)
         assert read_cached(file) is None
     np.savez(file, count=np.array(1), about_0=np.array([{}], object))  # a pickle inside is not read

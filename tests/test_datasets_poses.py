@@ -182,6 +182,18 @@ def test_a_file_of_another_kind_is_looked_at_as_a_video(tmp_path: Path) -> None:
         load(tmp_path / "notes.txt", cache_dir=str(tmp_path / "cache"))
 
 
+def test_coordinates_that_are_fractions_need_the_frame_s_size(tmp_path: Path) -> None:
+    points = np.random.default_rng(0).uniform(0.2, 0.8, (60, 33, 2))
+    frames = [[{"x": x, "y": y} for x, y in frame] for frame in points.tolist()]
+    for name in ("squat/a.json", "lunge/b.json"):
+        write_json(tmp_path / name, frames)
+    with pytest.raises(KinetagError, match=r"--frame-size 1280x720, or in a spec as dataset\.frame_size=\[1280,720\]"):
+        load(tmp_path, layout="blazepose")
+    clips = load(tmp_path, layout="blazepose", coordinates="pixels", frame_size=[1000, 500])
+    assert clips.counts() == {"lunge": 1, "squat": 1}
+    assert [round(float(clips.arrays[0][axis].max()), -2) for axis in (0, 1)] == [800, 400]
+
+
 def test_when_nothing_can_be_used_the_reason_is_the_error(tmp_path: Path) -> None:
     (tmp_path / "squat").mkdir()
     (tmp_path / "squat/a.json").write_text("{")

@@ -120,6 +120,21 @@ def test_a_profile_comes_back_as_it_was(profile, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["mine.npz"]
 
 
+def test_the_cuts_of_a_film_are_kept_and_a_profile_of_before_has_none(profile, tmp_path):
+    clip = profile.exercises["pose"].clips[0]
+    clip.poses.cuts = (float(clip.poses.times[3]), float(clip.poses.times[9]))
+    save_profile(profile, tmp_path / "mine.npz")
+    assert load_profile(tmp_path / "mine.npz").exercises["pose"].clips[0].poses.cuts == clip.poses.cuts
+
+    def as_before(arrays, about):
+        for exercise in about["exercises"]:
+            for each in exercise["clips"]:
+                del each["cuts"]
+
+    changed(profile, tmp_path / "old.npz", as_before)
+    assert load_profile(tmp_path / "old.npz").exercises["pose"].clips[0].poses.cuts == ()
+
+
 def test_writing_where_nothing_can_be_written_is_told(profile, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(KinetagError, match="cannot write"):
@@ -146,6 +161,7 @@ HOSTILE = {
     "temperature": (lambda a, about: about.update(temperature=0), "temperature"),
     "layout": (lambda a, about: about["exercises"][0]["clips"][0].update(layout="octopus"), "octopus"),
     "times": (lambda a, about: a.update(times_0=a["times_0"][::-1]), "do not increase"),
+    "cuts": (lambda a, about: about["exercises"][0]["clips"][0].update(cuts=[2, 1]), "cuts .* do not increase"),
     "lengths": (lambda a, about: a.update(keypoints_0=a["keypoints_0"][:5]), "shape|broadcast"),
     "missing": (lambda a, about: a.pop("whitening"), "whitening"),
     "not finite": (lambda a, about: a.update(taught=a["taught"] * np.nan), "finite"),

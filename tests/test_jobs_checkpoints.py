@@ -52,6 +52,31 @@ def test_of_equal_epochs_the_earliest(tmp_path):
     assert chosen(tmp_path) == "model_epoch_001.pth"
 
 
+def test_what_an_earlier_run_in_the_folder_told_does_not_count(tmp_path):
+    def told(*runs: dict[int, float], **more: int) -> str:
+        parts = []
+        for run in runs:
+            tell(tmp_path, run)
+            parts.append((tmp_path / "status.json").read_text())
+        (tmp_path / "status.json").write_text("".join(parts))
+        return choose_checkpoint(tmp_path).why
+
+    write(tmp_path, "model_epoch_000.pth", "model_epoch_001.pth", "model_epoch_008.pth")
+    earlier = {1: 0.1, 2: 0.2, 9: 0.9}
+    assert told(earlier, {1: 0.5, 2: 0.4}) == "best by val_acc (0.5) of those that were kept"
+    assert chosen(tmp_path) == "model_epoch_000.pth"
+    write(tmp_path, "pc_model_best.pth")
+    assert told(earlier, {1: 0.5, 2: 0.4}) == "best by val_acc (0.5)"
+    assert told({1: 0.7, 2: 0.6, 3: 0.9}, {3: 0.4}) == "best by val_acc (0.7)"  # it went on from the second epoch
+
+
+def test_of_a_search_the_best_trial_s_number(tmp_path):
+    write(tmp_path, "pc_model_best.pth")
+    records = [{"kpi": {"trial": trial, "epoch": 3, "val_acc": score}} for trial, score in enumerate((0.5, 0.8, 0.6))]
+    (tmp_path / "status.json").write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert choose_checkpoint(tmp_path).why == "best by val_acc (0.8)"
+
+
 def test_without_a_metric_the_latest(tmp_path):
     write(tmp_path, "pc_model_latest.pth", "model_epoch_009.pth")
     assert chosen(tmp_path) == "pc_model_latest.pth"

@@ -9,7 +9,7 @@ from tao_reference import reference_folder
 
 from kinetag.jobs import contract, tidying
 from kinetag.jobs.inferring import FUNCTIONS
-from kinetag.spec import ACTIONS, KEY_VARIABLE, Spec
+from kinetag.spec import ACTIONS, KEY_VARIABLE, PASSWORD_VARIABLE, Spec
 
 FACTS = json.loads((Path(__file__).parent / "data" / "tao_jobs.json").read_text("utf-8"))
 DECLARED = {
@@ -49,5 +49,5 @@ def test_every_key_is_an_option_and_every_function_is_there():
     assert {name for params in contract.SPEC_PARAMS.values() for name in params.values()} == set(FUNCTIONS)
 
 
-def test_the_variable_of_the_key_has_one_name():
-    assert tidying.KEY_VARIABLE == KEY_VARIABLE
+def test_the_variables_of_secrets_have_one_name():
+    assert (tidying.KEY_VARIABLE, tidying.PASSWORD_VARIABLE) == (KEY_VARIABLE, PASSWORD_VARIABLE)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from made_jobs import TRAINING, arrays, home, write_spec  # noqa: F401
 from tao_reference import reference_folder
 
 from kinetag.errors import KinetagError
-from kinetag.jobs import plan_job
+from kinetag.jobs import create_job, plan_job, tidying
 from kinetag.jobs.inferring import Inferred
 from kinetag.jobs.planning import Plan, changed, read_given
+from kinetag.jobs.runner import _kept
 from kinetag.jobs.store import Store
 from kinetag.spec import ACTIONS, Spec, load_spec, value_at
 
@@ -163,6 +165,48 @@ def test_a_hidden_key_has_to_be_in_the_environment(monkeypatch):
         plan_job("train", {"encryption_key": "***"}, overrides=DATA)
     monkeypatch.setenv("KINETAG_ENCRYPTION_KEY", KEY)
     assert read_given("train", {"encryption_key": "***"}).secret == KEY
+
+
+@pytest.mark.parametrize("way", ["override", "values", "file"])
+@pytest.mark.parametrize(
+    ("storage", "hidden"),
+    [
+        ("postgresql://kin:hu%20sh@et@db:5432/x", "postgresql://kin:***@db:5432/x"),
+        ("postgresql://db/x?user=kin&password=hu%20sh@et", "postgresql://db/x?user=kin&password=***"),
+    ],
+)
+def test_the_password_of_a_database_is_taken_out_of_what_was_given(tmp_path, monkeypatch, way, storage, hidden):
+    specs, overrides = None, list(DATA)
+    if way == "override":
+        overrides.append(f"automl_settings.storage={storage}")
+    else:
+        specs = {"automl_settings": {"storage": storage}}
+        specs = write_spec(tmp_path / "a.yaml", specs) if way == "file" else specs
+    found = read_given("train", specs, overrides)
+    assert found.password == "hu sh@et"
+    assert value_at(found.source.values, "automl_settings.storage") == hidden
+    plan = plan_job("train", specs, overrides=overrides)
+    assert yaml.safe_load(plan.to_yaml())["automl_settings"]["storage"] == hidden
+    for text in (plan.to_yaml(whole=True), json.dumps(plan.values), str(plan.inferred), str(plan.spec)):
+        assert "sh@et" not in text
+    assert read_given("train", {"automl_settings.storage": hidden}).password is None
+
+    started = []
+    monkeypatch.setattr(tidying, "start_detached", lambda *words, env, **_: started.append((words, env)))
+    job = create_job("train", specs, overrides=overrides)
+    (words, environment), values = started[0], yaml.safe_load(job.given.read_text())
+    assert environment["PGPASSWORD"] == "hu sh@et"
+    assert "sh@et" not in str(words) + "".join(path.read_text() for path in job.folder.iterdir())
+    assert [word for word in _kept(job, replace(plan, values=values)) if "storage" in word] == []
+
+
+def test_what_was_given_beside_the_spec_goes_to_a_search_without_secrets(tmp_path):
+    signed = "https://store/data?X-Signature=abc"
+    values = {"train": {"seed": 3}, "dataset": {"train_dataset": {"data_path": signed}}}
+    job = Store().add(id="abc234", action="train", state="queued", cwd="/", results=str(tmp_path))
+    job.folder.mkdir(parents=True)
+    job.overrides.write_text(json.dumps(["train.seed", "dataset.train_dataset.data_path"]))
+    assert _kept(job, Plan("train", values, (), (), "r", Spec())) == ["train.seed=3"]
 
 
 # --- how it is written -----------------------------------------------------------------------------------------------

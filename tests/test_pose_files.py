@@ -325,6 +325,21 @@ def test_bad_cell_is_named(tmp_path):
         read_pose_file(tmp_path / "p.csv")
 
 
+@pytest.mark.parametrize("cell", ["--1", "", "one", "1.5", "9" * 30, "9" * 5000])
+def test_a_person_that_is_no_whole_number_is_named(tmp_path, cell):
+    write_poses([person(count=3)], tmp_path / "p.csv")
+    header, first, *rest = (tmp_path / "p.csv").read_text().splitlines()
+    (tmp_path / "p.csv").write_text("\n".join([header, first, cell + rest[0][1:]]))
+    with pytest.raises(KinetagError, match=f"person '{cell[:40]}' is not a whole number"):
+        read_pose_file(tmp_path / "p.csv")
+
+
+@pytest.mark.parametrize("content", ["[]", "[null, [], {}]", '{"frames": []}', '{"annotations": []}', '{"people": []}'])
+def test_a_file_of_nobody_is_a_pose_file(tmp_path, content):
+    (tmp_path / "a.json").write_text(content)
+    assert read_pose_file(tmp_path / "a.json") == []
+
+
 _KEYS = ["people", "image_id", "keypoints", "annotations", "batches", "objects", "frames", "landmarks"]
 
 

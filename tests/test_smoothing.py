@@ -155,6 +155,17 @@ def test_smooth_fills_short_absences_only() -> None:
     np.testing.assert_allclose(out.keypoints[:, 6], points[:, 6], rtol=1e-6)
 
 
+@pytest.mark.parametrize("unknown", [slice(5, 6), slice(None)])
+def test_smooth_leaves_world_points_that_are_known_nowhere(unknown: slice) -> None:
+    points, world = standing(20), np.ones((20, 13, 3))
+    points[10, 5], world[:, unknown] = np.nan, np.nan
+    smoothed = smooth(sequence_of(points, np.arange(20) / 15, world=world))
+    assert np.isfinite(smoothed.keypoints).all()  # the hole in the picture is filled
+    assert smoothed.world is not None
+    assert np.isnan(smoothed.world[:, 5]).all()
+    np.testing.assert_array_equal(np.isnan(smoothed.world), np.isnan(world))
+
+
 def test_smooth_drops_a_jump_of_one_frame() -> None:
     times = np.arange(30) / 15
     points = standing(30)

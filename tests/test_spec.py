@@ -100,6 +100,9 @@ def test_a_key_that_is_a_number_is_text(tmp_path):
         ("train: {mirror: perhaps}", "train.mirror is 'perhaps'; it takes true or false"),
         ("train: {gpu_ids: 0}", "train.gpu_ids is 0; it takes a list"),
         ("train: 5", "train is 5; it takes a group of options"),
+        ("dataset: {frame_size: [1280]}", "frame_size is [1280]; give it as [width, height], in pixels"),
+        ("dataset: {frame_size: [0, 720]}", "give it as [width, height], in pixels"),
+        ("dataset: {frame_size: 1280x720}", "dataset.frame_size is '1280x720'; it takes a list"),
         ("model: {graph_layout: nvidea}", "did you mean 'nvidia'?"),
         ("model: {model_type: st-gcn}", "choose one of ST-GCN, ST-GCN++, Fold-GCN, did you mean 'ST-GCN'?"),
         ("train: {seed: 1, seed: 2}", "'train.seed' is written twice"),
@@ -253,6 +256,16 @@ def test_what_is_saved_loads_and_hides_the_key(tmp_path, monkeypatch):
     again.encryption_key, again.wandb.enable = "nvidia_tao", True
     assert again == spec
     assert [path.name for path in path.parent.iterdir()] == ["experiment.yaml"]
+
+
+def test_a_database_is_written_without_its_password(tmp_path):
+    spec = load_spec(None, ["automl_settings.storage=postgresql://kin:s3cret@db/studies"], action="train")
+    again = load_spec(save_spec(spec, tmp_path / "experiment.yaml"), action="train")
+    assert again.automl_settings.storage == "postgresql://kin:***@db/studies"
+    assert again.overridden == frozenset()
+    with pytest.raises(KinetagError, match=r"override 'automl_settings\.storage=\[postgresql://") as caught:
+        load_spec(None, [f"automl_settings.storage=[postgresql://kin:s3cret{'-' * 50}@db/studies]"], action="train")
+    assert "s3cret" not in str(caught.value)
 
 
 def test_what_nobody_wrote_is_not_written_as_if_somebody_had(tmp_path):

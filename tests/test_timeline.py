@@ -45,7 +45,7 @@ def test_repetitions_csv_has_ranges(timeline: Timeline) -> None:
     rows = list(csv.DictReader(io.StringIO(timeline.to_repetitions_csv())))
     assert [row["partial"] for row in rows] == ["False", "False", "True"]
     assert rows[0]["left_knee_min"] == "80.0"
-    assert rows[1]["left_knee_min"] == "nan"
+    assert rows[1]["left_knee_min"] == ""
 
 
 def test_vtt_counts_up_and_names_everyone(timeline: Timeline) -> None:

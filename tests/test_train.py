@@ -13,9 +13,9 @@ import yaml
 from made_training import training_spec, write_arrays, write_spec
 
 from kinetag.actions.train import train
-from kinetag.checkpoint import build_from_checkpoint, load_checkpoint, load_training
+from kinetag.checkpoint import CheckpointHeader, build_from_checkpoint, load_checkpoint, load_training
 from kinetag.errors import KinetagError
-from kinetag.learning import fitting, keeping
+from kinetag.learning import fitting, keeping, resuming
 from kinetag.learning.loaders import Plan
 from kinetag.spec import load_spec
 
@@ -158,6 +158,14 @@ def test_a_finished_run_is_skipped_and_more_epochs_go_on(tmp_path):
     whole = train(training_spec(tmp_path, "train.num_epochs=5", name="whole"))
     assert more.steps == 20
     assert same(more.latest, whole.latest)
+
+
+def test_an_option_that_a_run_was_begun_without_had_its_default(tmp_path):
+    begun = {"dataset.batch_size": 16, "seed_drawn": False}
+    found = resuming.Found(tmp_path, CheckpointHeader("", "", "", (), ()), {}, {}, keeping.Record(), begun)
+    resuming._same_run(found, {**begun, "dataset.frame_size": []}, named=False)
+    with pytest.raises(KinetagError, match=r"a run with dataset\.frame_size \[\], but the spec says \[2, 1\]"):
+        resuming._same_run(found, {**begun, "dataset.frame_size": [2, 1]}, named=False)
 
 
 def test_a_state_of_another_run_is_refused_unless_named(tmp_path):

@@ -19,9 +19,10 @@ from kinetag.actions.evaluate import evaluate
 from kinetag.actions.train import train
 from kinetag.checkpoint import load_checkpoint
 from kinetag.cli import main
+from kinetag.cores import core_count
 from kinetag.errors import KinetagError
 from kinetag.spec import load_spec
-from kinetag.tune import policy, search, tune
+from kinetag.tune import policy, search, store, tune
 from kinetag.tune.schema import NOT_RUNNABLE
 
 
@@ -112,7 +113,7 @@ def _as_many_threads_as_a_trial():
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(core_count())
     yield
     torch.set_num_threads(before)
 
@@ -374,6 +375,17 @@ def test_what_a_length_is(pretended, tmp_path):
         assert summary_of(tmp_path / str(number))["epochs_of_a_full_trial"] == length
 
 
+def test_a_search_that_was_begun_before_an_option_existed_goes_on(pretended, tmp_path, monkeypatch):
+    whole = search.Plan.identity
+    with monkeypatch.context() as patch:
+        without = lambda plan: {key: value for key, value in whole(plan).items() if key != "dataset.frame_size"}  # noqa: E731
+        patch.setattr(search.Plan, "identity", without)
+        tune(training_spec(tmp_path, *settings(automl_max_recommendations=1)))
+    assert tune(training_spec(tmp_path, *settings(automl_max_recommendations=2))).trials == 2
+    with pytest.raises(KinetagError, match=r"a search with dataset\.frame_size \[\], but now it is \[2, 1\]"):
+        tune(training_spec(tmp_path, *settings(), "dataset.frame_size=[2,1]"))
+
+
 def test_checkpoints_are_deleted_when_that_is_asked_for_but_never_the_best(pretended, tmp_path):
     options = settings(algorithm="asha", automl_max_recommendations=6, automl_max_epochs=4, automl_reduction_factor=2)
     result = tune(training_spec(tmp_path, *options, "automl_settings.automl_delete_intermediate_ckpt=true"))
@@ -411,6 +423,18 @@ def test_what_cannot_be_is_one_line_before_anything_is_trained(pretended, tmp_pa
     last = json.loads((tmp_path / "out/train/status.json").read_text().splitlines()[-1])
     assert last["status"] == "FAILURE"
     assert "hush" not in last["message"]
+
+
+def test_a_password_that_the_spec_hides_is_that_of_the_environment(pretended, tmp_path, monkeypatch):
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    hidden = "automl_settings.storage=postgresql://a:***@127.0.0.1:9/c"
+    with pytest.raises(KinetagError, match=r"hidden in this spec \(\*\*\*\): give it in the variable PGPASSWORD"):
+        tune(training_spec(tmp_path, *settings(), hidden))
+    monkeypatch.setenv("PGPASSWORD", "hush@:/")
+    assert store._with_password("a:***@db/c") == "a:hush%40%3A%2F@db/c"
+    with pytest.raises(KinetagError, match=r"storage postgresql://a:\*\*\*@127.0.0.1:9/c cannot be used") as caught:
+        tune(training_spec(tmp_path, *settings(), hidden))
+    assert "hush" not in str(caught.value)
 
 
 def test_a_damaged_record_is_said_plainly(pretended, tmp_path):

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
@@ -30,14 +30,6 @@ if TYPE_CHECKING:
     from kinetag.video import VideoSource
 
 _EVERY = 1.0  # seconds between two lines when nothing changes
-
-
-class Screen(Protocol):
-    """Where frames are shown; `show` returns False once the user has closed it."""
-
-    def show(self, frame: "Frame", people: "list[LivePerson]") -> bool: ...
-
-    def close(self) -> None: ...
 
 
 def live(

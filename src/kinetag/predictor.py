@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kinetag.cores import core_count
 from kinetag.encryption import read_file
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.models.card import ModelCard, card_of
@@ -212,9 +213,7 @@ def _check_spec(card: ModelCard, spec: "Spec", name: str) -> None:
 
 def _threads(part: Any) -> int:
     """Threads for each of the sessions that share the processor."""
-    import os
-
-    return max(1, (os.cpu_count() or 1) // part.num_gpus)
+    return max(1, core_count() // part.num_gpus)
 
 
 def _session_network(session: Any) -> Network:

@@ -202,12 +202,16 @@ def _fillable(times: np.ndarray, seen: np.ndarray, longest: float) -> np.ndarray
 
 
 def _filled(times: np.ndarray, points: np.ndarray, fill: np.ndarray) -> np.ndarray:
-    """Points (T, V, C) with the marked ones (T, V) put on the line between their neighbours in time."""
+    """Points (T, V, C) with the marked ones (T, V) put on the line between their neighbours in time.
+
+    A joint that is known nowhere, as a world point may be whose place in the picture is known, stays so.
+    """
     points = points.copy()
-    for joint in np.flatnonzero(fill.any(axis=0)):
-        rows, known = fill[:, joint], np.isfinite(points[:, joint]).all(axis=-1)
+    known: np.ndarray = np.asarray(np.isfinite(points).all(axis=-1))  # (T, V)
+    for joint in np.flatnonzero(fill.any(axis=0) & known.any(axis=0)):
+        rows, given = fill[:, joint], known[:, joint]
         for axis in range(points.shape[-1]):
-            points[rows, joint, axis] = np.interp(times[rows], times[known], points[known, joint, axis])
+            points[rows, joint, axis] = np.interp(times[rows], times[given], points[given, joint, axis])
     return points
 
 

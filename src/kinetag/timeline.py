@@ -7,6 +7,7 @@ times are seconds from the start of the source.
 import csv
 import io
 import json
+import math
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -274,19 +275,22 @@ def _form_cells(repetition: Repetition, faults: list[FormFault]) -> list[Any]:
     tempo = repetition.tempo or (None, None, None, None)
     shown = [fault.name for fault in faults if any(repetition.start < time < repetition.end for time in fault.times)]
     short = repetition.short_of_norm
-    cells = ["" if value is None else _round(value, 2) for value in tempo]
-    return [*cells, "" if short is None else _round(short, 1), " ".join(shown)]
+    return [*(_cell(value, 2) for value in tempo), _cell(short, 1), " ".join(shown)]
 
 
 def _angle_cells(repetition: Repetition, angles: list[str], joints: list[str]) -> list[Any]:
     """Smallest and largest value of each angle, and the differences of left and right for each joint."""
-    unknown = (float("nan"), float("nan"))
-    cells: list[Any] = [_round(v, 1) for angle in angles for v in repetition.range_of_motion.get(angle, unknown)]
+    cells = [_cell(value, 1) for angle in angles for value in repetition.range_of_motion.get(angle, (None, None))]
     for joint in joints:
         differs = repetition.asymmetry.get(joint)
-        found = ("", "", "") if differs is None else (differs.degrees, differs.percent, differs.seconds)
-        cells += ["" if value == "" else _round(value, digits) for value, digits in zip(found, (1, 1, 3), strict=True)]
+        found = (None, None, None) if differs is None else (differs.degrees, differs.percent, differs.seconds)
+        cells += [_cell(value, digits) for value, digits in zip(found, (1, 1, 3), strict=True)]
     return cells
+
+
+def _cell(value: float | None, digits: int) -> float | str:
+    """A number as it stands in a table; empty where it is unknown."""
+    return "" if value is None or math.isnan(value) else _round(value, digits)
 
 
 def _count_times(segment: Segment) -> list[float]:

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 from kinetag.errors import KinetagError
 
+MASK = "***"  # what stands in a spec in place of a secret
 STORES = ("s3", "gs", "gcs", "az", "abfs", "abfss")  # whose files are fetched before they are read
 
 _ADDRESS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -17,6 +18,7 @@ _WITH_PASSWORD = rf"[^\s/?#:'\"]*:(?!\s)(?:(?![\s'\"(\[{{<,;=]{_SCHEME})[^\n])*"
 _USER = re.compile(rf"({_SCHEME})({_WITH_PASSWORD}|[^\s/?#'\"]+)@([^\s'\"]*)")
 _QUERY = re.compile(rf"({_SCHEME}[^\s'\"?#]*)\?[^\s'\"]+")
 _NAMED = re.compile(r"(://[^\s'\"]*?(?:password|passwd|pwd)=)[^&/\s'\"]+", re.IGNORECASE)  # as cameras have it
+_PASSWORDS = (re.compile(r"(?<=://)[^:/@]*:(.+)@"), re.compile(r"[?&]password=([^&]+)"))  # of databases
 
 
 def is_remote(path: str | Path) -> bool:
@@ -65,6 +67,19 @@ def shown_url(url: str) -> str:
     if "?" in user:
         place, query = "***", ""
     return _NAMED.sub(r"\1***", f"{found[0]}{'***' if user else ''}{at}{place}{query}{'***' if query else ''}")
+
+
+def split_password(url: str) -> tuple[str, str | None]:
+    """The address of a database with *** in place of the password in it, and the password, if there is one to see.
+
+    Other than with `hide_secrets`, the rest stays as it is, so that the address can be used with the password again.
+    """
+    password = None
+    for pattern in _PASSWORDS:
+        if found := pattern.search(url):
+            password = None if found[1] == MASK else unquote(found[1])
+            url = f"{url[: found.start(1)]}{MASK}{url[found.end(1) :]}"
+    return url, password
 
 
 def local_path(path: str | Path) -> Path:

@@ -20,6 +20,8 @@ from kinetag.datasets import deepstream
 from kinetag.datasets.clips import Clips, held_out
 from kinetag.datasets.clips import split as split_clips
 from kinetag.errors import KinetagError
+from kinetag.pose.foreign import is_deepstream
+from kinetag.pose.found import load_json
 from kinetag.progress import Progress, silent
 from kinetag.spec import Spec
 from kinetag.status import Status
@@ -59,8 +61,8 @@ def dataset_convert(spec: Spec, *, progress: Progress = silent) -> DatasetConver
         path = Path(data)
         if not path.exists():
             raise KinetagError(f"no such file or folder: {path}")
-        content = deepstream.load_json(path) if path.suffix.lower() == ".json" else None
-        if content is not None and _is_deepstream(content):
+        content = load_json(path, deepstream.MAX_BYTES) if path.suffix.lower() == ".json" else None
+        if isinstance(content, list) and (not content or is_deepstream(content)):
             result = _convert_tracks(content, spec, folder, progress)
             status.running(kpi={"Number of objects": len(result.windows) + len(result.too_short)})
         else:
@@ -77,10 +79,6 @@ def dataset_convert(spec: Spec, *, progress: Progress = silent) -> DatasetConver
 
 
 # --- DeepStream ------------------------------------------------------------------------------------------------------
-
-
-def _is_deepstream(content: Any) -> bool:
-    return isinstance(content, list) and (not content or (isinstance(content[0], dict) and "batches" in content[0]))
 
 
 def _convert_tracks(content: list[Any], spec: Spec, folder: Path, progress: Progress) -> DatasetConvert:

@@ -156,6 +156,7 @@ def _poses(
 
     cache = getattr(dataset, "cache_dir", "")
     window = int(getattr(dataset, "window_size", -1))
+    size = getattr(dataset, "frame_size", None)
     wish = Wish(
         layout=model.graph_layout,
         channel_count=int(model.input_channels),
@@ -163,6 +164,7 @@ def _poses(
         rate=float(getattr(dataset, "rate", 15.0)),
         cache=Path(cache) if cache else default_cache(),
         window=window if window > 0 else 100,
+        frame_size=(size[0], size[1]) if size else None,
     )
     entries = list_entries(path, label_path)
     every_class = class_names is None  # what a model has learned may be missing in other data

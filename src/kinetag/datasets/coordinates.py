@@ -9,7 +9,6 @@ from kinetag.errors import KinetagError
 
 _LIMIT = 6.0  # body sizes; a wilder coordinate is an outlier
 FLAT = ("pixels", "frame", "body")  # made from x and y in the picture
-SPATIAL = ("metres", "pelvis3d")  # made from points in space
 
 
 def normalise(

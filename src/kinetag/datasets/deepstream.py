@@ -4,9 +4,7 @@ A list of batches, each with 'num_frames_in_batch' and 'batches', a list of fram
 'object_id' and 'pose3d' (x, y, z, confidence for each joint) or 'pose25d' (x and y in pixels, z, confidence).
 """
 
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,7 @@ import numpy as np
 from kinetag.errors import KinetagError
 from kinetag.pose.found import listing, mapping, numbers, whole
 
-_MAX_BYTES = 2 << 30
+MAX_BYTES = 2 << 30  # of a file
 KEYS = {"3dbp": "pose3d", "25dbp": "pose25d", "2dbp": "pose25d"}
 
 
@@ -29,22 +27,6 @@ class Track:
     @property
     def poses(self) -> np.ndarray:
         return np.stack(self.rows)
-
-
-def load_json(path: Path) -> Any:
-    """Parsed JSON; anything that is not raises a KinetagError of one line."""
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise KinetagError(f"{path}: larger than {_MAX_BYTES >> 30} GiB; split it")
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise KinetagError(f"no such file: {path}") from None
-    except OSError as error:
-        raise KinetagError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
-    except RecursionError:
-        raise KinetagError(f"{path}: nested too deeply to be a pose file") from None
-    except ValueError as error:
-        raise KinetagError(f"{path}: not JSON that can be read ({str(error)[:80]})") from None
 
 
 def read_tracks(data: Any, key: str, joints: int, where: str) -> list[Track]:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 Seconds = Callable[[float, float | None], None]  # the time reached, and the duration where it is known
 
-_VERSION = 1  # of the poses: raise it when extraction changes so much that old entries mislead
+_VERSION = 2  # of the poses: raise it when extraction changes so much that old entries mislead
 _WHOLE = 64 << 20  # bytes up to which a file's name in the cache depends on every byte
 _FIELDS = ("times", "keypoints", "confidence", "world")
 
@@ -96,7 +97,7 @@ def write_cached(sequences: list[PoseSequence], file: Path) -> None:
     """Write people's poses to an .npz, atomically."""
     arrays: dict[str, np.ndarray] = {"count": np.array(len(sequences))}
     for i, sequence in enumerate(sequences):
-        about = {"layout": sequence.layout, "frame_size": list(sequence.frame_size), "person": sequence.person}
+        about = {name: getattr(sequence, name) for name in ("layout", "frame_size", "person", "cuts")}
         arrays[f"about_{i}"] = np.array(json.dumps(about))
         for field in _FIELDS:
             value = getattr(sequence, field)
@@ -112,7 +113,7 @@ def read_cached(file: Path) -> list[PoseSequence] | None:
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return [_sequence(arrays, i) for i in range(int(arrays["count"]))]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, KinetagError):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, KinetagError):
         return None
 
 
@@ -127,4 +128,5 @@ def _sequence(arrays: np.lib.npyio.NpzFile, i: int) -> PoseSequence:
         frame_size=(int(width), int(height)),
         person=int(about["person"]),
         world=arrays.get(f"world_{i}"),
+        cuts=tuple(float(cut) for cut in about["cuts"]),
     )

@@ -14,6 +14,7 @@ from kinetag.datasets.extraction import Extractor, video_poses
 from kinetag.datasets.listing import POSE_SUFFIXES, Entry
 from kinetag.errors import KinetagError
 from kinetag.features import resample
+from kinetag.pose.found import load_json
 from kinetag.progress import Progress, silent
 from kinetag.sequence import PoseSequence
 from kinetag.skeletons import convert
@@ -28,7 +29,10 @@ _MAX_WARNINGS = 20
 
 @dataclass(frozen=True)
 class Wish:
-    """What clips are to look like: see `kinetag.datasets.load_clips`. ``window`` frames cut what has no label."""
+    """What clips are to look like: see `kinetag.datasets.load_clips`. ``window`` frames cut what has no label.
+
+    ``frame_size`` (width, height) is that of the videos that files of poses come from, where these do not say it.
+    """
 
     layout: str
     channel_count: int
@@ -36,6 +40,7 @@ class Wish:
     rate: float
     cache: Path
     window: int = 100
+    frame_size: tuple[int, int] | None = None
 
 
 @dataclass
@@ -174,7 +179,7 @@ class _Reader:
             )
         from kinetag.pose.files import read_pose_file
 
-        return read_pose_file(file, frame_rate=FRAME_RATE)
+        return read_pose_file(file, frame_rate=FRAME_RATE, frame_size=self.wish.frame_size)
 
     def _choose(self, sequences: list[PoseSequence], entry: Entry) -> list[PoseSequence]:
         """The person that is asked for; else everybody where nothing is labelled, else the most prominent."""
@@ -213,7 +218,7 @@ class _Reader:
     def _spatial(self, entry: Entry) -> Iterator[_Clip]:
         """DeepStream's 3D poses as the reference normalises them, frame by frame."""
         name = str(entry.file)
-        tracks = deepstream.read_tracks(deepstream.load_json(entry.file), "pose3d", 34, name)
+        tracks = deepstream.read_tracks(load_json(entry.file, deepstream.MAX_BYTES), "pose3d", 34, name)
         tracks = [track for track in tracks if entry.person in (None, track.person)]
         if not tracks:
             self.warnings.append(f"left out: {entry.name}: nobody was found in it")

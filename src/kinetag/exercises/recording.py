@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kinetag.cores import core_count
 from kinetag.errors import KinetagError
 from kinetag.exercises.filming import film
 from kinetag.exercises.kinematics import JOINT
@@ -200,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--per-class", type=int, default=100, help="clips of each class")
     parser.add_argument("--classes", help="comma-separated; all of the library and 'other'")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--workers", type=int, default=core_count())
     parser.add_argument("--seconds", type=float, default=3600.0, help="begin no clip after that time")
     args = parser.parse_args(arguments)
     # One thread a process; the workers inherit it before they load numpy.

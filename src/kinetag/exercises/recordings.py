@@ -5,6 +5,7 @@ in whole units (see `_UNITS`) of 16 bits, high and low bytes apart: a fifth of w
 """
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +124,7 @@ def read_recordings(path: Path) -> list[Recording]:
                 raise ValueError(f"format {arrays['format']}")
             content = {name: arrays[name] for name in arrays.files}
         return _clips(content)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise KinetagError(f"cannot read '{path}' as recordings: {error}") from None
 
 

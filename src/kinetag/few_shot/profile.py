@@ -7,6 +7,7 @@ classifier: the space that embeddings are compared in, the prototypes, and how t
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +72,8 @@ class Profile:
     finetuned: bool = False
 
 
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, NotImplementedError, zipfile.BadZipFile)
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, NotImplementedError)
+_UNREADABLE += (zipfile.BadZipFile, zlib.error)
 
 
 # --- the file --------------------------------------------------------------------------------------------------------
@@ -93,6 +95,7 @@ class _Clip(_Model):
     frame_size: tuple[Annotated[int, Field(ge=0, le=100_000)], Annotated[int, Field(ge=0, le=100_000)]]
     person: int
     world: bool
+    cuts: Annotated[tuple[_Seconds, ...], Field(max_length=100_000)] = ()  # a profile of before cuts were kept has none
 
 
 class _Exercise(_Model):
@@ -129,7 +132,7 @@ def save_profile(profile: Profile, path: str | Path) -> None:
         for clip in taught.clips:
             number = sum(len(exercise.clips) for exercise in exercises) + len(clips)
             arrays |= _pose_arrays(clip.poses, number)
-            about = {key: getattr(clip.poses, key) for key in ("layout", "frame_size", "person")}
+            about = {key: getattr(clip.poses, key) for key in ("layout", "frame_size", "person", "cuts")}
             times = {"name": clip.name[-300:], "start": clip.start, "end": clip.end}
             clips.append(_Clip(**times, **about, world=clip.poses.world is not None))
         exercises.append(_Exercise(name=taught.name, title=taught.title, counting=taught.counting, clips=clips))
@@ -236,6 +239,7 @@ def _poses(arrays: Mapping[str, np.ndarray], clip: _Clip, number: int) -> PoseSe
             clip.frame_size,
             clip.person,
             world=arrays[f"world_{number}"].astype(np.float32) if clip.world else None,
+            cuts=clip.cuts,
         )
     except KinetagError as error:
         raise ValueError(str(error)) from None

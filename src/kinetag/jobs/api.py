@@ -90,7 +90,7 @@ def create_job(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     if job.state == QUEUED:
-        launch(store, job, given.secret)
+        launch(store, job, given.secret, given.password)
     return store.get(job.id)
 
 

@@ -121,13 +121,21 @@ def _epoch(file: Found) -> int | None:
 
 
 def scores_by_epoch(path: str | Path, offset: int = 0) -> dict[int, float]:
-    """The monitored metric of each epoch (counted from 1) that a status.json tells of."""
+    """The monitored metric of each epoch (counted from 1) that a status.json tells of; of a search its best trial's.
+
+    An epoch that comes again is of another run in the folder, or of one that went on from there: what was told of it
+    and of later epochs no longer holds.
+    """
     scores: dict[int, float] = {}
     for record in records(path, offset):
         numbers = record.get("kpi")
         if isinstance(numbers, dict):
             epoch, score = numbers.get("epoch"), numbers.get(MONITORED)
             if isinstance(epoch, int) and isinstance(score, int | float):
+                if "trial" in numbers:
+                    score = max(score, scores.get(epoch, score))
+                else:
+                    scores = {earlier: scores[earlier] for earlier in scores if earlier < epoch}
                 scores[epoch] = float(score)
     return scores
 

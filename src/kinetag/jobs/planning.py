@@ -29,7 +29,7 @@ from kinetag.spec import (
 )
 from kinetag.spec.errors import nearest
 from kinetag.spec.file import SpecSource, dotted, read_spec
-from kinetag.urls import is_remote, local_path
+from kinetag.urls import is_remote, local_path, split_password
 
 _MOST_ANCESTORS = 100
 _SHORTEST_SECRET = 6  # characters; a shorter one is found in other values by chance
@@ -37,10 +37,11 @@ _SHORTEST_SECRET = 6  # characters; a shorter one is found in other values by ch
 
 @dataclass(frozen=True)
 class Given:
-    """What the user gave, with the encryption key taken out, and the key."""
+    """What the user gave, with the encryption key and the password of a study's database taken out, and these."""
 
     source: SpecSource
     secret: str | None
+    password: str | None = None
     overrides: tuple[str, ...] = ()  # the dotted keys that were given beside the spec
 
 
@@ -83,7 +84,11 @@ def read_given(action: str, specs: str | Path | Mapping[str, Any] | None, overri
         for key, value in leaves(source.values):
             if secret in str(value):
                 raise KinetagError(f"{key} holds the encryption key, which is to be written nowhere: take it out")
-    return Given(source, secret, tuple(key for key in beside if key != "encryption_key"))
+    password = None
+    if isinstance(storage := value_at(source.values, "automl_settings.storage"), str):
+        hidden, password = split_password(storage)
+        put_at(source.values, "automl_settings.storage", hidden)
+    return Given(source, secret, password, tuple(key for key in beside if key != "encryption_key"))
 
 
 def make_plan(

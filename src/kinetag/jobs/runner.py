@@ -173,11 +173,15 @@ def _plan(store: Store, job: Job, attempt: int) -> "Plan":
 
 
 def _kept(job: Job, plan: "Plan") -> list[str]:
-    """What was given to a training beside its spec, given so once more: a search keeps these values."""
+    """What was given to a training beside its spec, given so once more: a search keeps these values.
+
+    An address with a secret in it is left to the spec: everybody sees a command line, and no search varies an address.
+    """
     from kinetag.spec import value_at
 
     keys = json.loads(job.overrides.read_text("utf-8")) if job.action == "train" and job.overrides.exists() else []
-    return [f"{key}={json.dumps(value_at(plan.values, key), default=str)}" for key in keys]
+    words = [f"{key}={json.dumps(value_at(plan.values, key), default=str)}" for key in keys]
+    return [word for word in words if word == hide_secrets(word)]
 
 
 @contextmanager

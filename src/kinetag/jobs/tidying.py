@@ -8,7 +8,8 @@ from kinetag.errors import KinetagError
 from kinetag.jobs.process import Identity, is_held, start_detached
 from kinetag.jobs.store import CANCELLED, FAILED, HOME_VARIABLE, INTERRUPTED, QUEUED, RUNNING, Job, Store
 
-KEY_VARIABLE = "KINETAG_ENCRYPTION_KEY"  # as in kinetag.spec, which would load pydantic; a test compares
+# As in kinetag.spec, which would load pydantic; a test compares.
+KEY_VARIABLE, PASSWORD_VARIABLE = "KINETAG_ENCRYPTION_KEY", "PGPASSWORD"
 _LAUNCH_TIME = 10.0  # s that a new runner gets to report before another is started; only one of them will run the job
 _LONGEST_LAUNCH = 120.0  # s until a job is given up whose key nobody here has: another may be starting it
 
@@ -52,8 +53,8 @@ def goes_on(job: Job) -> str:
     return f"'kinetag jobs retry {job.id}' goes on"
 
 
-def launch(store: Store, job: Job, secret: str | None = None) -> None:
-    """Start a runner for a queued job. The key goes to it by its environment, and nowhere else."""
+def launch(store: Store, job: Job, secret: str | None = None, password: str | None = None) -> None:
+    """Start a runner for a queued job. The key and a database's password go to it by its environment, nowhere else."""
     key = secret or os.environ.get(KEY_VARIABLE)
     if job.needs_key and not key:
         store.lose(job, state=INTERRUPTED, reason=missing_key(job), ended=time.time(), runner=None)
@@ -62,6 +63,8 @@ def launch(store: Store, job: Job, secret: str | None = None) -> None:
     environment.pop(KEY_VARIABLE, None)
     if job.needs_key and key:
         environment[KEY_VARIABLE] = key
+    if password:
+        environment[PASSWORD_VARIABLE] = password
     try:
         start_detached("kinetag.jobs.runner", [job.id], cwd=job.cwd, log=job.log, env=environment)
     except OSError as error:

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from kinetag.cores import core_count
 from kinetag.errors import KinetagError, OtherRunError
 
 _GRACE = 10.0  # s that the others get to end by themselves
@@ -111,7 +112,7 @@ def _free_port() -> int:
 
 def _threads(count: int) -> dict[str, str]:
     """Share the processor; two processes that use all of it each are slower than one."""
-    return {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // count))}
+    return {"OMP_NUM_THREADS": str(max(1, core_count() // count))}
 
 
 # --- in a process ----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from kinetag.checkpoint import LATEST, CheckpointHeader, load_training
 from kinetag.errors import KinetagError, OtherRunError
 from kinetag.learning.keeping import Record
 from kinetag.learning.loaders import Plan
-from kinetag.spec import Spec, masked
+from kinetag.spec import Spec, masked, value_at
 
 # What may change from one start of a run to the next, because no step of the past depends on it.
 _FREE = (
@@ -86,8 +86,9 @@ def find_state(spec: Spec, folder: Path, identity: dict[str, Any]) -> Found | No
 
 def _same_run(found: Found, identity: dict[str, Any], *, named: bool) -> None:
     drawn = found.identity.get("seed_drawn") and identity["seed_drawn"]
+    defaults = Spec().model_dump()  # what holds of a run that was begun before an option existed
     for key in sorted(identity.keys() | found.identity.keys()):
-        theirs, ours = found.identity.get(key), identity.get(key)
+        theirs, ours = found.identity.get(key, value_at(defaults, key)), identity.get(key)
         if theirs == ours or (drawn and key == "train.seed"):
             continue
         if not named:

@@ -4,7 +4,6 @@ Each known person is looked for where they are expected; one square of the pictu
 """
 
 import math
-import os
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +13,7 @@ from functools import partial
 import cv2
 import numpy as np
 
+from kinetag.cores import core_count
 from kinetag.errors import KinetagError
 from kinetag.pose import search
 from kinetag.pose.movement import Movement
@@ -79,7 +79,7 @@ class BlazePose:
         self.search_rate, self.every_frame = search_rate, every_frame
         self._landmarks = LandmarkNetwork()
         self._detector = DetectorNetwork()
-        self._pool = ThreadPoolExecutor(threads or min(_cores(), 4), thread_name_prefix="blazepose")
+        self._pool = ThreadPoolExecutor(threads or min(core_count(), 4), thread_name_prefix="blazepose")
         cv2.setNumThreads(1)  # its own threads would compete with ours
         self.reset()
 
@@ -286,7 +286,3 @@ def _distinct(hits: list[_Hit]) -> list[_Hit]:
         if not any(region.near(other) for _, other in kept):
             kept.append((score, region))
     return kept
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

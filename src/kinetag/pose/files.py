@@ -7,17 +7,15 @@ the format, not the name.
 
 import csv
 import errno
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from kinetag.errors import KinetagError
 from kinetag.pose import foreign, table
-from kinetag.pose.found import Found
+from kinetag.pose.found import Found, load_json
 from kinetag.pose.mediapipe import is_mediapipe, mediapipe, mediapipe_table
 from kinetag.sequence import Pose, PoseSequence
 from kinetag.whole_file import whole_file
@@ -101,7 +99,7 @@ def _read_folder(folder: Path, frame_rate: float) -> tuple[list[Found], str, Non
     found, layouts = [], set()
     for rank, file in enumerate(files):
         number = _frame_number(file)
-        data = _load(file)
+        data = load_json(file, _MAX_BYTES)
         if not foreign.is_openpose(data):
             raise KinetagError(f"{file}: not an OpenPose file (it has no list 'people')")
         people, layout = foreign.openpose(data, (rank if number is None else number) / frame_rate, str(file))
@@ -119,7 +117,7 @@ def _frame_number(file: Path) -> int | None:
 
 
 def _read_json(path: Path, frame_rate: float, size: tuple[int, int] | None) -> list[PoseSequence]:
-    data, name = _load(path), str(path)
+    data, name = load_json(path, _MAX_BYTES), str(path)
     if isinstance(data, dict) and data.get("format") == table.FORMAT:
         return table.read_json(data, name)
     if foreign.is_openpose(data):
@@ -161,21 +159,6 @@ def _even_rows(rows: Iterator[list[str]], width: int, path: Path) -> Iterator[li
 
 def _read_parquet(path: Path, frame_rate: float, size: tuple[int, int] | None) -> list[PoseSequence]:
     return table.read_parquet(path)
-
-
-def _load(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except RecursionError:
-        raise KinetagError(f"{path}: nested too deeply to be a pose file") from None
-    except UnicodeDecodeError:
-        raise KinetagError(f"{path}: not JSON (it is not text)") from None
-    except json.JSONDecodeError as error:
-        raise KinetagError(f"{path}: not JSON ({error.msg} at line {error.lineno}, column {error.colno})") from None
-    except ValueError as error:  # a number of thousands of digits
-        raise KinetagError(f"{path}: not JSON that can be read ({str(error)[:80]})") from None
-    except OSError as error:
-        raise KinetagError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
 
 
 def _assemble(

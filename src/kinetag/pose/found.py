@@ -1,7 +1,9 @@
-"""One pose read from a file, and the checks that every reader of untrusted numbers needs."""
+"""One pose read from a file, and the checks that every reader of untrusted files and numbers needs."""
 
+import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,26 @@ class Found:
     confidence: np.ndarray
     score: float
     world: np.ndarray | None = None
+
+
+def load_json(path: Path, most: int) -> Any:
+    """Parsed JSON of at most ``most`` bytes; anything that is not raises a KinetagError of one line."""
+    try:
+        if path.stat().st_size > most:
+            raise KinetagError(f"{path}: larger than {most >> 20} MiB; split it")
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise KinetagError(f"no such file: {path}") from None
+    except OSError as error:
+        raise KinetagError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
+    except RecursionError:
+        raise KinetagError(f"{path}: nested too deeply to be a pose file") from None
+    except UnicodeDecodeError:
+        raise KinetagError(f"{path}: not JSON (it is not text)") from None
+    except json.JSONDecodeError as error:
+        raise KinetagError(f"{path}: not JSON ({error.msg} at line {error.lineno}, column {error.colno})") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise KinetagError(f"{path}: not JSON that can be read ({str(error)[:80]})") from None
 
 
 def numbers(value: Any, where: str, counts: tuple[int, ...] | None = None) -> np.ndarray:

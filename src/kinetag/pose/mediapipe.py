@@ -35,9 +35,12 @@ Size = tuple[int, int] | None
 
 
 def is_mediapipe(data: Any) -> bool:
+    """Whether parsed JSON has MediaPipe's form; frames without anybody have, so any format's empty list has, too."""
     frames = data.get("frames") if isinstance(data, dict) else data
     if not isinstance(frames, list):
         return False
+    if all(frame in (None, [], {}) for frame in frames):
+        return True
     first = next((frame for frame in frames if frame), None)
     return isinstance(first, list) or (isinstance(first, dict) and any(key in first for key in (*_IMAGE, "landmark")))
 
@@ -238,8 +241,8 @@ def _found(rows: list[tuple[float, int | None, np.ndarray, np.ndarray | None]], 
     fractions = known.size > 0 and np.isfinite(known).any() and float(np.nanmedian(known)) <= 2.0
     if fractions and size is None:
         raise KinetagError(
-            f"{where}: its coordinates are fractions of the frame, so its size is needed for their proportions; "
-            "give frame_size=(width, height)"
+            f"{where}: its coordinates are fractions of the frame, so its size is needed for their proportions: "
+            "give it as --frame-size 1280x720, or in a spec as dataset.frame_size=[1280,720]"
         )
     scale = np.array(size if fractions else (1.0, 1.0), np.float64)
     found = []

@@ -105,7 +105,7 @@ def read_csv_rows(header: Sequence[str], rows: Iterable[list[str]], name: str) -
     try:
         persons = np.array([int(person) for person in people], np.int64)
     except (ValueError, OverflowError):
-        bad = next(person for person in people if not person.strip("-").isdigit() or len(person) > 18)
+        bad = next(person for person in people if not _is_whole(person))
         raise KinetagError(f"{name}: person '{bad[:40]}' is not a whole number") from None
     return _sequences(list(header), persons, table, name)
 
@@ -242,6 +242,13 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_whole(cell: str) -> bool:
+    try:
+        return abs(int(cell)) < 1 << 63
+    except ValueError:
+        return False
 
 
 def _arrow() -> tuple[Any, Any]:

@@ -4,7 +4,6 @@ spec = load_spec("spec.yaml", ["train.num_epochs=20"], action="train")
 """
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,15 +34,15 @@ from kinetag.spec.options import (
     section,
 )
 from kinetag.storage.names import Names
-from kinetag.urls import is_remote, join
+from kinetag.urls import MASK, is_remote, join, split_password
 from kinetag.whole_file import whole_file
 
 __all__ = ["ACTIONS", "SHORTHANDS", "Source", "Spec", "load_spec", "save_spec", "to_yaml"]
 
-MASK = "***"
 MISSING = "???"
 EMPTY = (None, "", MISSING)  # what a user left for others to fill in
 KEY_VARIABLE = "KINETAG_ENCRYPTION_KEY"
+PASSWORD_VARIABLE = "PGPASSWORD"  # where PostgreSQL's own programs look, too
 
 
 class Spec(Section):
@@ -239,7 +238,7 @@ def masked(spec: Spec) -> dict[str, Any]:
     data = _each_text(spec.model_dump(), spec.shown)
     if data["encryption_key"]:
         data["encryption_key"] = MASK
-    data["automl_settings"]["storage"] = hide_password(data["automl_settings"]["storage"])
+    data["automl_settings"]["storage"] = split_password(spec.automl_settings.storage)[0]
     data["wandb"]["enable"] &= "wandb.enable" in spec.explicit  # nobody is logged where nobody asked for it
     for name in ("num_classes", "label_map"):  # what was not written follows from the data, not from the default
         if f"dataset.{name}" not in spec.explicit:
@@ -253,11 +252,6 @@ def _each_text(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, list):
         return [_each_text(item, change) for item in value]
     return change(value) if isinstance(value, str) else value
-
-
-def hide_password(url: str) -> str:
-    """The address of a database without the password in it."""
-    return re.sub(r"(?<=://)([^:/@]*):.*@", rf"\1:{MASK}@", url)
 
 
 # --- what was written, and what follows from it ----------------------------------------------------------------------

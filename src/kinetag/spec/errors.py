@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from kinetag.urls import hide_secrets
+
 # pydantic's name of a type mismatch -> what the option takes.
 _KINDS = {
     "int": "a whole number",
@@ -78,7 +80,7 @@ def _expected(mistake: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a message shows it: short, on one line, text in quotes."""
-    text = " ".join(str(value).split())
+    """A value as a message shows it: short, on one line, text in quotes, addresses without what is secret in them."""
+    text = hide_secrets(" ".join(str(value).split()))  # before it is cut: half an address would not be known for one
     text = text if len(text) <= 60 else f"{text[:57]}..."
     return f"'{text}'" if isinstance(value, str) else text

@@ -8,7 +8,7 @@ TAO's pose_classification; an option or a choice that TAO does not have is marke
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 ACTIONS = ("dataset_convert", "train", "evaluate", "inference", "export")
@@ -199,6 +199,12 @@ class Model(Section):
 # --- data ------------------------------------------------------------------------------------------------------------
 
 
+def _size(value: list[int]) -> list[int]:
+    if value and (len(value) != 2 or min(value) < 1):
+        raise ValueError("give it as [width, height], in pixels")
+    return value
+
+
 class Source(Section):
     """Where clips and labels come from."""
 
@@ -279,6 +285,14 @@ class Dataset(Section):
         "How the numbers were made: array (unknown), pixels, frame (x/width - 0.5), pelvis3d (from the pelvis, over "
         "the focal length), metres, body (centred and scaled by the body); auto takes the format's own.",
         ours=True,
+    )
+    frame_size: Annotated[list[int], AfterValidator(_size)] = option(
+        list,
+        "Frame size (pixels)",
+        "[width, height] of the videos that files of poses come from. MediaPipe's need it where they do not say it, "
+        "since their coordinates are fractions of the frame.",
+        ours=True,
+        automl=False,
     )
     validation_split: float = option(
         0.0,

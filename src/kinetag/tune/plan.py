@@ -1,6 +1,5 @@
 """A search made ready: what is searched, by which rules, on what; everything that can be wrong is found here."""
 
-import os
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kinetag.checkpoint import LATEST
+from kinetag.cores import core_count
 from kinetag.datasets.augment import RECIPES
 from kinetag.errors import KinetagError
 from kinetag.spec import Spec, masked
@@ -223,7 +223,7 @@ def _workplaces(spec: Spec) -> tuple[int, int, tuple[tuple[int, ...], ...], str]
     settings = spec.automl_settings
     wanted, each = settings.automl_max_concurrent, settings.gpus_per_trial
     devices = choose_devices(spec)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = core_count()
     if devices.accelerator == "cuda":
         if each > len(devices.ids):
             raise KinetagError(

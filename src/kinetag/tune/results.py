@@ -9,9 +9,10 @@ from typing import Any
 
 from kinetag import __version__
 from kinetag.checkpoint import BEST, LATEST
-from kinetag.spec import Spec, hide_password, save_spec
+from kinetag.spec import Spec, save_spec
 from kinetag.tune.plan import TRIALS, Plan
 from kinetag.tune.trials import WORST, Trial
+from kinetag.urls import split_password
 from kinetag.whole_file import whole_file
 
 SUMMARY, REPORT, TOKEN = "automl.json", "automl.html", ".study"
@@ -119,7 +120,7 @@ def summary(
     best = best_of(trials)
     baseline = next((trial for trial in trials if trial.baseline), None)
     rows = [_row(plan, trial, notes.get(trial.number, {})) for trial in trials]
-    settings = plan.settings.model_dump() | {"storage": hide_password(plan.settings.storage)}
+    settings = plan.settings.model_dump() | {"storage": split_password(plan.settings.storage)[0]}
     return {
         "version": __version__,
         "finished": over,

@@ -19,7 +19,6 @@ NOT_RUNNABLE = "AutoML is enabled but not runnable until schemas are generated"
 
 _MOST_BYTES = 5_000_000
 _KINDS = {"number": "float", "float": "float", "integer": "int", "int": "int"}
-_CHOICES = ("string", "categorical", "boolean", "bool")
 # A search must not turn these even when it is asked to: they say where things are, not how to learn.
 _NEVER = ("results_dir", "_path", "cache_dir", "gpu_ids", "num_gpus", "num_nodes", "encryption_key", "accelerator")
 

@@ -11,7 +11,7 @@ from typing import Any
 from kinetag.actions.train import plain
 from kinetag.checkpoint import LATEST
 from kinetag.errors import KinetagError
-from kinetag.spec import Spec
+from kinetag.spec import Spec, value_at
 from kinetag.spec.errors import shown
 from kinetag.tune import results, sampling
 from kinetag.tune.curves import curve
@@ -293,10 +293,12 @@ def check_identity(plan: Plan, store: Store) -> None:
         store.set_fact("train_seed", plan.spec.train.seed)
         store.set_fact("folder", results.token(plan.folder))
         return
+    defaults = Spec().model_dump()  # what holds of a search that was begun before an option existed
     for key in mine:
-        if theirs.get(key) != mine[key]:
+        before = theirs.get(key, value_at(defaults, key))
+        if before != mine[key]:
             raise KinetagError(
-                f"{store.shown or plan.folder} holds a search with {key} {shown(theirs.get(key))}, but now it is "
+                f"{store.shown or plan.folder} holds a search with {key} {shown(before)}, but now it is "
                 f"{shown(mine[key])}: use another results_dir{' or study_name' if store.shared else ''}"
             )
     if facts.get("folder") != results.token(plan.folder):

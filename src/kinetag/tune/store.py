@@ -14,14 +14,16 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.locks import take
-from kinetag.spec import hide_password
+from kinetag.spec import PASSWORD_VARIABLE
 from kinetag.spec.errors import shown
 from kinetag.tune.sampling import import_optuna
 from kinetag.tune.space import Dimension, Space
 from kinetag.tune.trials import Go, New, Score, Trial
+from kinetag.urls import MASK, split_password
 
 FILE = "study.db"
 BASELINE = "baseline"  # how the first trial came about
@@ -41,7 +43,7 @@ class Store:
 
     def __init__(self, folder: Path, url: str, name: str, *, maximize: bool, full: int) -> None:
         optuna = import_optuna()
-        self.folder, self.shown, self.shared = folder, hide_password(url), bool(url)
+        self.folder, self.shown, self.shared = folder, split_password(url)[0], bool(url)
         folder.mkdir(parents=True, exist_ok=True)
         self._states = optuna.trial.TrialState
         with self._told(), self._file_lock():
@@ -283,16 +285,29 @@ def _of_storage(error: Exception) -> bool:
 def _storage(optuna: Any, url: str) -> Any:
     scheme, colon, rest = url.partition("://")
     if scheme in ("postgresql", "postgres", "postgresql+psycopg"):
-        url = f"postgresql+psycopg://{rest}"
+        url = f"postgresql+psycopg://{_with_password(rest)}"
         options: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
     elif scheme == "sqlite" and colon:
         options = {"connect_args": {"timeout": 60}}
     else:
         raise KinetagError(
-            f"automl_settings.storage is {shown(hide_password(url))}; give postgresql://user@host/database, or nothing "
+            f"automl_settings.storage is {shown(url)}; give postgresql://user@host/database, or nothing "
             "for a file in the results folder"
         )
     return optuna.storages.RDBStorage(url, engine_kwargs=options)
+
+
+def _with_password(address: str) -> str:
+    """An address whose password a spec hides, as that of a job does, with the password of the environment."""
+    if MASK not in address:
+        return address
+    password = os.environ.get(PASSWORD_VARIABLE)
+    if not password:
+        raise KinetagError(
+            f"the password in automl_settings.storage is hidden in this spec ({MASK}): give it in the variable "
+            f"{PASSWORD_VARIABLE}"
+        )
+    return address.replace(MASK, quote(password, safe=""))
 
 
 def _own_file(path: Path) -> Any:
