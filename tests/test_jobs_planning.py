@@ -134,6 +134,7 @@ def test_the_user_s_own_model_wins_and_that_is_said(tmp_path):
 
 @pytest.mark.parametrize("way", ["override", "values", "file", "variable"])
 def test_the_key_is_taken_out_of_what_was_given(tmp_path, monkeypatch, way):
+    (tmp_path / "data").mkdir()
     specs, overrides = None, list(DATA)
     if way == "override":
         overrides.append(f"encryption_key='{KEY}'")
@@ -176,6 +177,7 @@ def test_a_hidden_key_has_to_be_in_the_environment(monkeypatch):
     ],
 )
 def test_the_password_of_a_database_is_taken_out_of_what_was_given(tmp_path, monkeypatch, way, storage, hidden):
+    (tmp_path / "data").mkdir()
     specs, overrides = None, list(DATA)
     if way == "override":
         overrides.append(f"automl_settings.storage={storage}")

@@ -218,8 +218,7 @@ def _print_result(action: str, spec: "Spec", result: Any) -> None:
     remarks = [remark for name in _REMARKS for remark in values.pop(name, ())]
     lines = {name.replace("_", " "): _shown(value) for name, value in values.items()}
     place = spec.shown(spec.results_place(action))
-    if action == "export":  # whose file need not be in the results folder
-        file = values["onnx_file"]
+    if (file := values.get("onnx_file")) is not None:  # it need not be in the results folder
         lines["written to"] = str(file.absolute() if isinstance(file, Path) else file)
         lines["record in"] = place
     else:

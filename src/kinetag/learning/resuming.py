@@ -92,11 +92,9 @@ def _same_run(found: Found, identity: dict[str, Any], *, named: bool) -> None:
         if theirs == ours or (drawn and key == "train.seed"):
             continue
         if not named:
-            said = f"{'the spec says' if '.' in key else 'here it is'} {ours}"
+            said = f", but the spec says {ours}" if "." in key else f", but here it is {ours}"
             back = f", or set it back with {key}={theirs} to go on" if "." in key and theirs is not None else ""
-            raise OtherRunError(
-                f"{found.path} is of a run with {key} {theirs}, but {said}: use another results_dir{back}"
-            )
+            raise OtherRunError(f"{found.path} is of a run with {key} {theirs}{said}: use another results_dir{back}")
         if key.startswith(_STRUCTURE) and key != "model.dropout":
             raise OtherRunError(
                 f"cannot go on from {found.path}: it was trained with {key} {theirs}, but here it is {ours}; "
