@@ -3,8 +3,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # A CPU build of torch; users take any version in the range of pyproject.toml.
 TORCH ?= torch==2.13.0
-# Motion capture for `make train`: a .npz file of UI-PRMD.
-CAPTURED ?= $(wildcard $(KINETAG_DATA)/ui_prmd.npz)
+# `make train CAPTURED=FILE` trains with motion capture too: a .npz file of UI-PRMD.
+CAPTURED ?=
 
 .PHONY: demo test test-all lint train clean
 
