@@ -2,12 +2,13 @@
 
 import string
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from kinetag.urls import hide_secrets, shown_url
+from kinetag.urls import hide_secrets, local_path, shown_url
 
 PRINTABLE = string.ascii_letters + string.digits + string.punctuation
 schemes = st.sampled_from(["rtsp", "RTSP", "http", "https", "rtmp", "srt", "s3", "az", "postgresql"])
@@ -102,3 +103,9 @@ def test_a_hostile_name_takes_no_time():
         hide_secrets(text)
         shown_url(text)
     assert time.perf_counter() - began < 2.0
+
+
+def test_a_file_s_address_is_a_path_of_this_machine():
+    assert local_path("file:///clips/my%20squat.mp4") == Path("/clips/my squat.mp4")
+    assert local_path("/clips/100%20.mp4") == Path("/clips/100%20.mp4")  # a name, no address
+    assert local_path(Path("a%20b")) == Path("a%20b")

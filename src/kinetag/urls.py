@@ -83,8 +83,10 @@ def split_password(url: str) -> tuple[str, str | None]:
 
 
 def local_path(path: str | Path) -> Path:
-    """A path of this machine, which may be written as file:///..."""
-    return Path(path.removeprefix("file://")) if isinstance(path, str) else path
+    """A path of this machine, which may be written as file:///..., where %20 is a blank."""
+    if not isinstance(path, str):
+        return path
+    return Path(unquote(path.removeprefix("file://"))) if path.startswith("file://") else Path(path)
 
 
 def split_query(url: str) -> tuple[str, str]:

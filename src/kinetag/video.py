@@ -21,7 +21,7 @@ from kinetag.decoding import MAX_PIXELS, Clock, Reading, check_size, decode, to_
 from kinetag.errors import KinetagError
 from kinetag.sequence import Frame
 from kinetag.storage import local_source
-from kinetag.urls import shown_url
+from kinetag.urls import local_path, shown_url
 from kinetag.video_writer import VideoWriter
 
 __all__ = ["IMAGE_SUFFIXES", "VideoSource", "VideoWriter", "open_source"]
@@ -69,7 +69,7 @@ def open_source(
         return _open_camera(int(re.sub(r"\D", "", text) or 0), reading, timeout)
     if "://" in text and not text.startswith("file://"):
         return _open_stream(text, reading, timeout)
-    path = Path(text.removeprefix("file://"))
+    path = local_path(text)
     _check_path(path)
     if path.is_dir():
         return _open_folder(path, reading, frame_rate)
