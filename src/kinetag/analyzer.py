@@ -24,10 +24,9 @@ from kinetag.running import RunningLabel
 from kinetag.sequence import Frame, Pose, PoseSequence
 from kinetag.smoothing import smooth
 from kinetag.snapshots import Snapshots
-from kinetag.storage import in_users_names, local_copy, local_source, version_of
+from kinetag.storage import fetched, in_users_names, local_copy, local_source, version_of
 from kinetag.timeline import OTHER, Person, Timeline
 from kinetag.tracking import Tracker
-from kinetag.urls import is_remote
 from kinetag.video import VideoSource, open_source
 
 RATE = 15.0  # poses a second and person: a jump rope turns at most about 3 times a second
@@ -104,13 +103,14 @@ def analyze(
             return _from_poses(Path(str(source)).name, sequences, classifier, library)
         options = {"start": start, "end": end, "rate": rate, "pose": pose, "detector": detector, "people": max_people}
         log = open_log(resume_in, source, known_as=version_of(given), **options)
-        begin = start if log is None or log.reached is None else log.reached
-        if end is not None and begin is not None and log is not None and log.reached is not None and begin >= end:
+        reached = None if log is None else log.reached
+        begin = start if reached is None else reached
+        if reached is not None and end is not None and reached >= end:
             begin = max(0.0, end - _INSTANT)  # there always is a frame to read: the last one again
         with open_source(source, start=begin, end=end, rate=rate, frame_rate=frame_rate) as video:
             analyzer = Analyzer(
-                pose=local_copy(pose) if isinstance(pose, str) and is_remote(pose) else pose,
-                detector=local_copy(detector) if detector is not None and is_remote(detector) else detector,
+                pose=fetched(pose),
+                detector=fetched(detector),
                 classifier=classifier,
                 library=library,
                 max_people=max_people,

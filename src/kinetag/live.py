@@ -54,14 +54,14 @@ def live(
     Raises KinetagError when the source cannot be opened.
     """
     from kinetag.analyzer import Analyzer, known_exercises
-    from kinetag.storage import is_remote, local_copy
+    from kinetag.storage import fetched
     from kinetag.video import open_source
 
     with open_source(source) as video:
         classifier, library = known_exercises(model, exercises, profile, only)
         analyzer = Analyzer(
-            pose=local_copy(pose) if is_remote(pose) else pose,
-            detector=local_copy(detector) if detector is not None and is_remote(detector) else detector,
+            pose=fetched(pose),
+            detector=fetched(detector),
             classifier=classifier,
             library=library,
             max_people=max_people,

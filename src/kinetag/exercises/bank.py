@@ -62,30 +62,28 @@ class Bank:
         if self.recorded is not None:
             raise ValueError("captured movements come before recordings")
         known = np.array([label in self.classes for label in labels])
-        variants = {pair: way for way, pair in enumerate(self.variants)}
-        names = [label for label in labels if label in self.classes]
-        ways = [variants.setdefault((name, "plain"), len(variants)) for name in names]
         return replace(
-            self,
+            self._with_rows([(label, "plain") for label in labels if label in self.classes]),
             joints=np.concatenate([self.joints, joints[known].astype(np.float16)]),
-            labels=np.concatenate([self.labels, np.array([self.classes.index(name) for name in names], int)]),
-            ways=np.concatenate([self.ways, np.array(ways, int)]),
-            variants=tuple(variants),
             captured=int(known.sum()),
         )
 
     def with_recordings(self, clips: Sequence[Recording]) -> "Bank":
         """This bank and recordings of its classes; those of others are left out."""
         clips = [clip for clip in clips if clip.label in self.classes]
+        rows = self._with_rows([(clip.label, clip.variant) for clip in clips])
+        return replace(rows, recorded=Recorded.of(clips))
+
+    def _with_rows(self, pairs: Sequence[tuple[str, str]]) -> "Bank":
+        """This bank with the labels and ways of more rows: a class of it and a way of doing it each."""
         variants = {pair: way for way, pair in enumerate(self.variants)}
-        ways = [variants.setdefault((clip.label, clip.variant), len(variants)) for clip in clips]
-        labels = [self.classes.index(clip.label) for clip in clips]
+        ways = [variants.setdefault(pair, len(variants)) for pair in pairs]
+        labels = [self.classes.index(label) for label, _ in pairs]
         return replace(
             self,
             labels=np.concatenate([self.labels, np.array(labels, int)]),
             ways=np.concatenate([self.ways, np.array(ways, int)]),
             variants=tuple(variants),
-            recorded=Recorded.of(clips),
         )
 
 

@@ -17,7 +17,7 @@ from kinetag.few_shot.prototypes import Seen, calibrate, prototype, see
 from kinetag.few_shot.space import Space, build_space
 from kinetag.reps import count_repetitions
 from kinetag.sequence import PoseSequence
-from kinetag.storage import exists, in_users_names, local_copy, local_source
+from kinetag.storage import exists, fetched, in_users_names, local_copy, local_source
 from kinetag.urls import is_remote, name_of
 
 Progress = Callable[[float, float | None], None]
@@ -173,10 +173,7 @@ class _Reader:
     def __init__(
         self, pose: str | Path, detector: str | Path | None, frame_rate: float, frame_size: tuple[int, int] | None
     ) -> None:
-        self.options = {
-            "pose": local_copy(pose) if is_remote(pose) else pose,
-            "detector": local_copy(detector) if detector is not None and is_remote(detector) else detector,
-        }
+        self.options = {"pose": fetched(pose), "detector": fetched(detector)}
         self.frame_rate, self.frame_size = frame_rate, frame_size
         self._analyzer = None
 

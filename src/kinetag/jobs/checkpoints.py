@@ -142,8 +142,10 @@ def scores_by_epoch(path: str | Path, offset: int = 0) -> dict[int, float]:
 
 def records(path: str | Path, offset: int = 0) -> Iterator[dict[str, object]]:
     """The records of a status.json behind a byte of it. A line that is cut or not one of ours is passed over."""
+    from kinetag.storage import fetched
+
     try:
-        with open(here(path), "rb") as file:
+        with open(fetched(path), "rb") as file:
             file.seek(offset)
             lines = file.read(_MOST_STATUS).splitlines()
     except (OSError, KinetagError):
@@ -155,12 +157,3 @@ def records(path: str | Path, offset: int = 0) -> Iterator[dict[str, object]]:
             continue
         if isinstance(record, dict):
             yield record
-
-
-def here(path: str | Path) -> str | Path:
-    """A file of this machine as it is, of one in a store a copy. Raises a KinetagError when it cannot be fetched."""
-    if not is_remote(path):
-        return path
-    from kinetag.storage import local_copy
-
-    return local_copy(path)

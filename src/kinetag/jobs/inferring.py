@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kinetag.errors import KinetagError
-from kinetag.jobs.checkpoints import Choice, choose_checkpoint, choose_onnx, here, list_folder
+from kinetag.jobs.checkpoints import Choice, choose_checkpoint, choose_onnx, list_folder
 from kinetag.jobs.contract import DATA_SOURCES, SPEC_PARAMS
 from kinetag.spec import EMPTY, KEY_VARIABLE, MASK, Spec, put_at, value_at
 
@@ -279,8 +279,10 @@ def _fill_array_facts(case: Case) -> None:
     path = value_at(case.values, "dataset.train_dataset.data_path")
     if all(one.key != "dataset.train_dataset.data_path" for one in case.filled) or not str(path).endswith(".npy"):
         return
+    from kinetag.storage import fetched
+
     try:
-        beside = Path(here(f"{str(path).removesuffix('.npy')}.json"))
+        beside = Path(fetched(f"{str(path).removesuffix('.npy')}.json"))
         about = json.loads(beside.read_bytes()) if beside.stat().st_size < _MOST_SIDE else None
     except (KinetagError, OSError, ValueError, RecursionError):
         return

@@ -13,7 +13,7 @@ import shutil
 from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from kinetag.errors import KinetagError
 from kinetag.progress import Progress, silent
@@ -30,6 +30,7 @@ __all__ = [
     "Names",
     "delete",
     "exists",
+    "fetched",
     "hide_secrets",
     "in_users_names",
     "is_remote",
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 
+Given = TypeVar("Given")
 _POSE_SUFFIXES = (".json", ".csv", ".parquet")
 
 
@@ -61,6 +63,11 @@ def local_copy(path: str | Path, *, progress: Progress = silent) -> Path:
     from kinetag.storage.sources import fetch
 
     return fetch(str(path), _lease_of_process(os.getpid(), *_cache_settings()), progress=progress, alone=True)
+
+
+def fetched(path: Given) -> Given | Path:
+    """Of a file in a store or on the web a copy, as `local_copy` makes it; anything else (a path, a name) as it is."""
+    return local_copy(path) if isinstance(path, str) and is_remote(path) else path
 
 
 def local_source(source: str | Path | int, *, progress: Progress = silent) -> str | Path | int:
