@@ -1,13 +1,16 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from kinetag.analyzer import known_exercises
-from kinetag.classifier import DEFAULT_MODEL, Classifier
+from kinetag.classifier import DEFAULT_MODEL, Classifier, with_long
 from kinetag.errors import KinetagError
 from kinetag.exercises.bank import select_joints
+from kinetag.exercises.library import exercises_by_label, load_library
 from kinetag.exercises.motion import generate
+from kinetag.labelling import label_poses
 from kinetag.sequence import PoseSequence
 from kinetag.skeletons import get_layout
 
@@ -145,3 +148,43 @@ def test_only_takes_names_other_names_and_families(classifier, name, labels):
 def test_a_name_that_means_nothing_is_explained():
     with pytest.raises(KinetagError, match=r"knows no exercise or family 'squatt', did you mean 'squat'\?"):
         known_exercises(only=["squatt"])
+
+
+def slow_lift(repetition: float = 18.0, seed: int = 3) -> PoseSequence:
+    """One clean and jerk, drawn out to ``repetition`` seconds."""
+    quick = seen("clean_and_jerk", seed=seed, repetitions=1)
+    return replace(quick, times=quick.times * repetition / quick.duration)
+
+
+def test_an_exercise_that_takes_longer_than_a_window_is_one_segment(classifier):
+    known = exercises_by_label(classifier.labels, load_library())
+    blind = Classifier(classifier.session, replace(classifier.card, slow={}))
+    found = {name: [label_poses(slow_lift(seed=seed), use, known)[0] for seed in range(6)]
+             for name, use in (("seen whole", classifier), ("in pieces", blind))}  # fmt: skip
+    right = {
+        name: sum(s.end - s.start for segments in each for s in segments if s.label == "clean_and_jerk")
+        for name, each in found.items()
+    }
+    print(right)
+    assert right["seen whole"] > right["in pieces"] + 10
+
+
+def test_a_long_window_only_ever_raises_its_class():
+    rng = np.random.default_rng(0)
+    given = rng.dirichlet(np.ones(4), 9).astype(np.float32)
+    given[0] = [0, 1, 0, 0]
+    times, centres, long = np.arange(9) / 4, np.array([0.0, 1.0, 2.0]), np.array([0.0, 0.9, 0.2])
+    raised = with_long(times, given, 1, centres, long)
+    assert np.allclose(raised.sum(axis=1), 1)
+    assert (raised[:, 1] >= given[:, 1] - 1e-7).all()
+    assert raised[4, 1] == pytest.approx(max(0.9, given[4, 1]))
+    assert np.allclose(raised[3, [0, 2, 3]] / raised[3, 0], given[3, [0, 2, 3]] / given[3, 0])  # the rest as before
+    assert np.array_equal(with_long(times, given, 1, np.zeros(0), np.zeros(0)), given)
+
+
+def test_long_windows_change_no_times_and_concern_their_class_alone(classifier):
+    sequence = slow_lift()
+    blind = Classifier(classifier.session, replace(classifier.card, slow={}))
+    assert np.array_equal(classifier.predict(sequence)[0], blind.predict(sequence)[0])
+    few = classifier.only(["squat"])
+    assert np.array_equal(few.predict(sequence)[1], blind.only(["squat"]).predict(sequence)[1])

@@ -18,6 +18,7 @@ from kinetag.timeline import OTHER
 DEFAULT_MODEL = Path(__file__).parent / "weights" / "exercise_classifier.onnx"
 _MIDDLE = 2  # frames on either side of a window's centre that say what is done there: a third of a second
 _STEPS = 10  # windows in the time of one, at most, of networks that were trained on clips
+_LONG_STEPS = 12  # long windows in the time of one
 
 
 class Classifier:
@@ -83,7 +84,25 @@ class Classifier:
         A window every ``hop`` seconds. Stretches without any pose have no windows, so the times may have holes; a
         sequence shorter than half a second may have none at all. ``average_mirror`` averages with the mirrored window:
         twice the work for slightly steadier answers.
+
+        What takes longer than a window is seen in pieces that look like something else: twelve seconds of a clean and
+        jerk are a squat, a pause and a lunge. The card's ``slow`` names such exercises. The network learned them from
+        quick repetitions, so it also sees the sequence as if it were quicker, in windows as long as a slow repetition,
+        and is believed where it recognises one of them there.
         """
+        times, probabilities = self._answers(sequence, hop, average_mirror)
+        for label, seconds in self.card.slow.items():
+            if label in self.labels and sequence.duration > self.card.seconds:
+                quicker = seconds / self.card.seconds
+                sped = replace(sequence, times=(sequence.times - sequence.times[0]) / quicker, cuts=())
+                at, long = self._answers(sped, self.card.seconds / _LONG_STEPS, average_mirror)
+                column = self.labels.index(label)
+                centres = sequence.times[0] + at * quicker
+                probabilities = with_long(times, probabilities, column, centres, long[:, column])
+        return times, probabilities
+
+    def _answers(self, sequence: PoseSequence, hop: float, average_mirror: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Centres (W,) and calibrated probabilities (W, K) of windows of the usual length."""
         inputs = self._windows if self.card.kind == "windows" else self._clips
         times, rows = [], []
         for at, logits in inputs(sequence, hop, average_mirror):
@@ -182,3 +201,21 @@ class Classifier:
         if OTHER in self.labels:
             logits[:, self.labels.index(OTHER)] += self.card.other_bias
         return softmax(logits / self.card.temperature).astype(np.float32)
+
+
+def with_long(
+    times: np.ndarray, probabilities: np.ndarray, column: int, centres: np.ndarray, long: np.ndarray
+) -> np.ndarray:
+    """Probabilities (W, K) in which class ``column`` is at least as probable as longer windows say.
+
+    ``long`` (L,) is its probability in those, and ``centres`` (L,) are theirs: a long window speaks for its centre
+    alone, since it also sees what comes before and after. The other classes keep their proportions; rows sum to 1.
+    """
+    said = np.interp(times, centres, long) if len(centres) else np.zeros(len(times))
+    own = probabilities[:, column]
+    raised = np.maximum(own, said)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        kept = np.where(own < 1, (1 - raised) / (1 - own), 1)
+    changed = probabilities * kept[:, None]
+    changed[:, column] = raised
+    return changed.astype(np.float32)

@@ -21,7 +21,7 @@ import numpy as np
 
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.exercises.bank import BANK_RATE, BANK_SECONDS, Bank, Batch, build_bank, sample
-from kinetag.features import LAYOUT, MIRROR_SIGN
+from kinetag.features import LAYOUT, MIRROR_SIGN, RATE, WINDOW
 from kinetag.models import build_window_model
 from kinetag.models.onnx_file import ModelCard, export_onnx, write_int8
 from kinetag.skeletons import get_layout
@@ -322,6 +322,7 @@ def finish(trainer: Trainer, path: Path, report: Report) -> ModelCard:
         labels=bank.classes,
         variants=bank.variants,
         families=families(bank.classes),
+        slow=slow(bank.classes),
         temperature=temperature,
         frame_weight=_FRAME_WEIGHT,
         version=__version__,
@@ -349,6 +350,14 @@ def families(classes: Sequence[str]) -> dict[str, str]:
     from kinetag.exercises.library import load_library
 
     return {name: exercise.family for name, exercise in load_library().items() if name in classes}
+
+
+def slow(classes: Sequence[str]) -> dict[str, float]:
+    """Exercises of which a slow repetition takes two windows or more, and how long it may take (s)."""
+    from kinetag.exercises.library import load_library
+
+    longest = {name: exercise.tempo.period[1] for name, exercise in load_library().items() if exercise.tempo}
+    return {name: seconds for name, seconds in longest.items() if name in classes and seconds >= 2 * WINDOW / RATE}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

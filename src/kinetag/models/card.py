@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from kinetag.checkpoint import CheckpointHeader
 
 METADATA_KEY = "kinetag"  # the metadata entry, one JSON object
+_SLOWEST = 60.0  # seconds of a repetition
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class ModelCard:
     softmax((logits + other_bias for 'other') / temperature). ``frame_weight``: how much the answer for the middle
     frames counts beside that for the window, in a network that gives both; more follows changes faster. ``variants``
     are the (label, way of doing it) that the output of that name tells apart, and ``families`` the kind of exercise
-    that labels belong to, where known.
+    that labels belong to, where known. ``slow``: labels of which one repetition can take much longer than a window, and
+    how many seconds it may take; see `Classifier.predict`.
     """
 
     labels: tuple[str, ...]
@@ -54,6 +56,7 @@ class ModelCard:
     frame_weight: float = 0.0
     variants: tuple[tuple[str, str], ...] = ()
     families: dict[str, str] = field(default_factory=dict)
+    slow: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "variants", tuple((str(label), str(way)) for label, way in self.variants))
@@ -127,6 +130,8 @@ class ModelCard:
             raise ValueError("temperature, rate, window, length and people must be positive")
         if not self.labels:
             raise ValueError("no labels")
+        if not all(self.seconds < seconds <= _SLOWEST for seconds in self.slow.values()):
+            raise ValueError(f"slow must be more than a window of {self.seconds:g} s and at most {_SLOWEST:g} s")
 
 
 def card_of(header: "CheckpointHeader", **known: Any) -> ModelCard:
