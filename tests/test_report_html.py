@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from made_timelines import squat_poses, timeline
 
-from kinetag.report.charts import Span, decimate
-from kinetag.report.html import label_colors, moving_angles, report_html, time_span
+from kinetag.report.charts import Span, decimate, range_chart
+from kinetag.report.html import _range, label_colors, moving_angles, report_html, time_span
 from kinetag.timeline import Person, Repetition, Segment, Timeline
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
@@ -147,3 +147,11 @@ def test_a_short_part_of_a_long_source_fills_the_chart():
     person = Person(1, [Segment("squat", 600.0, 660.0, 0.9)])
     assert time_span(Timeline("a.mp4", 3600.0, 30.0, [person])) == Span(600.0, 660.0)
     assert time_span(Timeline("a.mp4", 70.0, 30.0, [Person(1, [Segment("squat", 2.0, 66.0, 0.9)])])) == Span(0.0, 70.0)
+
+
+def test_guessed_angles_are_told_from_seen_ones():
+    rep = Repetition(0, 1, 2, range_of_motion={"left_knee": (60, 170), "right_knee": (61, 171)}, guessed=("left_knee",))
+    assert "≈ 60° to 170°" in _range(rep, "left_knee")
+    assert _range(rep, "right_knee") == "61° to 171°"
+    assert "a guess" in range_chart("left_knee", [rep])
+    assert "a guess" not in range_chart("right_knee", [rep])

@@ -1,5 +1,5 @@
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from made_poses import bend_elbow, body, seen, squat
 
 from kinetag.reps import count_repetitions, motion_amplitude
 from kinetag.sequence import PoseSequence
+from kinetag.skeletons import get_layout
 from kinetag.smoothing import smooth
 
 
@@ -101,6 +102,24 @@ def test_times_and_range_of_motion() -> None:
         assert high == pytest.approx(178, abs=6)
         assert "left_elbow" not in repetition.range_of_motion  # it does not move
     assert all(a.end <= b.start + 1e-9 for a, b in itertools.pairwise(found))
+
+
+def test_angles_of_a_hidden_arm_are_said_to_be_guesses() -> None:
+    times = np.arange(0, 8, 1 / 15)
+    both = curls(humps(times, 3), humps(times, 3), times)
+    hidden = replace(both, confidence=both.confidence.copy())
+    hidden.confidence[:, joint(both, "left_wrist")] = 0.3
+    found = {name: count_repetitions(poses, CURL, 0, 8) for name, poses in (("seen", both), ("hidden", hidden))}
+    assert all(rep.guessed == () for rep in found["seen"])
+    assert len(found["hidden"]) == 3
+    for rep in found["hidden"]:
+        assert rep.guessed == ("left_elbow",)
+        assert rep.to_dict()["guessed"] == ["left_elbow"]
+        assert "right_elbow" in rep.range_of_motion
+
+
+def joint(sequence: PoseSequence, name: str) -> int:
+    return get_layout(sequence.layout).index(name)
 
 
 def test_only_peaks_within_the_segment_count() -> None:

@@ -38,6 +38,7 @@ _SURE = 0.3  # mean confidence below which a signal is guessed rather than seen
 _IDLE = 0.5  # of the busier side's excursion: a side that moves less is idle
 _UNDER_WAY = 0.25  # of a repetition's excursion: beyond it the other side's movement is part of it
 _TOGETHER = 0.6  # correlation from which on one side tells what the other does
+_GUESSED = 0.5  # median confidence below which an angle of a repetition is guessed by the estimator rather than seen
 _MOVES = 15.0  # degrees: joint angles that change less in a repetition are not reported, but for the counting joint
 
 _REPORTED = tuple(f"{s}_{joint}" for joint in ("elbow", "shoulder", "hip", "knee") for s in ("left", "right"))
@@ -99,6 +100,7 @@ def _repetitions(
     """The cycles that ``find`` sees in each stretch of poses, as repetitions with their ranges of motion."""
     inside: list[Cycle] = []
     ranges: list[Ranges] = []
+    guesses: list[set[str]] = []
     marks = [*np.arange(start, end - _PIECE / 2, _PIECE), end] if end - start > 1.5 * _PIECE else [start, end]
     for first, last in pairwise(marks):
         before, after = (_MARGIN if mark in (start, end) else _CONTEXT for mark in (first, last))
@@ -109,6 +111,7 @@ def _repetitions(
         kept = [cycle for cycle in cycles if earliest <= cycle.turn <= last]
         inside += kept
         ranges += _ranges(piece, kept)
+        guesses += _guesses(piece, kept)
     names = [name for name in (*_REPORTED, "trunk") if _is_main(name, signal, ranges)]
     return [
         Repetition(
@@ -117,9 +120,10 @@ def _repetitions(
             end=min(cycle.end, end),
             partial=cycle.partial,
             range_of_motion={name: span[name] for name in names if name in span},
+            guessed=tuple(name for name in names if name in span and name in guess),
             tempo=tempo(cycle, following),
         )
-        for cycle, following, span in zip(inside, [*inside[1:], None], ranges, strict=False)
+        for cycle, following, span, guess in zip(inside, [*inside[1:], None], ranges, guesses, strict=False)
     ]
 
 
@@ -358,6 +362,13 @@ def _ranges(piece: PoseSequence, cycles: list[Cycle]) -> list[Ranges]:
         seen = {name: values[inside & np.isfinite(values)] for name, values in angles.items()}
         ranges.append({name: (float(v.min()), float(v.max())) for name, v in seen.items() if len(v)})
     return ranges
+
+
+def _guesses(piece: PoseSequence, cycles: list[Cycle]) -> list[set[str]]:
+    """The angles of each cycle of which a joint was mostly out of sight: an estimator guesses where it is."""
+    sure, times = signal_confidence(piece) if cycles else {}, piece.times
+    inside = [(times >= cycle.start) & (times <= cycle.end) for cycle in cycles]
+    return [{name for name, values in sure.items() if not np.median(values[rows]) >= _GUESSED} for rows in inside]
 
 
 def _is_main(name: str, signal: str | None, ranges: list[Ranges]) -> bool:

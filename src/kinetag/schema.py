@@ -50,6 +50,10 @@ class RepetitionModel(_Model):
     range_of_motion: dict[str, tuple[float, float]] = Field(
         description="Joint angle name to [smallest, largest] degrees reached during the repetition."
     )
+    guessed: list[str] = Field(
+        default_factory=list,
+        description="Those of the angles that rest on joints mostly out of sight: what the estimator made of them.",
+    )
     tempo: dict[str, float | None] | None = Field(
         default=None,
         description="Seconds of the way to the turning point, 'pause' there, the way back, and 'rest' (null after the "

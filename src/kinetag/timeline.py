@@ -38,7 +38,8 @@ class Repetition:
     ``range_of_motion`` maps a joint angle's name to (smallest, largest) degrees reached. ``partial`` marks one that
     stayed well short of the exercise's usual range. ``tempo``: seconds of the way there, of the pause at the turning
     point, of the way back, and of the pause at rest (None after the last one). ``asymmetry`` maps a joint's name to
-    its `Asymmetry`, where both sides were seen well. ``short_of_norm``: degrees by which the counted joint stayed short
+    its `Asymmetry`, where both sides were seen well. ``guessed``: those of the joint angles that rest on joints mostly
+    out of sight. ``short_of_norm``: degrees by which the counted joint stayed short
     of the library's norm, None where that was not seen reliably.
     """
 
@@ -47,6 +48,7 @@ class Repetition:
     end: float
     partial: bool = False
     range_of_motion: dict[str, tuple[float, float]] = field(default_factory=dict)
+    guessed: tuple[str, ...] = ()
     tempo: Tempo | None = None
     asymmetry: dict[str, "Asymmetry"] = field(default_factory=dict)
     short_of_norm: float | None = None
@@ -66,6 +68,8 @@ class Repetition:
                 angle: [_round(low, 1), _round(high, 1)] for angle, (low, high) in self.range_of_motion.items()
             },
         }
+        if self.guessed:
+            out["guessed"] = list(self.guessed)
         if self.tempo is not None:
             seconds = (None if value is None else _round(value, 2) for value in self.tempo)
             out["tempo"] = dict(zip(tempo_names, seconds, strict=True))
@@ -236,7 +240,7 @@ class Timeline:
         angles = sorted({angle for r in repetitions for angle in r.range_of_motion})
         joints = sorted({joint for r in repetitions for joint in r.asymmetry})
         header = ["person", "label", "repetition", "start", "time", "end", "partial"]
-        header += [*(f"tempo_{way}" for way in WAYS), "short_of_norm", "faults"]
+        header += [*(f"tempo_{way}" for way in WAYS), "short_of_norm", "faults", "guessed"]
         header += [f"{angle}_{bound}" for angle in angles for bound in ("min", "max")]
         header += [f"{joint}_left_minus_right{unit}" for joint in joints for unit in ("", "_percent", "_seconds")]
         rows = []
@@ -271,11 +275,11 @@ class Timeline:
 
 
 def _form_cells(repetition: Repetition, faults: list[FormFault]) -> list[Any]:
-    """Tempo, what is missing to the norm, and the names of the faults that this repetition shows."""
+    """Tempo, what is missing to the norm, the faults that this repetition shows, and the angles that are guesses."""
     tempo = repetition.tempo or (None, None, None, None)
     shown = [fault.name for fault in faults if any(repetition.start < time < repetition.end for time in fault.times)]
     short = repetition.short_of_norm
-    return [*(_cell(value, 2) for value in tempo), _cell(short, 1), " ".join(shown)]
+    return [*(_cell(value, 2) for value in tempo), _cell(short, 1), " ".join(shown), " ".join(repetition.guessed)]
 
 
 def _angle_cells(repetition: Repetition, angles: list[str], joints: list[str]) -> list[Any]:

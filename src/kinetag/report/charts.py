@@ -17,6 +17,7 @@ _WIDTH = 2000  # units of every drawing's x axis
 _FEWEST_BARS = 12  # a chart of fewer repetitions leaves room on the right
 _BUCKETS = 300  # a line keeps the smallest and the largest value of each
 _NAMED_FROM = 0.05  # share of the width from which a segment carries its name
+GUESS = "a guess: mostly out of sight"
 _GRID = f'<path class="grid" d="M0 90H{_WIDTH}"/>'
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)  # s between two ticks
 
@@ -166,8 +167,12 @@ def range_chart(angle: str, repetitions: Sequence[Repetition]) -> str:
     for i, rep, low, high in known:
         left, right = round((i + 0.2) * width), round((i + 0.8) * width)
         top, bottom = 180 - min(180.0, high), 180 - max(0.0, low)
-        kind = "bar partial" if rep.partial else "bar"
-        said = f"repetition {i + 1}: {low:.0f}° to {high:.0f}°{', partial' if rep.partial else ''}"
+        kind, notes = "bar", ""
+        if rep.partial:
+            kind, notes = f"{kind} partial", ", partial"
+        if angle in rep.guessed:
+            kind, notes = f"{kind} guess", f"{notes}, {GUESS}"
+        said = f"repetition {i + 1}: {low:.0f}° to {high:.0f}°{notes}"
         bars.append(
             f'<path class="{kind}" d="M{left} {top:.0f}H{right}V{bottom:.0f}H{left}z"><title>{said}</title></path>'
         )

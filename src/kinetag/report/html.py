@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kinetag import __version__
-from kinetag.report.charts import Span, angle_chart, range_chart, segment_strip, time_axis
+from kinetag.report.charts import GUESS, Span, angle_chart, range_chart, segment_strip, time_axis
 from kinetag.report.page import page, style_sheet, table
 from kinetag.report.style import LABELS, PEOPLE, clock, doing, fault_text, readable, tempo_text
 from kinetag.timeline import OTHER, Person, Repetition, Segment, Timeline
@@ -237,7 +237,10 @@ def _columns(repetitions: Sequence[Repetition], ways: Sequence[str], angles: Seq
 
 def _range(rep: Repetition, angle: str) -> str:
     low, high = rep.range_of_motion.get(angle, (np.nan, np.nan))
-    return f"{low:.0f}° to {high:.0f}°" if np.isfinite(low) and np.isfinite(high) else ""
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return ""
+    said = f"{low:.0f}° to {high:.0f}°"
+    return f'<span class="guess" title="{GUESS}">≈ {said}</span>' if angle in rep.guessed else said
 
 
 def _differences(rep: Repetition) -> str:
