@@ -325,6 +325,17 @@ def test_a_retry_looks_at_the_inputs_too(tmp_path):
     assert get_job(job.id).state == "failed"
 
 
+def test_a_retry_without_the_databases_password_is_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    store = Store()
+    job = store.add(id="aaa222", action="train", state="failed", cwd=str(tmp_path), results=str(tmp_path / "o"))
+    job.folder.mkdir(parents=True)
+    write_spec(job.given, {"automl_settings": {"storage": "postgresql://me:***@db/studies"}})
+    with pytest.raises(KinetagError, match=r"job aaa222 needs its database's password: set PGPASSWORD"):
+        retry_job(job.id)
+    assert get_job(job.id).state == "failed"
+
+
 def test_a_parent_without_a_model_is_named(tmp_path):
     store = Store()
     job = store.add(id="aaa222", action="dataset_convert", state="done", cwd="/", results=str(tmp_path / "o"))

@@ -1,5 +1,6 @@
 """A results folder that is kept the same as one in a store."""
 
+import errno
 import itertools
 import logging
 import os
@@ -232,6 +233,17 @@ def test_a_missing_right_to_write_shows_at_the_beginning(store, machine, monkeyp
             storage.mirrored(f"{ROOT}/out", wanted=everything),
         ):
             pass
+
+
+def test_a_full_disk_is_told_in_one_line(machine, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "big.pth").write_bytes(b"weights")
+    stores.put(tmp_path / "big.pth", f"{RUN}/big.pth")
+    monkeypatch.setattr(stores, "get", full)
+    with pytest.raises(KinetagError, match=r"cannot take s3://bucket/run/big\.pth \(no space left on device\): free"):
+        machine().begin(everything)
 
 
 def test_two_runs_do_not_write_to_one_place(store):

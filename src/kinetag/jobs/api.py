@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kinetag.errors import KinetagError
 from kinetag.jobs.store import BLOCKED, CANCELLED, ENDED_BADLY, QUEUED, RUNNING, Job, Store, most_at_once
-from kinetag.jobs.tidying import KEY_VARIABLE, launch, missing_key, tidy, tidy_one
+from kinetag.jobs.tidying import KEY_VARIABLE, PASSWORD_VARIABLE, launch, missing_key, tidy, tidy_one
 from kinetag.urls import is_remote, is_stored
 from kinetag.whole_file import whole_file
 
@@ -128,8 +128,8 @@ def retry_job(job_id: str, *, home: str | Path | None = None) -> Job:
     """Start a job again that ended badly. Training goes on from the last checkpoint in its own folder.
 
     Jobs that were blocked by it wait for it again. Raises a KinetagError when the job is done or not yet over, when its
-    parent has to be tried first, when its inputs are not there, and when the environment lacks the key that it was
-    created with.
+    parent has to be tried first, when its inputs are not there, and when the environment lacks the key or the
+    database's password that it was created with.
     """
     store = Store(home)
     job = get_job(job_id, home=home)
@@ -140,8 +140,10 @@ def retry_job(job_id: str, *, home: str | Path | None = None) -> Job:
         how = f"is {parent.state}: retry it first" if parent else "was deleted: create the job anew"
         raise KinetagError(f"job {job.id} cannot be tried again: its parent {job.parent} {how}")
     if job.state in ENDED_BADLY and os.path.isdir(job.cwd):
-        from kinetag.jobs.planning import read_values
+        from kinetag.jobs.planning import missing_password, read_values
 
+        if missing_password(read_values(job.given)):
+            raise KinetagError(f"job {job.id} needs its database's password: set {PASSWORD_VARIABLE} to it")
         if missing := _missing(store, job.action, read_values(job.given), parent, job.cwd):
             raise KinetagError(f"job {job.id} cannot be tried again: {missing}")
     store.refuse_writers(job.results, job.id)

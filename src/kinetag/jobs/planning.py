@@ -19,6 +19,7 @@ from kinetag.spec import (
     EMPTY,
     KEY_VARIABLE,
     MASK,
+    PASSWORD_VARIABLE,
     SHORTHANDS,
     Section,
     Spec,
@@ -89,6 +90,13 @@ def read_given(action: str, specs: str | Path | Mapping[str, Any] | None, overri
         hidden, password = split_password(storage)
         put_at(source.values, "automl_settings.storage", hidden)
     return Given(source, secret, password, tuple(key for key in beside if key != "encryption_key"))
+
+
+def missing_password(values: Mapping[str, Any]) -> bool:
+    """Whether a study's database was given with a password that is nowhere now."""
+    storage = value_at(values, "automl_settings.storage")
+    hidden = isinstance(storage, str) and MASK in storage
+    return hidden and not os.environ.get(PASSWORD_VARIABLE)
 
 
 def make_plan(

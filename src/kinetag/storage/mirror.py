@@ -29,6 +29,7 @@ from kinetag.errors import KinetagError
 from kinetag.progress import Progress, silent
 from kinetag.status import STATUS_FILE
 from kinetag.storage import store
+from kinetag.storage.cache import PLACE
 from kinetag.storage.store import ChangedError, StoredFile
 from kinetag.urls import join, parent, shown_url
 from kinetag.whole_file import whole_file
@@ -269,6 +270,12 @@ class Mirror:
                 self._write_journal()
         except ChangedError:
             raise KinetagError(f"{shown_url(file.path)} is being written by another run: wait for it to end") from None
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise KinetagError(
+                f"{self.folder} cannot take {shown_url(file.path)} ({reason}): free some space there, or set {PLACE} "
+                "to a folder on another disk"
+            ) from None
 
     def _read_journal(self) -> dict[str, Sent]:
         try:
