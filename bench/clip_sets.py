@@ -107,10 +107,11 @@ def penn_clips(folder: Path, train: bool, every: int = 1) -> list[Clip]:
     return clips
 
 
-def prmd_clips(folder: Path, cameras: int, subjects: Collection[int]) -> list[Clip]:
+def prmd_clips(folder: Path, cameras: int, subjects: Collection[int], *, noise: bool = True) -> list[Clip]:
     """A few repetitions, done right, of every movement by each of ``subjects`` (1 to 10), as several cameras see them.
 
-    Its inline lunge stays in a long stride from beginning to end, which is the library's split squat.
+    Without ``noise`` joints and depth are as the cameras see them, nothing hidden or wrong. Its inline lunge stays in a
+    long stride from beginning to end, which is the library's split squat.
     """
     data = _arrays(folder / "ui_prmd.npz")
     joints = [str(name) for name in data["joints"]]
@@ -126,7 +127,7 @@ def prmd_clips(folder: Path, cameras: int, subjects: Collection[int]) -> list[Cl
                 for i in np.flatnonzero(same)[:REPETITIONS]
             ]
             body = data["joints_cm"][np.concatenate(rows)][:, columns].astype(np.float32) / 100
-            clips += _seen(body, f"{name} {subject}", CLASSES[name], cameras, seed=(number, int(subject)))
+            clips += _seen(body, f"{name} {subject}", CLASSES[name], cameras, seed=(number, int(subject)), noise=noise)
     return clips
 
 
@@ -142,13 +143,15 @@ def hdm05_clips(folder: Path, cameras: int) -> list[Clip]:
     return clips
 
 
-def _seen(body: np.ndarray, name: str, truth: str, cameras: int, seed: tuple[int, ...]) -> list[Clip]:
-    """Joints (T, 13, 3) in metres, at 30 frames a second, through random cameras and a synthetic estimator."""
+def _seen(
+    body: np.ndarray, name: str, truth: str, cameras: int, seed: tuple[int, ...], *, noise: bool = True
+) -> list[Clip]:
+    """Joints (T, 13, 3) in metres at 30 frames a second through random cameras and, with ``noise``, an estimator."""
     body = body[::2]
     times = np.arange(len(body)) / CAPTURE_RATE
     clips = []
     for camera in range(cameras):
-        seen = observe(body[None], np.random.default_rng((*seed, camera)))
+        seen = observe(body[None], np.random.default_rng((*seed, camera)), clean=not noise)
         world = None if np.isnan(seen.world).all() else seen.world[0]
         poses = PoseSequence(times, seen.keypoints[0], seen.confidence[0], "kinetag", (2, 2), world=world)
         clips.append(Clip(f"{name}, camera {camera + 1}", truth, poses, name))

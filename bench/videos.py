@@ -1,6 +1,7 @@
 """Accuracy on real videos, end to end: label of the main segment, repetitions, and how many people were followed.
 
     python bench/videos.py --data FOLDER
+    python bench/videos.py --data FOLDER --model therapy --json mine.json     # another classifier
 
 FOLDER/videos holds clips named <exercise>_<number>.mp4 with one exercise each, <name>.reps.csv with marked repetitions
 (column label: 1 during a mark), and clips of several people. These clips only measure: nothing was tuned on them.
@@ -48,13 +49,13 @@ def repetitions(people: Sequence[Person], label: str) -> int:
     return sum(s.repetition_count for person in people for s in person.segments if s.label == label)
 
 
-def exercise_rows(folder: Path) -> list[dict]:
+def exercise_rows(folder: Path, model: str | None) -> list[dict]:
     rows = []
     for path in sorted(folder.glob("*.mp4")):
         truth = re.sub(r"_\d+$", "", path.stem)
         if truth not in EXERCISES:
             continue
-        timeline = kinetag.analyze(path)
+        timeline = kinetag.analyze(path, model=model)
         person = main_person(timeline)
         segment = person.main_segment if person else None
         rows.append(
@@ -76,10 +77,10 @@ def exercise_rows(folder: Path) -> list[dict]:
     return rows
 
 
-def people_rows(folder: Path) -> list[dict]:
+def people_rows(folder: Path, model: str | None) -> list[dict]:
     rows = []
     for name, truth in PEOPLE.items():
-        timeline = kinetag.analyze(folder / name)
+        timeline = kinetag.analyze(folder / name, model=model)
         shares = [p.poses.duration / timeline.duration for p in timeline.people if p.poses is not None]
         rows.append(
             {
@@ -96,13 +97,16 @@ def people_rows(folder: Path) -> list[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="folder of real data (default: KINETAG_DATA)")
-    folder = data_folder(parser.parse_args().data) / "videos"
-    rows, people = exercise_rows(folder), people_rows(folder)
+    parser.add_argument("--model", help="a classifier in place of the default one")
+    parser.add_argument("--json", type=Path, help="where to write the numbers (default: bench/results)")
+    args = parser.parse_args()
+    folder = data_folder(args.data) / "videos"
+    rows, people = exercise_rows(folder, args.model), people_rows(folder, args.model)
     show("One exercise a clip", rows)
     show("Several people", people)
     right = sum(row["right"] for row in rows)
     print(f"main segment right: {right} of {len(rows)}")
-    save("videos", right=right, clips=len(rows), rows=rows, people=people)
+    save("videos", args.json, right=right, clips=len(rows), rows=rows, people=people)
 
 
 if __name__ == "__main__":

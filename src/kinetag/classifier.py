@@ -15,7 +15,9 @@ from kinetag.models.card import ModelCard
 from kinetag.sequence import PoseSequence
 from kinetag.timeline import OTHER
 
-DEFAULT_MODEL = Path(__file__).parent / "weights" / "exercise_classifier.onnx"
+_WEIGHTS = Path(__file__).parent / "weights"
+DEFAULT_MODEL = _WEIGHTS / "exercise_classifier.onnx"
+SHIPPED = {"therapy": _WEIGHTS / "therapy_classifier.onnx"}  # by name; docs/classifier.md tells what it is better at
 _MIDDLE = 2  # frames on either side of a window's centre that say what is done there: a third of a second
 _STEPS = 10  # windows in the time of one, at most, of networks that were trained on clips
 _LONG_STEPS = 12  # long windows in the time of one
@@ -40,14 +42,14 @@ class Classifier:
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "Classifier":
-        """Open a classifier's ONNX file, the shipped one by default.
+        """Open a classifier's ONNX file, or a shipped one: by its name in SHIPPED, or the default.
 
         Raises KinetagError for a file that is not there, is no ONNX, lacks kinetag's metadata, or wants another input.
         """
         from kinetag.encryption import read_file
         from kinetag.models.onnx_file import card_in, check_inputs, open_session
 
-        path = DEFAULT_MODEL if path is None else Path(path)
+        path = DEFAULT_MODEL if path is None else SHIPPED.get(str(path), Path(path))
         if not path.is_file():
             raise KinetagError(f"no classifier at {path}; give the path of an ONNX file that `kinetag export` wrote")
         if path.suffix.lower() in (".safetensors", ".pth", ".ckpt"):

@@ -277,7 +277,7 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
 def _model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pose", default="blazepose", metavar="NAME", help="'blazepose', or an RTMPose or RTMO .onnx")
     parser.add_argument("--detector", metavar="FILE", help="a YOLOX .onnx that finds people for an RTMPose --pose")
-    parser.add_argument("--model", type=_place, metavar="FILE", help="a classifier .onnx in place of the shipped one")
+    parser.add_argument("--model", type=_place, metavar="NAME", help="'therapy', or a classifier's .onnx file")
     parser.add_argument("--profile", type=_place, metavar="FILE", help="also recognise what kinetag teach put into it")
     parser.add_argument(
         "--only",

@@ -26,7 +26,7 @@ def teach_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--finetune", action="store_true", help="train the last layer on top (needs the extra 'train')")
     parser.add_argument("--pose", default="blazepose", metavar="NAME", help="'blazepose', or an RTMPose or RTMO .onnx")
     parser.add_argument("--detector", metavar="FILE", help="a YOLOX .onnx that finds people for an RTMPose --pose")
-    parser.add_argument("--model", type=_place, metavar="FILE", help="a classifier .onnx in place of the shipped one")
+    parser.add_argument("--model", type=_place, metavar="NAME", help="'therapy', or a classifier's .onnx file")
     parser.add_argument("--frame-rate", type=_positive, default=30.0, metavar="N", help="of poses without times (30)")
     parser.add_argument("--frame-size", type=_size, metavar="WxH", help="of the video that poses come from")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")

@@ -24,9 +24,6 @@ _TRANSITION_SHARE = 0.2  # windows in which one motion gives way to another
 # Where there are recordings: windows of theirs, and synthetic ones that their errors are lent to. More of the former
 # teaches the clips by heart.
 _RECORDED_SHARE, _LENT_SHARE = 0.08, 0.6
-# Of what a class shows, where there is motion capture of it: a few people doing it in one way must not crowd out the
-# many ways that are made.
-_CAPTURED_SHARE = 0.15
 
 
 @dataclass
@@ -47,15 +44,7 @@ class Bank:
         """Chance of each motion (M,) and of each recording (R,) to be picked: classes by their frequency, whatever
         their number of motions, with more 'other'."""
         made = len(self.joints)
-        own = made - self.captured
-        motions = self._weights(self.labels[:own])
-        if self.captured:
-            # A class with motion capture gives a share of its own to that.
-            real = self._weights(self.labels[own:made])
-            filmed = np.isin(self.labels[:own], self.labels[own:made])
-            given = _CAPTURED_SHARE * motions[filmed].sum()
-            motions = np.concatenate([np.where(filmed, 1 - _CAPTURED_SHARE, 1) * motions, given * real])
-        return motions, self._weights(self.labels[made:])
+        return self._weights(self.labels[:made]), self._weights(self.labels[made:])
 
     def _weights(self, labels: np.ndarray) -> np.ndarray:
         library = shipped_library()
