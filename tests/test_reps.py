@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_poses import bend_elbow, body, seen, squat
 
-from kinetag.reps import count_repetitions, motion_amplitude
+from kinetag.cycles import Cycle
+from kinetag.reps import _same, count_repetitions, motion_amplitude
 from kinetag.sequence import PoseSequence
 from kinetag.skeletons import get_layout
 from kinetag.smoothing import smooth
@@ -161,6 +162,16 @@ def test_rest_before_and_after_taking_turns_is_no_repetition(number: int) -> Non
     both = humps(times, number, start=2, period=1)
     left = (times - 2) % 2 < 1
     assert count(curls(np.where(left, both, 0), np.where(left, 0, both), times, noise=0.003), ALTERNATE_CURL) == number
+
+
+def test_a_held_peak_may_lie_after_the_end_of_the_other_sides_cycle() -> None:
+    """As in a clean and jerk that is held overhead until the clip ends: ends and peaks are where noise put them."""
+    left = Cycle(start=0.1, turn=3.58, end=5.13, peak=5.13, excursion=0.91, partial=False, arrives=3.0, leaves=5.13)
+    right = Cycle(start=0.1, turn=3.72, end=5.23, peak=5.23, excursion=0.89, partial=False, arrives=3.1, leaves=5.23)
+    assert _same(right, left, level=0.9, top=0.9)
+    assert not _same(right, left, level=0.1, top=0.9)  # the left arm is down meanwhile: they take turns
+    later = replace(right, start=5.0, turn=7.0, end=9.0, peak=7.0)
+    assert not _same(later, left, level=0.9, top=0.9)  # its own repetition
 
 
 def test_nothing_is_made_up_in_holes() -> None:

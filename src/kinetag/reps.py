@@ -37,6 +37,7 @@ _COVERAGE = 0.5  # share of the poses in which a signal must be seen
 _SURE = 0.3  # mean confidence below which a signal is guessed rather than seen
 _IDLE = 0.5  # of the busier side's excursion: a side that moves less is idle
 _UNDER_WAY = 0.25  # of a repetition's excursion: beyond it the other side's movement is part of it
+_ALIKE = 0.8  # of the longer of two cycles, left and right, in which both go on: they begin and end together
 _TOGETHER = 0.6  # correlation from which on one side tells what the other does
 _GUESSED = 0.5  # median confidence below which an angle of a repetition is guessed by the estimator rather than seen
 _MOVES = 15.0  # degrees: joint angles that change less in a repetition are not reported, but for the counting joint
@@ -349,8 +350,15 @@ def _count(tracks: list[_Track], grid: np.ndarray, counting: "Counting") -> list
 
 def _same(cycle: Cycle, other: Cycle, level: float, top: float) -> bool:
     """Whether a cycle of one side belongs to a larger one of the other side, whose signal is at ``level`` at the
-    former's peak and at ``top`` at its own."""
-    return other.start <= cycle.peak <= other.end and level >= top - (1 - _UNDER_WAY) * other.excursion
+    former's peak and at ``top`` at its own.
+
+    A peak that is held has no sharp place, and may lie after the end that noise gave to the other side's cycle; so two
+    that begin and end about together are one, too.
+    """
+    together = min(cycle.end, other.end) - max(cycle.start, other.start)
+    within = other.start <= cycle.peak <= other.end
+    alike = together >= _ALIKE * max(cycle.end - cycle.start, other.end - other.start)
+    return (within or alike) and level >= top - (1 - _UNDER_WAY) * other.excursion
 
 
 def _ranges(piece: PoseSequence, cycles: list[Cycle]) -> list[Ranges]:
