@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -7,6 +8,7 @@ from made_timelines import squat_poses, timeline
 
 from kinetag.report.charts import Span, decimate, range_chart
 from kinetag.report.html import _range, label_colors, moving_angles, report_html, time_span
+from kinetag.skeletons import get_layout
 from kinetag.timeline import Person, Repetition, Segment, Timeline
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
@@ -155,3 +157,17 @@ def test_guessed_angles_are_told_from_seen_ones():
     assert _range(rep, "right_knee") == "61° to 171°"
     assert "a guess" in range_chart("left_knee", [rep])
     assert "a guess" not in range_chart("right_knee", [rep])
+
+
+def test_curves_end_where_a_joint_is_out_of_sight():
+    poses = squat_poses()
+    hidden = replace(poses, confidence=poses.confidence.copy())
+    hidden.confidence[:, get_layout(poses.layout).index("left_knee")] = 0.3
+
+    def knee(shown):
+        page = report_html(Timeline("a.mp4", 12.0, 25.0, [Person(1, [], poses=shown)]))
+        return re.search(r"<figcaption>Knee<small>(.*?)</small>", page)[1]
+
+    assert "left" in knee(poses)
+    assert "right" in knee(poses)
+    assert "left" not in knee(hidden)

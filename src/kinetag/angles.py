@@ -38,6 +38,8 @@ TURNS = (*_ACROSS, *(f"{side}_{turn}" for turn in ("twist", "lean") for side in 
 HEIGHTS = tuple(f"{side}_{joint}_height" for joint in ("shoulder", "wrist", "hip", "knee", "ankle") for side in _SIDES)
 WIDTHS = ("stance",)
 
+SEEN = 0.5  # confidence of an angle's least sure joint below which the estimator guesses rather than sees
+
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _LAYOUT = get_layout("blazepose")  # has all the joints named here; others convert to it
 _MIN_CONFIDENCE = 0.05  # below this an estimator is guessing

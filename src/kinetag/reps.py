@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinetag.angles import Space, joint_angles, signal_confidence, signals, world_is_sane
+from kinetag.angles import SEEN, Space, joint_angles, signal_confidence, signals, world_is_sane
 from kinetag.cycles import RATE, Cycle, find_cycles, low_pass, resample, tempo, turning_points, usual_swing
 from kinetag.periodic import periodic_cycles
 from kinetag.sequence import PoseSequence
@@ -39,7 +39,6 @@ _IDLE = 0.5  # of the busier side's excursion: a side that moves less is idle
 _UNDER_WAY = 0.25  # of a repetition's excursion: beyond it the other side's movement is part of it
 _ALIKE = 0.8  # of the longer of two cycles, left and right, in which both go on: they begin and end together
 _TOGETHER = 0.6  # correlation from which on one side tells what the other does
-_GUESSED = 0.5  # median confidence below which an angle of a repetition is guessed by the estimator rather than seen
 _MOVES = 15.0  # degrees: joint angles that change less in a repetition are not reported, but for the counting joint
 
 _REPORTED = tuple(f"{s}_{joint}" for joint in ("elbow", "shoulder", "hip", "knee") for s in ("left", "right"))
@@ -376,7 +375,7 @@ def _guesses(piece: PoseSequence, cycles: list[Cycle]) -> list[set[str]]:
     """The angles of each cycle of which a joint was mostly out of sight: an estimator guesses where it is."""
     sure, times = signal_confidence(piece) if cycles else {}, piece.times
     inside = [(times >= cycle.start) & (times <= cycle.end) for cycle in cycles]
-    return [{name for name, values in sure.items() if not np.median(values[rows]) >= _GUESSED} for rows in inside]
+    return [{name for name, values in sure.items() if not np.median(values[rows]) >= SEEN} for rows in inside]
 
 
 def _is_main(name: str, signal: str | None, ranges: list[Ranges]) -> bool:

@@ -74,7 +74,7 @@ def _header(timeline: Timeline, video: str | None) -> str:
         facts.append(f"{timeline.frame_size[0]} × {timeline.frame_size[1]}")
     facts.append("1 person" if count == 1 else f"{count} people")
     if reps:
-        facts.append("1 repetition" if reps == 1 else f"{reps} repetitions")
+        facts.append(_counted(reps))
     items = "".join(f"<li>{fact}</li>" for fact in facts)
     if video:
         items += f'<li><a href="{escape(video)}">annotated video</a></li>'
@@ -207,7 +207,7 @@ def _repetitions(person: Person) -> str:
         parts.append(
             f"<h3>Repetitions: {escape(readable(label))}</h3>"
             f'<div class="charts">{charts}</div>'
-            f"<details{is_open}><summary>{len(repetitions)} repetitions</summary>{body}"
+            f"<details{is_open}><summary>{_counted(len(repetitions))}</summary>{body}"
             f"{_more(len(repetitions), 'repetitions.csv')}</details>"
         )
     return "".join(parts)
@@ -233,6 +233,10 @@ def _columns(repetitions: Sequence[Repetition], ways: Sequence[str], angles: Seq
     if any(rep.short_of_norm for rep in repetitions):
         columns["Short of norm"] = lambda rep, _: f"{rep.short_of_norm:.0f}°" if rep.short_of_norm else ""
     return columns
+
+
+def _counted(repetitions: int) -> str:
+    return "1 repetition" if repetitions == 1 else f"{repetitions} repetitions"
 
 
 def _range(rep: Repetition, angle: str) -> str:
@@ -270,12 +274,14 @@ def _repetition_row(number: int, rep: Repetition, segment: Segment, cells: Seque
 def _angles(person: Person, span: Span, colors: Mapping[str, int]) -> str:
     if person.poses is None or len(person.poses) < 2:
         return ""
-    from kinetag.angles import joint_angles
+    from kinetag.angles import SEEN, joint_angles, signal_confidence
 
+    sure = signal_confidence(person.poses)
     paired: dict[str, dict[str, np.ndarray]] = {}
     for name, values in joint_angles(person.poses).items():
         side, _, joint = name.partition("_")
         kind, title = (side, joint) if joint and side in ("left", "right") else ("left", name)
+        values = np.where(sure[name] >= SEEN, values, np.nan)  # a guessed line looks as true as a seen one
         if np.isfinite(values).any():
             paired.setdefault(title, {})[kind if joint else "trunk"] = values
     charts = [
@@ -302,7 +308,9 @@ def _footer(timeline: Timeline) -> str:
         "is straight; a shoulder's 0° is a hanging arm; the trunk's 0° is upright. A partial repetition stayed well "
         "short of the exercise's usual range and is not counted. Tempo is the seconds of the way to the turning point, "
         "of the pause there, of the way back and of the rest after it. Faults of form are told only where they were "
-        "clearly seen; this is no medical advice.</p></footer>"
+        "clearly seen; ≈ stands before angles of joints mostly out of sight, which are guesses, and curves end where a "
+        "joint is out of sight. This is no medical advice."
+        "</p></footer>"
     )
 
 
