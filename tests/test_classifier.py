@@ -108,6 +108,9 @@ def test_an_onnx_file_without_metadata_is_refused(tmp_path):
         ("labels", None, "cannot be read"),
         ("layout", "coco", "layout 'coco'"),
         ("channels", ["x"], "train it again"),
+        ("slow", None, "slow must map"),
+        ("slow", {"squat": 1.0}, "more than a window"),
+        ("slow", {"squat": 1e9}, "at most 60 s"),
     ],
 )
 def test_metadata_that_does_not_fit_is_refused(tmp_path, key, value, message):
@@ -179,7 +182,6 @@ def test_an_exercise_that_takes_longer_than_a_window_is_one_segment(classifier):
         name: sum(s.end - s.start for segments in each for s in segments if s.label == "clean_and_jerk")
         for name, each in found.items()
     }
-    print(right)
     assert right["seen whole"] > right["in pieces"] + 10
 
 
@@ -188,12 +190,28 @@ def test_a_long_window_only_ever_raises_its_class():
     given = rng.dirichlet(np.ones(4), 9).astype(np.float32)
     given[0] = [0, 1, 0, 0]
     times, centres, long = np.arange(9) / 4, np.array([0.0, 1.0, 2.0]), np.array([0.0, 0.9, 0.2])
-    raised = with_long(times, given, 1, centres, long)
+    raised = with_long(times, given, 1, centres, long, reach=1.0)
     assert np.allclose(raised.sum(axis=1), 1)
     assert (raised[:, 1] >= given[:, 1] - 1e-7).all()
     assert raised[4, 1] == pytest.approx(max(0.9, given[4, 1]))
     assert np.allclose(raised[3, [0, 2, 3]] / raised[3, 0], given[3, [0, 2, 3]] / given[3, 0])  # the rest as before
-    assert np.allclose(with_long(times, given, 1, np.zeros(0), np.zeros(0)), given, atol=1e-6)
+    assert np.allclose(with_long(times, given, 1, np.zeros(0), np.zeros(0), reach=1.0), given, atol=1e-6)
+
+
+def test_what_a_long_window_says_does_not_reach_across_a_hole(classifier):
+    lift, rest = slow_lift(12.0), seen("squat", duration=0.9)
+    late = lift.times[-1] + 60
+    both = replace(
+        lift,
+        times=np.concatenate([lift.times, rest.times - rest.times[0] + late]),
+        keypoints=np.concatenate([lift.keypoints, rest.keypoints]),
+        confidence=np.concatenate([lift.confidence, rest.confidence]),
+    )
+    blind = Classifier(classifier.session, replace(classifier.card, slow={}))
+    times, probabilities = classifier.predict(both)
+    after = times > late - 1
+    assert after.any()
+    assert np.allclose(probabilities[after], blind.predict(both)[1][after], atol=1e-6)
 
 
 def test_long_windows_change_no_times_and_concern_their_class_alone(classifier):

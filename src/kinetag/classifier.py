@@ -51,7 +51,10 @@ class Classifier:
 
         path = DEFAULT_MODEL if path is None else SHIPPED.get(str(path), Path(path))
         if not path.is_file():
-            raise KinetagError(f"no classifier at {path}; give the path of an ONNX file that `kinetag export` wrote")
+            known = ", ".join(SHIPPED)
+            raise KinetagError(
+                f"no classifier at {path}; give the path of an ONNX file that `kinetag export` wrote, or {known}"
+            )
         if path.suffix.lower() in (".safetensors", ".pth", ".ckpt"):
             raise KinetagError(f"{path} is a checkpoint: export it first (kinetag export export.checkpoint={path})")
         data = read_file(path, os.environ.get("KINETAG_ENCRYPTION_KEY"))
@@ -100,7 +103,9 @@ class Classifier:
                 at, long = self._answers(sped, self.card.seconds / _LONG_STEPS, average_mirror)
                 column = self.labels.index(label)
                 centres = sequence.times[0] + at * quicker
-                probabilities = with_long(times, probabilities, column, centres, long[:, column])
+                probabilities = with_long(
+                    times, probabilities, column, centres, long[:, column], reach=seconds / _LONG_STEPS
+                )
         return times, probabilities
 
     def _answers(self, sequence: PoseSequence, hop: float, average_mirror: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -206,14 +211,18 @@ class Classifier:
 
 
 def with_long(
-    times: np.ndarray, probabilities: np.ndarray, column: int, centres: np.ndarray, long: np.ndarray
+    times: np.ndarray, probabilities: np.ndarray, column: int, centres: np.ndarray, long: np.ndarray, *, reach: float
 ) -> np.ndarray:
     """Probabilities (W, K) in which class ``column`` is at least as probable as longer windows say.
 
     ``long`` (L,) is its probability in those, and ``centres`` (L,) are theirs: a long window speaks for its centre
-    alone, since it also sees what comes before and after. The other classes keep their proportions; rows sum to 1.
+    alone, since it also sees what comes before and after: farther than ``reach`` seconds from any, nothing is said.
+    The other classes keep their proportions; rows sum to 1.
     """
-    said = np.interp(times, centres, long) if len(centres) else np.zeros(len(times))
+    if not len(centres):
+        return probabilities
+    far = np.abs(centres - times[:, None]).min(axis=1) > reach
+    said = np.where(far, 0.0, np.interp(times, centres, long))
     own = probabilities[:, column]
     raised = np.maximum(own, said)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -130,6 +130,8 @@ class ModelCard:
             raise ValueError("temperature, rate, window, length and people must be positive")
         if not self.labels:
             raise ValueError("no labels")
+        if not isinstance(self.slow, dict):
+            raise ValueError("slow must map labels to seconds")
         if not all(self.seconds < seconds <= _SLOWEST for seconds in self.slow.values()):
             raise ValueError(f"slow must be more than a window of {self.seconds:g} s and at most {_SLOWEST:g} s")
 

@@ -261,8 +261,8 @@ class Mirror:
 
     def _fetch(self, name: str, file: StoredFile, progress: Progress) -> None:
         target = self.folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
+            target.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(target) as draft:
                 store.get(file, draft, progress=progress)
                 state = draft.stat()
