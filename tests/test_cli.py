@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from made_timelines import timeline
 
-from kinetag import cli
+from kinetag import cli, cli_options
 from kinetag.errors import KinetagError
 
 HEAVY = ("torch", "cv2", "av", "onnxruntime", "scipy", "numpy", "rich", "pydantic")
@@ -251,4 +251,4 @@ def test_a_reader_that_has_enough_is_no_error():
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("1:30", 90), ("0:00.5", 0.5), ("1:00:00", 3600)])
 def test_times(text, seconds):
-    assert cli._seconds(text) == seconds
+    assert cli_options.seconds(text) == seconds

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 from kinetag import __version__
 from kinetag.cli_actions import action_options, run_action, schema, schema_options, spec, spec_options, tune
 from kinetag.cli_jobs import jobs, jobs_options
+from kinetag.cli_options import analyze_options, demo_options, doctor_options, exercises_options, live_options
 from kinetag.cli_skill import skill, skill_options
 from kinetag.cli_teach import teach, teach_options
 from kinetag.errors import KinetagError
@@ -25,7 +26,6 @@ from kinetag.urls import hide_secrets, is_remote
 if TYPE_CHECKING:
     from kinetag.timeline import Timeline
 
-FORMATS = ("table", "json", "csv", "vtt")
 INTERRUPTED = 130
 
 _WELCOME = f"""\
@@ -213,108 +213,13 @@ class Verb:
     run: Callable[[argparse.Namespace], int]
 
 
-def _analyze_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "source", help="video, image, folder of frames, camera number, stream address, or file of poses"
-    )
-    parser.add_argument("--format", choices=FORMATS, default="table", help="what is printed (default: table)")
-    parser.add_argument("--start", type=_seconds, metavar="TIME", help="begin here: seconds, or 1:30")
-    parser.add_argument("--end", type=_seconds, metavar="TIME", help="stop here: seconds, or 1:30")
-    parser.add_argument(
-        "--rate", type=_positive, default=15.0, metavar="N", help="poses a second; more follows faster movement (15)"
-    )
-    _model_options(parser)
-    parser.add_argument(
-        "--frame-rate",
-        type=_positive,
-        default=30.0,
-        metavar="N",
-        help="of a folder of frames or of poses without times (30)",
-    )
-    parser.add_argument(
-        "--frame-size",
-        type=_size,
-        metavar="WxH",
-        help="of the video that poses come from, where their file does not say",
-    )
-    _out_options(parser)
-    parser.add_argument("--no-annotated", dest="annotated", action="store_false", help="leave out annotated.mp4")
-    parser.add_argument("--no-report", dest="report", action="store_false", help="leave out report.html")
-
-
-def _live_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "source", nargs="?", default="0", help="camera number, stream address or video file (default: camera 0)"
-    )
-    parser.add_argument("--no-window", dest="window", action="store_false", help="lines of JSON even with a display")
-    _model_options(parser)
-    _out_options(parser)
-    parser.set_defaults(annotated=False, report=True)
-
-
-def _demo_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, default=Path("kinetag_demo"), metavar="DIR", help="default: kinetag_demo")
-    parser.add_argument(
-        "--scene", default="demo", metavar="NAME", help="demo, crossing, behind, pillar, return, class, single:EXERCISE"
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="other bodies, clothes and tempo (0)")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
-
-
-def _exercises_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", help="show this one")
-    pictures = parser.add_mutually_exclusive_group()
-    pictures.add_argument("--out", type=Path, metavar="FILE", help="write its picture (.png) or animation (.gif, .mp4)")
-    pictures.add_argument("--animation", type=Path, metavar="FILE.gif", help="write one repetition as a loop")
-    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="write stick figures of all its variants")
-    _extra_exercises(parser)
-
-
-def _doctor_options(parser: argparse.ArgumentParser) -> None:
-    """None: it checks everything."""
-
-
-def _model_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--pose", default="blazepose", metavar="NAME", help="'blazepose', or an RTMPose or RTMO .onnx")
-    parser.add_argument("--detector", metavar="FILE", help="a YOLOX .onnx that finds people for an RTMPose --pose")
-    parser.add_argument("--model", type=_place, metavar="NAME", help="'therapy', or a classifier's .onnx file")
-    parser.add_argument("--profile", type=_place, metavar="FILE", help="also recognise what kinetag teach put into it")
-    parser.add_argument(
-        "--only",
-        type=lambda text: [name.strip() for name in text.split(",") if name.strip()],
-        default=[],
-        metavar="NAMES",
-        help="exercises or families that can occur, by commas: told apart more surely, all else is 'other'",
-    )
-    _extra_exercises(parser)
-    parser.add_argument("--max-people", type=_count, default=10, metavar="N", help="people followed at once (10)")
-
-
-def _extra_exercises(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--exercises",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="a YAML file, or folder of them, with exercises of your own; may be repeated",
-    )
-
-
-def _out_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=_place, metavar="DIR", help="write all outputs into this folder")
-    parser.add_argument(
-        "--overwrite", "--force", action="store_true", help="replace the outputs of another run in that folder"
-    )
-    parser.add_argument("--quiet", action="store_true", help="no progress bar, no notes")
-
-
 VERBS = {
-    "analyze": Verb("who does what in a video, when, and how many times", _analyze_options, analyze),
-    "live": Verb("the same for a camera or stream, as it happens", _live_options, live),
-    "demo": Verb("render two people, analyse them, compare with the truth", _demo_options, demo),
-    "exercises": Verb("list what kinetag knows, or show one exercise", _exercises_options, exercises),
+    "analyze": Verb("who does what in a video, when, and how many times", analyze_options, analyze),
+    "live": Verb("the same for a camera or stream, as it happens", live_options, live),
+    "demo": Verb("render two people, analyse them, compare with the truth", demo_options, demo),
+    "exercises": Verb("list what kinetag knows, or show one exercise", exercises_options, exercises),
     "teach": Verb("an exercise of your own from a few clips, without training", teach_options, teach),
-    "doctor": Verb("what works on this machine, and how to mend what does not", _doctor_options, doctor),
+    "doctor": Verb("what works on this machine, and how to mend what does not", doctor_options, doctor),
     "train": Verb("train a classifier from a spec", action_options("train"), run_action),
     "tune": Verb("search for good options of a training (AutoML)", action_options("tune"), tune),
     "evaluate": Verb("how good a classifier is on labelled data", action_options("evaluate"), run_action),
@@ -386,47 +291,6 @@ def _unknown_verb(word: str) -> str:
 def _nearest(word: str, known: list[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"; did you mean '{close[0]}'?" if close else ""
-
-
-def _place(text: str) -> str | Path:
-    """A path of this machine, or an address."""
-    return text if is_remote(text) else Path(text)
-
-
-def _seconds(text: str) -> float:
-    """'90', '1:30' or '1:02:03.5' -> seconds."""
-    try:
-        value = 0.0
-        for part in text.split(":"):
-            value = 60 * value + float(part)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a time: give seconds, or 1:30") from None
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a time from 0 up")
-    return value
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
-    return value
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 up")
-    return int(text)
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a size: give width and height, like 1280x720")
-    return int(width), int(height)
 
 
 # --- what is printed -------------------------------------------------------------------------------------------------

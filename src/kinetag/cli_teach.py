@@ -4,31 +4,28 @@ import argparse
 import sys
 from pathlib import Path
 
+from kinetag.cli_options import count, network_options, place, positive, size
 from kinetag.errors import KinetagError
 
 PROFILE = Path("kinetag-profile.npz")
 
 
 def teach_options(parser: argparse.ArgumentParser) -> None:
-    from kinetag.cli import _count, _place, _positive, _size
-
     parser.add_argument("name", nargs="?", help="what the exercise or pose is called; of one that is taught, add clips")
-    parser.add_argument("clips", nargs="*", type=_place, help="1 to 10 videos or files of poses that show it")
+    parser.add_argument("clips", nargs="*", type=place, help="1 to 10 videos or files of poses that show it")
     parser.add_argument(
-        "--profile", type=_place, default=PROFILE, metavar="FILE", help=f"where it is kept (default: {PROFILE})"
+        "--profile", type=place, default=PROFILE, metavar="FILE", help=f"where it is kept (default: {PROFILE})"
     )
-    parser.add_argument("--person", type=_count, metavar="ID", help="learn from this person of the clips")
+    parser.add_argument("--person", type=count, metavar="ID", help="learn from this person of the clips")
     parser.add_argument("--held", action="store_true", help="it is a pose that is held, whatever moves in the clips")
     parser.add_argument("--evaluate", action="store_true", help="how well everything taught is told apart")
     parser.add_argument("--list", action="store_true", help="what is taught")
     parser.add_argument("--remove", metavar="NAME", help="forget an exercise")
     parser.add_argument("--update", action="store_true", help="make the profile anew for this --model or kinetag")
     parser.add_argument("--finetune", action="store_true", help="train the last layer on top (needs the extra 'train')")
-    parser.add_argument("--pose", default="blazepose", metavar="NAME", help="'blazepose', or an RTMPose or RTMO .onnx")
-    parser.add_argument("--detector", metavar="FILE", help="a YOLOX .onnx that finds people for an RTMPose --pose")
-    parser.add_argument("--model", type=_place, metavar="NAME", help="'therapy', or a classifier's .onnx file")
-    parser.add_argument("--frame-rate", type=_positive, default=30.0, metavar="N", help="of poses without times (30)")
-    parser.add_argument("--frame-size", type=_size, metavar="WxH", help="of the video that poses come from")
+    network_options(parser)
+    parser.add_argument("--frame-rate", type=positive, default=30.0, metavar="N", help="of poses without times (30)")
+    parser.add_argument("--frame-size", type=size, metavar="WxH", help="of the video that poses come from")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
