@@ -38,11 +38,10 @@ TURNS = (*_ACROSS, *(f"{side}_{turn}" for turn in ("twist", "lean") for side in 
 HEIGHTS = tuple(f"{side}_{joint}_height" for joint in ("shoulder", "wrist", "hip", "knee", "ankle") for side in _SIDES)
 WIDTHS = ("stance",)
 
-SEEN = 0.5  # confidence of an angle's least sure joint below which the estimator guesses rather than sees
-
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _LAYOUT = get_layout("blazepose")  # has all the joints named here; others convert to it
-_MIN_CONFIDENCE = 0.05  # below this an estimator is guessing
+SEEN = 0.5  # confidence of an angle's least sure joint below which it is a guess, though there is an angle
+_MIN_CONFIDENCE = 0.05  # below this there is none: the joint was not seen at all
 _TORSO = (0.2, 0.9)  # metres between which a torso may measure in world points that deserve the name
 _AGREES = 0.35  # torso lengths: how far the world points, laid over the picture, may be off its keypoints
 

@@ -142,9 +142,10 @@ def retry_job(job_id: str, *, home: str | Path | None = None) -> Job:
     if job.state in ENDED_BADLY and os.path.isdir(job.cwd):
         from kinetag.jobs.planning import missing_password, read_values
 
-        if missing_password(read_values(job.given)):
+        given = read_values(job.given)
+        if missing_password(given):
             raise KinetagError(f"job {job.id} needs its database's password: set {PASSWORD_VARIABLE} to it")
-        if missing := _missing(store, job.action, read_values(job.given), parent, job.cwd):
+        if missing := _missing(store, job.action, given, parent, job.cwd):
             raise KinetagError(f"job {job.id} cannot be tried again: {missing}")
     store.refuse_writers(job.results, job.id)
     if not _queue(store, job):

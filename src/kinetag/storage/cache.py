@@ -84,7 +84,7 @@ class Cache:
         """A folder for files in use; it is gone, and the cache within its bound, when the block ends."""
         name = f"{os.getpid()}-{secrets.token_hex(4)}"
         folder, lock = self.folder / "leases" / name, self._lock(f"lease-{name}")
-        with _clear_errors(self.folder), self._books():
+        with clear_errors(self.folder), self._books():
             self._sweep()
             holding = locked(lock)
             holding.__enter__()
@@ -128,7 +128,7 @@ class Cache:
         """Fetch into ``target``, whole or not at all; False when the file changed meanwhile."""
         draft = target.with_name(f".{secrets.token_hex(4)}.draft")
         try:
-            with _clear_errors(self.folder, file):
+            with clear_errors(self.folder, file):
                 self._make_room(file)
                 get(file, draft, progress=progress)
                 os.replace(draft, target)
@@ -257,7 +257,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def _clear_errors(folder: Path, file: StoredFile | None = None) -> Iterator[None]:
+def clear_errors(folder: Path, file: StoredFile | None = None) -> Iterator[None]:
     """The system's errors in one line, with what to do."""
     try:
         yield

@@ -29,7 +29,7 @@ from kinetag.errors import KinetagError
 from kinetag.progress import Progress, silent
 from kinetag.status import STATUS_FILE
 from kinetag.storage import store
-from kinetag.storage.cache import PLACE
+from kinetag.storage.cache import clear_errors
 from kinetag.storage.store import ChangedError, StoredFile
 from kinetag.urls import join, parent, shown_url
 from kinetag.whole_file import whole_file
@@ -262,20 +262,15 @@ class Mirror:
     def _fetch(self, name: str, file: StoredFile, progress: Progress) -> None:
         target = self.folder / name
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(target) as draft:
-                store.get(file, draft, progress=progress)
-                state = draft.stat()
-                self._sent[name] = Sent(state.st_size, state.st_mtime_ns, file.etag)
-                self._write_journal()
+            with clear_errors(self.folder, file):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with whole_file(target) as draft:
+                    store.get(file, draft, progress=progress)
+                    state = draft.stat()
+                    self._sent[name] = Sent(state.st_size, state.st_mtime_ns, file.etag)
+                    self._write_journal()
         except ChangedError:
             raise KinetagError(f"{shown_url(file.path)} is being written by another run: wait for it to end") from None
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise KinetagError(
-                f"{self.folder} cannot take {shown_url(file.path)} ({reason}): free some space there, or set {PLACE} "
-                "to a folder on another disk"
-            ) from None
 
     def _read_journal(self) -> dict[str, Sent]:
         try:
