@@ -51,7 +51,7 @@ class Classifier:
 
         path = DEFAULT_MODEL if path is None else SHIPPED.get(str(path), Path(path))
         if not path.is_file():
-            known = ", ".join(SHIPPED)
+            known = ", ".join(f"'{name}'" for name in SHIPPED)
             raise KinetagError(
                 f"no classifier at {path}; give the path of an ONNX file that `kinetag export` wrote, or {known}"
             )
