@@ -2,12 +2,13 @@
 
 What is done again: whatever may pass (a dropped connection, no answer in time, 'slow down', an error of the server),
 with a pause that doubles and is drawn at random, a few times and not for longer than two minutes. What is not: a wrong
-name, a missing right, an expired token. S3's client also repeats each part of a large transfer by itself
-(AWS_MAX_ATTEMPTS).
+name, a missing right, an expired token. The clients also try again by themselves: S3's each part of a large transfer
+(AWS_MAX_ATTEMPTS), Google's six times and Azure's four, which take half a minute and a whole one.
 """
 
 import errno
 import hashlib
+import logging
 import os
 import random
 import time
@@ -44,12 +45,14 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of store: fsspec's name of it, the package it needs, its options, and whether it can be written to."""
+    """A kind of store: fsspec's name of it, the package it needs, its options, whether it can be written to, and
+    whether its client tries again for so long that twice of that is enough."""
 
     protocol: str
     package: str
     options: Callable[[], dict[str, Any]]
     writable: bool = True
+    patient: bool = False
 
 
 def _s3() -> dict[str, Any]:
@@ -61,6 +64,9 @@ def _s3() -> dict[str, Any]:
 
 
 def _gs() -> dict[str, Any]:
+    # They log a traceback for what is raised anyway, and a warning a call where a bucket's kind may not be asked for.
+    for name in ("gcsfs", "google.auth"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return {"use_listings_cache": False}
 
 
@@ -78,11 +84,11 @@ def _http() -> dict[str, Any]:
 
 KINDS = {
     "s3": Kind("s3", "s3fs", _s3),
-    "gs": Kind("gs", "gcsfs", _gs),
-    "gcs": Kind("gs", "gcsfs", _gs),
-    "az": Kind("az", "adlfs", _az),
-    "abfs": Kind("abfs", "adlfs", _az),
-    "abfss": Kind("abfss", "adlfs", _az),
+    "gs": Kind("gs", "gcsfs", _gs, patient=True),
+    "gcs": Kind("gs", "gcsfs", _gs, patient=True),
+    "az": Kind("az", "adlfs", _az, patient=True),
+    "abfs": Kind("abfs", "adlfs", _az, patient=True),
+    "abfss": Kind("abfss", "adlfs", _az, patient=True),
     "http": Kind("http", "aiohttp", _http, writable=False),
     "https": Kind("https", "aiohttp", _http, writable=False),
 }
@@ -119,6 +125,11 @@ def _opened(scheme: str, environment: str, process: int) -> Any:
     except ImportError as error:
         raise missing_extra(error.name or kind.package, "cloud", f"{scheme}://") from None
     except Exception as error:  # whatever an SDK thinks of the environment that it is opened in
+        if "either a connection_string or account_name" in str(error):
+            raise KinetagError(
+                f"{scheme}://: no account; set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME and a "
+                "key, see docs/stores.md"
+            ) from None
         raise KinetagError(f"{scheme}:// cannot be opened: {reason_of(error)}; see docs/stores.md") from None
     if kind.protocol == "s3":
         made.retries = 1  # botocore's own, with jitter, do the same
@@ -257,7 +268,7 @@ def put(source: Path, url: str, *, progress: Progress = silent) -> StoredFile:
 def copy(source: str, url: str) -> StoredFile:
     """Copy a file within a store, without its content passing through here."""
     need_writable(url, "writing to")
-    trying(lambda: filesystem(url).cp_file(source, url), url, "writing")
+    trying(lambda: filesystem(url).cp_file(source, url), url, "copying")
     return _written(url)
 
 
@@ -314,6 +325,7 @@ def _say_why(url: str) -> None:
 def trying(do: Callable[[], T], url: str, doing: str) -> T:
     """Do something with a store, again while what goes wrong may pass; else a KinetagError of one line."""
     began, attempt = time.monotonic(), 0
+    most = min(2, ATTEMPTS) if kind_of(url).patient else ATTEMPTS
     while True:
         try:
             return do()
@@ -324,7 +336,7 @@ def trying(do: Callable[[], T], url: str, doing: str) -> T:
                 raise  # of this machine's disk
             attempt += 1
             waited = time.monotonic() - began
-            if not _passes(error) or attempt >= ATTEMPTS or waited > PATIENCE:
+            if not _passes(error) or attempt >= most or waited > PATIENCE:
                 if "expired" in str(error).lower():
                     _opened.cache_clear()  # the next call reads the credentials anew
                 raise _explained(error, url, doing, attempt) from None
@@ -345,8 +357,7 @@ def _passes(error: BaseException) -> bool:
     """Whether trying again may help."""
     if isinstance(error, FileNotFoundError | PermissionError | FileExistsError):
         return False
-    status = next((getattr(error, name, None) for name in ("status", "status_code", "code") if hasattr(error, name)), 0)
-    if isinstance(status, int) and (status == 429 or status >= 500):
+    if _status(error) == 429 or _status(error) >= 500:
         return True
     for kind in type(error).__mro__:
         names = _PASSING_KINDS.get(kind.__module__.partition(".")[0], ())
@@ -355,6 +366,12 @@ def _passes(error: BaseException) -> bool:
     if isinstance(error, TimeoutError | ConnectionError):
         return True
     return isinstance(error, OSError) and error.errno in _PASSING
+
+
+def _status(error: BaseException) -> int:
+    """What the server answered in the words of HTTP; 0 where the error does not say."""
+    found = (getattr(error, name, None) for name in ("status", "status_code", "code"))
+    return next((status for status in found if isinstance(status, int)), 0)
 
 
 def _explained(error: Exception, url: str, doing: str, attempts: int) -> KinetagError:
@@ -367,12 +384,12 @@ def _explained(error: Exception, url: str, doing: str, attempts: int) -> Kinetag
             f"{doing} {shown}: no credentials ({reason}); give them in the environment or the usual files, see "
             "docs/stores.md"
         )
-    if isinstance(error, PermissionError) or getattr(error, "status", None) in (401, 403):
+    if isinstance(error, PermissionError) or _status(error) in (401, 403) or text.startswith("forbidden"):
         return KinetagError(
             f"{doing} {shown}: refused ({reason}); check the credentials in the environment, and what they may do"
         )
     if isinstance(error, FileNotFoundError):
-        if _no_bucket(error):
+        if _no_bucket(error) or doing == "writing":  # what is written is here, so it is the place that is not there
             return KinetagError(f"{doing} {shown}: there is no such bucket ({reason}); check its name and region")
         return KinetagError(f"no such file or folder: {shown}")
     if _passes(error):
