@@ -38,21 +38,28 @@ def default_cache() -> Path:
 
 
 class Extractor:
-    """Looks at videos, one after the other, with the same networks."""
+    """Looks at videos, one after the other, with the same networks, which are loaded for the first of them.
 
-    def __init__(self) -> None:
+    ``pose`` and ``detector`` are those of `kinetag.analyze`; ``frame_rate`` is that of folders of pictures.
+    """
+
+    def __init__(
+        self, *, pose: str | Path = "blazepose", detector: str | Path | None = None, frame_rate: float = 30.0
+    ) -> None:
+        self._networks = {"pose": pose, "detector": detector}
+        self._frame_rate = frame_rate
         self._analyzer: Analyzer | None = None
 
-    def __call__(self, path: Path, *, rate: float, progress: Seconds | None = None) -> list[PoseSequence]:
+    def __call__(self, path: str | Path, *, rate: float, progress: Seconds | None = None) -> list[PoseSequence]:
         """Everybody's poses, as `kinetag.analyze` sees and numbers them; ``progress`` hears the time and duration."""
         from kinetag.analyzer import Analyzer, feed_all
         from kinetag.video import open_source
 
         if self._analyzer is None:
             # every_frame as in `analyze`, so that a trained network meets the poses that it was trained on
-            self._analyzer = Analyzer(running_labels=False, every_frame=False)
+            self._analyzer = Analyzer(**self._networks, running_labels=False, every_frame=False)
         self._analyzer.reset()
-        with open_source(path, rate=rate) as video:
+        with open_source(path, rate=rate, frame_rate=self._frame_rate) as video:
             for time in feed_all(video, self._analyzer):
                 if progress is not None:
                     progress(time, video.duration)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kinetag.classifier import Classifier
+from kinetag.datasets.extraction import Extractor
 from kinetag.errors import KinetagError
 from kinetag.exercises.library import Counting
 from kinetag.few_shot.clips import Candidate, TaughtClip, UnusableClipError, candidate, cut_clips
@@ -68,12 +69,12 @@ def teach(
     before = load_profile(profile) if exists(profile) else Profile()
     old = before.exercises.get(name)
     _check_count(name, len(old.clips) if old else 0, len(clips))
-    reader = _Reader(pose, detector, frame_rate, frame_size)
+    extract = Extractor(pose=fetched(pose), detector=fetched(detector), frame_rate=frame_rate)
     found, left_out = [], []
     for clip in clips:
         local, shown = str(local_source(clip)), name_of(str(clip)) if is_remote(clip) else Path(clip).name
         with in_users_names({local: str(clip)} if is_remote(clip) else {}):
-            people = reader(local, progress(shown))
+            people = _people(local, extract, frame_rate, frame_size, progress(shown))
         try:
             found.append(candidate(shown, people, person))
         except UnusableClipError as error:
@@ -167,31 +168,16 @@ def counted_by(counting: Counting | None) -> str:
     return f"{signal}, {counting.rest:.{digits}f} to {counting.peak:.{digits}f}{unit}{sides}"
 
 
-class _Reader:
-    """Reads everybody's poses from files; the networks are loaded for the first video only."""
+def _people(
+    path: str, extract: Extractor, frame_rate: float, frame_size: tuple[int, int] | None, progress: Progress
+) -> list[PoseSequence]:
+    """Everybody's poses in a video or a file of poses."""
+    from kinetag.analyzer import RATE
+    from kinetag.pose.files import is_pose_source, read_pose_file
 
-    def __init__(
-        self, pose: str | Path, detector: str | Path | None, frame_rate: float, frame_size: tuple[int, int] | None
-    ) -> None:
-        self.options = {"pose": fetched(pose), "detector": fetched(detector)}
-        self.frame_rate, self.frame_size = frame_rate, frame_size
-        self._analyzer = None
-
-    def __call__(self, path: str, progress: Progress) -> list[PoseSequence]:
-        from kinetag.pose.files import is_pose_source, read_pose_file
-
-        if is_pose_source(path):
-            return read_pose_file(path, frame_rate=self.frame_rate, frame_size=self.frame_size)
-        from kinetag.analyzer import RATE, Analyzer, feed_all
-        from kinetag.video import open_source
-
-        if self._analyzer is None:
-            self._analyzer = Analyzer(**self.options, running_labels=False, every_frame=False)
-        self._analyzer.reset()
-        with open_source(path, rate=RATE, frame_rate=self.frame_rate) as video:
-            for time in feed_all(video, self._analyzer):
-                progress(time, video.duration)
-        return self._analyzer.tracker.sequences(self._analyzer.frame_size)
+    if is_pose_source(path):
+        return read_pose_file(path, frame_rate=frame_rate, frame_size=frame_size)
+    return extract(path, rate=RATE, progress=progress)
 
 
 def _names(name: str) -> tuple[str, str]:

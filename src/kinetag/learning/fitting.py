@@ -4,12 +4,7 @@ Lightning sees a run as one long epoch of the steps that are left, because its o
 depends on when a checkpoint was written; ours (`Learner.training_state`) is the same at every step.
 """
 
-import logging
-import os
-import signal
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +22,7 @@ from kinetag.datasets import load_clips
 from kinetag.datasets.augment import Sampling, mirror_is_safe, sample_clip
 from kinetag.datasets.batches import usual_length
 from kinetag.datasets.clips import Clips, split
+from kinetag.learning.behaviour import determinism, interruptible, quiet
 from kinetag.learning.devices import DeviceChoice, choose_devices
 from kinetag.learning.keeping import Emit, Habits, Keeper, Record
 from kinetag.learning.learner import Learner, LearningOptions, balanced_weights
@@ -82,7 +78,7 @@ def fit(spec: Spec, emit: Emit, *, seed_drawn: bool = False, stop_after: int = 0
         emit({"event": "note", "message": few, "warning": True})
     learner = _learner(spec, data, plan, habits, note, found)
     record = found.record if found else Record()
-    with _quiet(), _determinism(spec, devices.accelerator):
+    with quiet(), determinism(spec, devices.accelerator):
         keeper = _run(spec, devices, data, plan, habits, learner, record, identity, emit)
     return _result(folder, learner.metrics, keeper.record, learner.done, habits, nothing_to_do=False)
 
@@ -247,7 +243,7 @@ def _run(
     # Lightning counts validations and steps from the run's first step
     trainer.fit_loop.epoch_loop.batch_progress.total.ready = learner.done
     try:
-        with _interruptible():
+        with interruptible():
             trainer.fit(learner, batches, checks)
     except BaseException:
         for logger in loggers:
@@ -335,61 +331,3 @@ def _finished(found: Found, habits: Habits) -> str:
 
 def _progress(stage: str, done: float, total: float | None = None) -> dict[str, Any]:
     return {"event": "progress", "stage": stage, "done": done, "total": total}
-
-
-# --- Lightning and torch on good behaviour ---------------------------------------------------------------------------
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's hints and advertisements out of the terminal; its errors are raised, not logged."""
-    names = ("lightning", "lightning.pytorch", "lightning.fabric", "torch.distributed")
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"lightning\..*")
-            warnings.filterwarnings("ignore", module=r"torch\..*")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-@contextmanager
-def _determinism(spec: Spec, accelerator: str) -> Iterator[None]:
-    """cuDNN's switches and, on a graphics card, deterministic algorithms; as they were, afterwards.
-
-    On a processor torch repeats itself anyway, and the switch would only cost time.
-    """
-    cudnn: Any = torch.backends.cudnn
-    filling: Any = torch.utils.deterministic
-    wanted = spec.train.cudnn
-    before = (cudnn.benchmark, cudnn.deterministic, filling.fill_uninitialized_memory)
-    strict = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    cudnn.benchmark, cudnn.deterministic = wanted.benchmark, wanted.deterministic
-    filling.fill_uninitialized_memory = False
-    if accelerator == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS does not repeat itself
-        torch.use_deterministic_algorithms(wanted.deterministic, warn_only=True)
-    try:
-        yield
-    finally:
-        cudnn.benchmark, cudnn.deterministic, filling.fill_uninitialized_memory = before
-        torch.use_deterministic_algorithms(strict, warn_only=warn_only)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C stays a KeyboardInterrupt; Lightning would end the process and ignore Ctrl-C from then on."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as end:
-        if isinstance(end.__context__, KeyboardInterrupt):
-            signal.signal(signal.SIGINT, handler)
-            raise KeyboardInterrupt from None
-        raise
