@@ -270,6 +270,7 @@ class Store:
                 raise
             cause = error.__cause__ or error
             reason = str(getattr(cause, "orig", None) or cause).strip().partition("\n")[0]
+            reason = reason.rpartition("FATAL:")[2].strip()  # the server's own word, after where it was asked
             where = self.shown or self.folder / FILE
             raise KinetagError(f"the study's storage {where} cannot be used: {shown(reason)[1:-1]}") from None
 
