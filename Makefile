@@ -25,7 +25,7 @@ lint: $(VENV)/.test
 # Twenty minutes of recording and fifty of training on two cores; stopped, it goes on where it was.
 train: $(VENV)/.test
 	$(BIN)/python -m kinetag.exercises.recording --out training_run/recordings.npz --per-class 12 --seed 7
-	$(BIN)/python -m kinetag.training --seconds 3000 --seed 2 --per-class 400 \
+	$(BIN)/python -m kinetag.training --steps 26000 --seed 2 --per-class 600 \
 		--recordings training_run/recordings.npz $(if $(CAPTURED),--captured $(CAPTURED)) --out training_run
 
 $(VENV)/.base: pyproject.toml

@@ -17,7 +17,10 @@ from kinetag.timeline import OTHER
 
 _WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MODEL = _WEIGHTS / "exercise_classifier.onnx"
-SHIPPED = {"therapy": _WEIGHTS / "therapy_classifier.onnx"}  # by name; docs/classifier.md tells what it is better at
+SHIPPED = {  # others, by name; docs/classifier.md tells what they are better at
+    "int8": _WEIGHTS / "exercise_classifier_int8.onnx",
+    "therapy": _WEIGHTS / "therapy_classifier.onnx",
+}
 _MIDDLE = 2  # frames on either side of a window's centre that say what is done there: a third of a second
 _STEPS = 10  # windows in the time of one, at most, of networks that were trained on clips
 _LONG_STEPS = 12  # long windows in the time of one
