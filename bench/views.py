@@ -75,9 +75,15 @@ def main() -> None:
         for name, whole in (("wholly seen", True), ("cut off or partly hidden", False))
         if (found := [row for row in rows if row["whole"] == whole])
     ]
+    classes = [
+        {"class": name, "clips": len(found), "right": round(float(np.mean([row["right"] for row in found])), 3)}
+        for name in sorted({row["label"] for row in rows})
+        if (found := [row for row in rows if row["label"] == name])
+    ]
     show("By direction and height of the camera", cells)
     show("Rendered people through BlazePose", groups)
-    print(f"written: {save('views', seeds=sorted({clip.seed for clip in clips}), groups=groups, cells=cells)}")
+    seeds = sorted({clip.seed for clip in clips})
+    print(f"written: {save('views', seeds=seeds, groups=groups, cells=cells, classes=classes)}")
 
 
 if __name__ == "__main__":
