@@ -44,7 +44,7 @@ SEARCHED = (
     "train.ema",
 )
 EPOCHS = 9
-BUDGET = {"random": 20, "bayesian": 20, "asha": 36}  # trials, the first of them TAO's defaults in full length
+BUDGET = {"random": 20, "bayesian": 20, "asha": 32}  # trials, the first of them TAO's defaults in full length
 FRAMES = 16
 PARTS = {"train": 300, "val": 400}
 PARTED = 2026  # seed that parts the clips
