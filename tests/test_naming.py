@@ -49,9 +49,9 @@ def guesses() -> Timeline:
 
 
 def test_the_table_and_its_totals_say_what_is_a_guess():
-    console = Console(file=io.StringIO(), width=120)
-    console.print(timeline_table(guesses()))
-    text = console.file.getvalue()
+    out = io.StringIO()
+    Console(file=out, width=120).print(timeline_table(guesses()))
+    text = out.getvalue()
     rows = [" ".join(line.split()) for line in text.splitlines()]
     assert "● 1 step up? 0:00.0 0:04.0 4.0 s 2 41%" in rows
     assert "some pulling movement 0:04.0 0:08.0 4.0 s 80%" in rows
