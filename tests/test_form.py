@@ -103,7 +103,10 @@ def test_left_and_right_are_compared_from_the_front():
     assert "uneven" in faults(uneven)
     assert uneven.repetitions[1].asymmetry["elbow"].degrees == pytest.approx(45, abs=8)
     assert uneven.repetitions[1].asymmetry["elbow"].percent == pytest.approx(100 * 45 / 97, abs=9)
-    assert not any(repetition.asymmetry for repetition in curls(120, 70, 90).repetitions)
+    aside = curls(120, 70, 90).repetitions
+    assert not any(repetition.asymmetry for repetition in aside)
+    assert {repetition.not_compared for repetition in aside} == {"not seen from the front or back"}
+    assert not any(repetition.not_compared for repetition in even.repetitions)
 
 
 def test_what_is_missing_to_the_norm():

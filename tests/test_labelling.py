@@ -9,7 +9,6 @@ from made_poses import body, seen
 from kinetag.classifier import Classifier
 from kinetag.labelling import describe
 from kinetag.models.card import ModelCard
-from kinetag.report.style import doing
 from kinetag.timeline import OTHER, Segment, Timeline
 
 LABELS = ("bench_press", "push_up", "squat", OTHER)
@@ -52,18 +51,19 @@ def test_the_family_is_as_sure_as_all_its_exercises_together():
     segment = described("bench_press", [0.4, 0.35, 0.05, 0.2])
     assert segment.family == "push"
     assert segment.family_confidence == pytest.approx(0.75)
-    assert doing(segment) == "bench press? (some pressing movement)"
+    assert segment.doubtful
+    assert (segment.name(), segment.sure) == ("some pressing movement", pytest.approx(0.75))
 
 
 def test_a_sure_label_needs_no_kind_beside_it():
     segment = described("squat", [0.02, 0.03, 0.85, 0.1])
-    assert (segment.family, doing(segment)) == ("legs", "squat")
+    assert (segment.family, segment.name()) == ("legs", "squat")
 
 
 @pytest.mark.parametrize(("push", "said"), [(0.56, "some pressing movement"), (0.4, "other")])
 def test_other_is_some_exercise_of_a_kind_only_where_that_is_probable(push, said):
     segment = described(OTHER, [push / 2, push / 2, 0.0, 1 - push])
-    assert doing(segment) == said
+    assert segment.name() == said
     assert bool(segment.family) == (said != "other")
 
 
@@ -71,7 +71,13 @@ def test_other_is_some_exercise_of_a_kind_only_where_that_is_probable(push, said
 def test_the_way_is_told_where_it_is_clear(sumo, said):
     segment = described("squat", [0.0, 0.0, 0.9, 0.1], (0.0, sumo, 9.0, 9.0))
     assert segment.variant == said
-    assert doing(segment) == ("squat (sumo)" if said else "squat")
+    assert segment.name() == ("squat (sumo)" if said else "squat")
+
+
+def test_no_way_is_told_of_a_doubtful_label():
+    assert described("squat", [0.0, 0.0, 0.6, 0.4], (0.0, 3.0, 9.0, 9.0)).variant == "sumo"
+    segment = described("squat", [0.15, 0.15, 0.45, 0.25], (0.0, 3.0, 9.0, 9.0))
+    assert (segment.variant, segment.family, segment.name()) == ("", "legs", "squat?")
 
 
 def test_it_is_in_the_timeline_and_left_out_where_unknown():

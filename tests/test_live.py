@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,19 +13,15 @@ from made_timelines import timeline
 from kinetag import cli
 from kinetag.errors import KinetagError
 from kinetag.live import JsonLines, Newest, live, newest_frames, shown, why_no_window
+from kinetag.running import LivePerson
 from kinetag.sequence import Frame, Pose
 from kinetag.video import VideoWriter
 
+POSE = Pose(np.full((33, 2), 100.0), np.ones(33), 1.0, "blazepose")
 
-@dataclass
-class Someone:
-    """As kinetag.analyzer.LivePerson."""
 
-    id: int
-    label: str | None = "squat"
-    repetitions: int = 0
-    confidence: float = 0.9
-    pose: Pose | None = None
+def someone(id, label="squat", repetitions=0, confidence=0.9, **kind):
+    return LivePerson(id, POSE, label, confidence, repetitions, **kind)
 
 
 def frame(seconds):
@@ -103,20 +99,36 @@ def test_a_line_when_something_changes_and_once_a_second():
     out = io.StringIO()
     screen = JsonLines(out)
     for index in range(31):  # three seconds, nothing changes
-        screen.show(frame(index / 10), [Someone(1)])
+        screen.show(frame(index / 10), [someone(1)])
     assert [line["time"] for line in lines(out)] == pytest.approx([0, 1, 2, 3])
-    screen.show(frame(3.1), [Someone(1, repetitions=1)])
+    screen.show(frame(3.1), [someone(1, repetitions=1)])
     screen.show(frame(3.2), [])
     assert [line["time"] for line in lines(out)][-2:] == [3.1, 3.2]
-    assert lines(out)[-2]["people"] == [{"id": 1, "label": "squat", "confidence": 0.9, "repetitions": 1}]
+    assert lines(out)[-2]["people"] == [
+        {"id": 1, "name": "squat", "label": "squat", "confidence": 0.9, "doubtful": False, "repetitions": 1}
+    ]
+
+
+def test_a_doubtful_answer_is_called_so_in_lines_and_on_the_screen():
+    out = io.StringIO()
+    guess = someone(1, "bent_over_row", confidence=0.3, family="pull", family_confidence=0.8)
+    screen = JsonLines(out)
+    screen.show(frame(0.0), [guess])
+    screen.show(frame(0.1), [replace(guess, family_confidence=0.4)])
+    screen.show(frame(0.2), [replace(guess, label=None)])
+    people = [line["people"][0] for line in lines(out)]
+    assert [person["name"] for person in people] == ["some pulling movement", "bent over row?", None]
+    assert [person["doubtful"] for person in people] == [True, True, False]
+    assert people[0]["label"] == "bent_over_row"
+    assert (shown(guess).label, shown(guess).sure) == ("some pulling movement", 0.8)
 
 
 def test_who_changed_last_comes_first():
     out = io.StringIO()
     screen = JsonLines(out)
-    screen.show(frame(0), [Someone(1), Someone(2), Someone(3)])
-    screen.show(frame(0.1), [Someone(1), Someone(2), Someone(3, repetitions=1)])
-    screen.show(frame(1.5), [Someone(1), Someone(2), Someone(3, repetitions=1)])
+    screen.show(frame(0), [someone(1), someone(2), someone(3)])
+    screen.show(frame(0.1), [someone(1), someone(2), someone(3, repetitions=1)])
+    screen.show(frame(1.5), [someone(1), someone(2), someone(3, repetitions=1)])
     orders = [[person["id"] for person in line["people"]] for line in lines(out)]
     assert orders[0] == [1, 2, 3]
     assert orders[1:] == [[3, 1, 2], [3, 1, 2]]
@@ -130,8 +142,7 @@ def test_no_window_without_a_display(monkeypatch):
 
 
 def test_what_is_drawn_is_scaled_with_the_frame():
-    pose = Pose(np.full((33, 2), 100.0), np.ones(33), 1.0, "blazepose")
-    drawn = shown(Someone(2, repetitions=4, pose=pose), 0.5)
+    drawn = shown(someone(2, repetitions=4), 0.5)
     assert drawn.keypoints.max() == 50
     assert (drawn.id, drawn.label, drawn.repetitions) == (2, "squat", 4)
 
@@ -143,7 +154,7 @@ def test_the_window_opens_draws_and_closes():
     screen = TkScreen("test")
     pose = Pose(np.full((33, 2), 100.0), np.ones(33), 1.0, "blazepose")
     big = Frame(np.zeros((2160, 3840, 3), np.uint8), 0.0, 0)
-    assert screen.show(big, [Someone(1, pose=pose)])
+    assert screen.show(big, [someone(1, pose=pose)])
     assert screen._picture.width() <= screen._root.winfo_screenwidth()
     screen._end()
     assert not screen.show(big, [])
@@ -161,7 +172,7 @@ class FakeAnalyzer:
         time.sleep(0.05)
         if self.options.get("pose") == "ctrl-c" and self.count == 3:
             raise KeyboardInterrupt
-        return [Someone(1, repetitions=int(frame.time / 0.2 + 1e-6))]
+        return [someone(1, repetitions=int(frame.time / 0.2 + 1e-6))]
 
     def finish(self, video, *, last):
         made = timeline(source=video.name, people=1)

@@ -9,7 +9,7 @@ from made_timelines import squat_poses, timeline
 from kinetag.report.charts import Span, decimate, range_chart
 from kinetag.report.html import _range, label_colors, moving_angles, report_html, time_span
 from kinetag.skeletons import get_layout
-from kinetag.timeline import Person, Repetition, Segment, Timeline
+from kinetag.timeline import FormFault, Person, Repetition, Segment, Timeline
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 
@@ -93,6 +93,18 @@ def test_pictures_sit_with_their_repetition():
     page = report_html(timeline(), {(1, 1.5): b"\xff\xd8one", (2, 4.5): b"\xff\xd8two"})
     alts = [value for tag, key, value in parse(page).attributes if (tag, key) == ("img", "alt")]
     assert alts == ["Person 1, squat 1, at its turning point", "Person 2, jumping jack 2, at its turning point"]
+
+
+def test_a_fault_is_shown_where_it_is_worst_with_its_angle_and_frame():
+    made = timeline()
+    fault = FormFault("too_shallow", "the thighs stay level", "knee", True, 118, (1.5, 4.4), (127.0, 134.0), 3)
+    made.people[0].segments[0].faults = [fault]
+    page = report_html(made, {(1, 4.4): b"\xff\xd8worst"})
+    alts = [value for tag, key, value in parse(page).attributes if (tag, key) == ("img", "alt")]
+    assert alts == ["Person 1, the thighs stay level: knee 134° at 0:04.4, frame 132"]
+    assert "<figcaption>knee 134°</figcaption>" in page
+    assert "in 2 of 3, worst at 0:04.4, frame 132 (134°)" in page
+    assert "<figure>" not in report_html(made).partition("Joint angles")[0].partition("Form")[2].partition("</ul>")[0]
 
 
 def test_an_hour_of_ten_people_stays_small():

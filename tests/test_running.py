@@ -31,6 +31,8 @@ def test_repetitions_are_counted_while_they_happen_and_an_absence_ends_the_set()
     label, confidence, count = run(running, squats(5))
     assert label == "squat"
     assert confidence > 0.5
+    assert running.family == "legs"  # what is said while the label is not sure
+    assert running.family_confidence > 0.5
     assert count in (4, 5)  # the last one may still be under way
     assert not running.is_over(11.0)
     assert running.is_over(70.0)

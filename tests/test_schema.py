@@ -7,7 +7,7 @@ from made_timelines import timeline
 
 from kinetag.errors import KinetagError
 from kinetag.schema import timeline_schema, validate_timeline
-from kinetag.timeline import Timeline
+from kinetag.timeline import Asymmetry, FormFault, Timeline
 
 PUBLISHED = Path(__file__).parent.parent / "docs" / "timeline.schema.json"
 
@@ -44,7 +44,13 @@ def test_every_key_that_is_written_is_documented():
 
     schema = timeline_schema()
     forbid(schema)
-    jsonschema.Draft202012Validator(schema).validate(timeline().to_dict())
+    made = timeline()
+    squat = made.people[0].segments[0]
+    squat.faults = [FormFault("too_shallow", "thighs stay level", "knee", True, 118, (1.5, 4.5), (127.0, 125.0), 3)]
+    squat.repetitions[0].not_compared = "not seen from the front or back"
+    squat.repetitions[1].asymmetry = {"knee": Asymmetry(4.0, 7.0, 0.03)}
+    squat.variant, squat.family, squat.family_confidence = "sumo", "legs", 0.97
+    jsonschema.Draft202012Validator(schema).validate(made.to_dict())
 
 
 @pytest.mark.parametrize(

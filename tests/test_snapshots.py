@@ -6,9 +6,10 @@ import pytest
 from made_timelines import squat_poses, timeline
 
 from kinetag.report import write_outputs
-from kinetag.report.second_pass import snapshot_pictures, wanted_pictures
+from kinetag.report.second_pass import MAX_PICTURES, snapshot_pictures, wanted_pictures
 from kinetag.sequence import Pose
 from kinetag.snapshots import SIDE, Snapshots, from_jpeg, jpeg, square, surroundings
+from kinetag.timeline import FormFault
 
 
 def gradient(width, height):
@@ -68,6 +69,17 @@ def test_pictures_come_at_an_interval_and_within_the_budget():
     for number in range(10):
         small.take(image, float(number), 1, pose_at(0))
     assert len(small._taken[1]) == 1
+
+
+def test_the_worst_moment_of_each_fault_gets_a_picture_though_it_comes_late():
+    done = timeline(people=1, seconds=200.0)
+    segment = done.people[0].segments[0]
+    late = segment.repetitions[-1].time
+    segment.faults = [FormFault("too_shallow", "", "knee", True, 118, (1.5, late), (120.0, 130.0), 60)]
+    wanted = [time for time, _ in wanted_pictures(done)]
+    assert wanted == [*(r.time for r in segment.repetitions[: MAX_PICTURES - 1]), late]
+    segment.faults *= 100
+    assert len(wanted_pictures(done)) <= MAX_PICTURES
 
 
 def test_a_report_takes_its_pictures_from_snapshots_without_a_second_reading(tmp_path):

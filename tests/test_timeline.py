@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kinetag.timeline import Person, Repetition, Segment, Timeline
+from kinetag.timeline import FormFault, Person, Repetition, Segment, Timeline
 
 
 @pytest.fixture
@@ -46,6 +46,29 @@ def test_repetitions_csv_has_ranges(timeline: Timeline) -> None:
     assert [row["partial"] for row in rows] == ["False", "False", "True"]
     assert rows[0]["left_knee_min"] == "80.0"
     assert rows[1]["left_knee_min"] == ""
+
+
+def test_a_fault_is_told_with_its_angle_and_frame(timeline: Timeline) -> None:
+    fault = FormFault("too_shallow", "the thighs stay level", "knee", True, 118, (1.5, 2.5), (127.2, 131.0), 2)
+    leans = FormFault("leaning", "the trunk leans", "trunk", False, 20, (2.5, 3.3), (12.0, 11.0), 3)
+    segment = timeline.people[0].segments[0]
+    segment.faults = [fault, leans]
+    assert (fault.worst, leans.worst) == ((2.5, 131.0), (3.3, 11.0))
+    found = timeline.to_dict()["people"][0]["segments"][0]["faults"][0]
+    assert found["frames"] == [45, 75]  # of 29.97 a second
+    rows = list(csv.DictReader(io.StringIO(timeline.to_repetitions_csv())))
+    columns = ("faults", "fault_angles", "fault_values", "fault_frames")
+    assert [rows[1][column] for column in columns] == ["too_shallow leaning", "knee trunk", "131.00 12.00", "75 75"]
+    timeline.frame_rate = 0.0  # a camera that does not say
+    assert "frames" not in timeline.to_dict()["people"][0]["segments"][0]["faults"][0]
+    assert [row["fault_frames"] for row in csv.DictReader(io.StringIO(timeline.to_repetitions_csv()))] == [""] * 3
+
+
+def test_why_left_and_right_were_not_compared_is_told() -> None:
+    found = Repetition(0.0, 1.0, 2.0, not_compared="not seen from the front or back").to_dict()
+    assert found["asymmetry"] is None
+    assert found["not_compared"] == "not seen from the front or back"
+    assert "asymmetry" not in Repetition(0.0, 1.0, 2.0).to_dict()
 
 
 def test_vtt_counts_up_and_names_everyone(timeline: Timeline) -> None:

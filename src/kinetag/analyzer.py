@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from kinetag.pose import PoseEstimator, open_estimator
 from kinetag.pose.files import is_pose_source, read_pose_file
 from kinetag.pose_log import PoseLog, forget, open_log
 from kinetag.reps import count_any
-from kinetag.running import RunningLabel
+from kinetag.running import LivePerson, RunningLabel
 from kinetag.sequence import Frame, Pose, PoseSequence
 from kinetag.smoothing import smooth
 from kinetag.snapshots import Snapshots
@@ -35,17 +35,6 @@ _RUN_BYTES = 24 << 20  # of a run; two of them are in memory, so large frames co
 _INSTANT = 1e-3  # s: shorter than any frame lasts
 
 Progress = Callable[[float, float | None], None]
-
-
-@dataclass(frozen=True)
-class LivePerson:
-    """What is known about one person right now. ``label`` is None until enough has been seen to say."""
-
-    id: int
-    pose: Pose
-    label: str | None
-    confidence: float
-    repetitions: int
 
 
 def analyze(
@@ -282,7 +271,7 @@ class Analyzer:
             self._running = {id: one for id, one in self._running.items() if not one.is_over(frame.time)}
         running = self._running.setdefault(person, RunningLabel(person, self.classifier, self.library, self.frame_size))
         label, confidence, repetitions = running.update(pose, frame.time, self.tracker.cuts)
-        return LivePerson(person, pose, label, confidence, repetitions)
+        return LivePerson(person, pose, label, confidence, repetitions, running.family, running.family_confidence)
 
     def finish(self, video: VideoSource | None = None, *, last: bool = False) -> Timeline:
         """The timeline of everything fed so far; ``video`` adds what is known of the source.

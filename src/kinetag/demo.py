@@ -14,7 +14,7 @@ from rich.text import Text
 from kinetag.assignment import assign
 from kinetag.exercises.truth import PersonTruth, Truth
 from kinetag.report import check_output_folder, write_outputs
-from kinetag.report.style import clock, readable
+from kinetag.report.style import clock
 from kinetag.timeline import OTHER, Person, Segment, Timeline
 
 VIDEO, TRUTH = "demo.mp4", "truth.json"
@@ -169,7 +169,7 @@ def _compare(true: PersonTruth, segment: Segment, person: Person | None) -> Comp
 
 
 def _said(segment: Segment, count: int) -> tuple[str, str]:
-    name = readable(segment.label) + (f" ×{count}" if count else "")
+    name = segment.name(way=False) + (f" ×{count}" if count else "")
     return name, f"{clock(segment.start)} to {clock(segment.end)}"
 
 

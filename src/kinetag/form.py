@@ -71,6 +71,8 @@ def assess(poses: PoseSequence, exercise: "Exercise", segment: Segment) -> None:
     found = [_found(name, fault, look, segment, exercise.static) for name, fault in exercise.faults.items()]
     if exercise.symmetric:
         _compare_sides(look, segment.repetitions)
+    for repetition in segment.repetitions:
+        repetition.not_compared = "" if repetition.asymmetry else _why_not_compared(look)
     if always:
         found.append(_uneven(exercise.counting, segment.repetitions))
     _measure_by_norm(exercise, look, segment.repetitions)
@@ -213,6 +215,14 @@ def _compare_sides(look: _Look, repetitions: list[Repetition]) -> None:
             ]
             if found and None not in found:
                 repetition.asymmetry[joint] = min((a for a in found if a), key=lambda a: abs(a.degrees))
+
+
+def _why_not_compared(look: _Look) -> str:
+    if not look.symmetric:
+        return "left and right are not meant to do the same here"
+    if look.view != "front":
+        return "not seen from the front or back"
+    return "no joint moved far enough and was seen well enough on both sides"
 
 
 def _asymmetry(times: np.ndarray, left: np.ndarray, right: np.ndarray) -> Asymmetry | None:

@@ -4,11 +4,11 @@ import numpy as np
 
 from kinetag.classifier import Classifier
 from kinetag.exercises.library import Exercise
+from kinetag.naming import SURE
 from kinetag.segments import MAX_GAP, decode
 from kinetag.sequence import PoseSequence
 from kinetag.timeline import OTHER, Segment
 
-_KIND = 0.5  # probability from which on 'other' is said to be some exercise of a kind
 _WAY = 0.6  # probability, among all ways of an exercise, from which on it is told which one it is
 
 
@@ -56,26 +56,34 @@ def _joined(segments: list[Segment], following: list[Segment]) -> list[Segment]:
 def describe(
     segments: list[Segment], times: np.ndarray, probabilities: np.ndarray, poses: PoseSequence, classifier: Classifier
 ) -> None:
-    """Say more of each segment: its family, how sure that is, and the way in which the exercise is done.
+    """Say more of each segment: its family, how sure that is, and the way in which the exercise is done, unless it is
+    doubtful which one it is.
 
     ``times`` (W,) and ``probabilities`` (W, K) are what the segments were decoded from.
     """
-    families = [classifier.card.families.get(label, "") for label in classifier.labels]
     for segment in segments:
-        inside = (times >= segment.start) & (times <= segment.end)
-        if not inside.any():
-            continue
-        kinds: dict[str, float] = dict.fromkeys(families, 0.0)
-        for family, share in zip(families, probabilities[inside].mean(axis=0), strict=True):
-            kinds[family] += float(share)
-        kinds.pop("", None)
-        if segment.label == OTHER:
-            family = max(kinds, key=lambda kind: kinds[kind], default="")
-            if not family or kinds[family] < _KIND:
-                continue
-        else:
-            family = families[classifier.labels.index(segment.label)]
+        describe_kind(segment, times, probabilities, classifier)
+        seen = ((times >= segment.start) & (times <= segment.end)).any()
+        if seen and segment.label != OTHER and not segment.doubtful:
             way, share = classifier.way(poses.between(segment.start, segment.end), segment.label)
             segment.variant = way if share >= _WAY and way != "plain" else ""
-        if family:
-            segment.family, segment.family_confidence = family, min(kinds[family], 1.0)
+
+
+def describe_kind(segment: Segment, times: np.ndarray, probabilities: np.ndarray, classifier: Classifier) -> None:
+    """Say of what family the segment is, and how sure that is; `describe` without the way, which takes longer."""
+    inside = (times >= segment.start) & (times <= segment.end)
+    if not inside.any():
+        return
+    families = [classifier.card.families.get(label, "") for label in classifier.labels]
+    kinds: dict[str, float] = dict.fromkeys(families, 0.0)
+    for family, share in zip(families, probabilities[inside].mean(axis=0), strict=True):
+        kinds[family] += float(share)
+    kinds.pop("", None)
+    if segment.label == OTHER:
+        family = max(kinds, key=lambda kind: kinds[kind], default="")
+        if not family or kinds[family] < SURE:
+            return
+    else:
+        family = families[classifier.labels.index(segment.label)]
+    if family:
+        segment.family, segment.family_confidence = family, min(kinds[family], 1.0)

@@ -3,7 +3,8 @@
 One thread reads and keeps only the newest frame, so a slow machine drops frames instead of falling behind. What
 everybody does is shown in a window where there is a display, else printed as one JSON object a line:
 
-    {"time": 12.4, "people": [{"id": 1, "label": "squat", "confidence": 0.91, "repetitions": 3}]}
+    {"time": 12.4, "people": [{"id": 1, "name": "squat", "label": "squat", "confidence": 0.91, "doubtful": false,
+     "repetitions": 3}]}
 
 A line is printed when something changes, and at least once a second. The person whose state changed last comes first.
 """
@@ -24,7 +25,7 @@ from kinetag.errors import KinetagError
 from kinetag.report.paint import Painter, Shown
 
 if TYPE_CHECKING:
-    from kinetag.analyzer import LivePerson
+    from kinetag.running import LivePerson
     from kinetag.sequence import Frame
     from kinetag.timeline import Timeline
     from kinetag.video import VideoSource
@@ -163,11 +164,11 @@ class JsonLines:
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._last = -np.inf
-        self._states: dict[int, tuple[str | None, int]] = {}
+        self._states: dict[int, tuple[str | None, str | None, int]] = {}
         self._changes: dict[int, float] = {}  # person -> time of the last change
 
     def show(self, frame: "Frame", people: "list[LivePerson]") -> bool:
-        states = {person.id: (person.label, person.repetitions) for person in people}
+        states = {person.id: (person.label, person.name, person.repetitions) for person in people}
         changed = [person for person, state in states.items() if self._states.get(person) != state]
         self._changes.update(dict.fromkeys(changed, frame.time))
         if changed or states.keys() != self._states.keys() or frame.time >= self._last + _EVERY:
@@ -185,8 +186,10 @@ class JsonLines:
 def _as_dict(person: "LivePerson") -> dict[str, object]:
     return {
         "id": person.id,
+        "name": person.name,
         "label": person.label,
         "confidence": round(float(person.confidence), 3),
+        "doubtful": person.doubtful,
         "repetitions": person.repetitions,
     }
 
@@ -252,4 +255,4 @@ def shown(person: "LivePerson", scale: float = 1.0) -> Shown:
     pose = person.pose
     count = person.repetitions or None
     points = pose.keypoints * scale
-    return Shown(person.id, points, pose.confidence, pose.layout, person.label, person.confidence, count)
+    return Shown(person.id, points, pose.confidence, pose.layout, person.name, person.sure, count)

@@ -11,7 +11,8 @@ import numpy as np
 
 from kinetag.classifier import Classifier
 from kinetag.exercises.library import Exercise, exercises_by_label
-from kinetag.labelling import label_poses
+from kinetag.labelling import describe_kind, label_poses
+from kinetag.naming import called, is_doubtful
 from kinetag.reps import count_any
 from kinetag.segments import MAX_GAP
 from kinetag.sequence import Pose, PoseSequence
@@ -20,6 +21,39 @@ from kinetag.timeline import OTHER
 
 _PERIOD = 0.5  # seconds between two runs of the decoder
 _HORIZON = 20.0  # seconds of poses that it looks at
+
+
+@dataclass(frozen=True)
+class LivePerson:
+    """What is known about one person right now. ``label`` is None until enough has been seen to say.
+
+    ``doubtful``: the label is a guess; ``name`` is how it is called (None without a label), ``sure`` how sure that is.
+    """
+
+    id: int
+    pose: Pose
+    label: str | None
+    confidence: float
+    repetitions: int
+    family: str = ""
+    family_confidence: float = 0.0
+
+    @property
+    def doubtful(self) -> bool:
+        return is_doubtful(self.label, self.confidence)
+
+    @property
+    def name(self) -> str | None:
+        return self._called()[0]
+
+    @property
+    def sure(self) -> float:
+        return self._called()[1]
+
+    def _called(self) -> tuple[str | None, float]:
+        if self.label is None:
+            return None, self.confidence
+        return called(self.label, self.confidence, self.family, self.family_confidence)
 
 
 @dataclass
@@ -33,6 +67,8 @@ class RunningLabel:
     _poses: list[tuple[float, Pose]] = field(default_factory=list)
     _label: str | None = None
     _confidence: float = 0.0
+    family: str = ""  # kind of exercise, and how sure that is
+    family_confidence: float = 0.0
     _since: float = 0.0  # when the current label began
     _kept: list[float] = field(default_factory=list)  # times of its repetitions
     _next_run: float = -np.inf
@@ -46,6 +82,7 @@ class RunningLabel:
         """``cuts``: when the film was cut so far (s)."""
         if self.is_over(time):
             self._poses, self._kept, self._label, self._confidence, self._next_run = [], [], None, 0.0, -np.inf
+            self.family, self.family_confidence = "", 0.0
         self._cuts = tuple(cut for cut in cuts if cut > time - _HORIZON)
         self._poses.append((time, pose))
         if time >= self._next_run:
@@ -63,7 +100,7 @@ class RunningLabel:
         poses = smooth(self._sequence())
         if poses.duration < 1.0:
             return
-        segments, _, _ = label_poses(poses, self.classifier, self._known)
+        segments, times, probabilities = label_poses(poses, self.classifier, self._known)
         if not segments:
             return
         segment = segments[-1]
@@ -71,7 +108,9 @@ class RunningLabel:
         continues = segment.label == self._label and segment.start <= max(self._since, poses.times[0]) + _PERIOD
         if not continues:
             self._since, self._kept = segment.start, []
+        describe_kind(segment, times, probabilities, self.classifier)
         self._label, self._confidence = segment.label, segment.confidence
+        self.family, self.family_confidence = segment.family, segment.family_confidence
         if segment.label != OTHER:
             counted = count_any(poses, self._known.get(segment.label), segment.start, segment.end)
             # Near the edge of the horizon a repetition is cut short, so what was counted there before stays.

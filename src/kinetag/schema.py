@@ -36,6 +36,10 @@ class FaultModel(_Model):
     times: list[float] = Field(
         description="When it showed, s: one moment of each repetition, or of a pose each second."
     )
+    frames: list[int] = Field(
+        default_factory=list,
+        description="The source's frames nearest to these times, counted from 0; absent where frame_rate is 0.",
+    )
     values: list[float] = Field(description="What was measured at each of these times.")
     judged: int = Field(ge=0, description="How many repetitions (of a pose: seconds) could be judged.")
 
@@ -59,9 +63,12 @@ class RepetitionModel(_Model):
         description="Seconds of the way to the turning point, 'pause' there, the way back, and 'rest' (null after the "
         "last one). The ways are 'eccentric' and 'concentric' where it is known which is which, else 'out' and 'back'.",
     )
-    asymmetry: dict[str, AsymmetryModel] = Field(
-        default_factory=dict, description="By joint, where both sides were seen well and are meant to do the same."
+    asymmetry: dict[str, AsymmetryModel] | None = Field(
+        default=None,
+        description="By joint, where both sides were seen well, from the front or back, and are meant to do the same; "
+        "null where they could not be compared.",
     )
+    not_compared: str | None = Field(default=None, description="Why asymmetry is null.")
     short_of_norm: float | None = Field(
         default=None, ge=0, description="Degrees missing to the usual range of the counted joint; absent if not seen."
     )
@@ -73,14 +80,19 @@ class SegmentModel(_Model):
     label: str = Field(description="Exercise or pose name, 'other' when it is none that is known.")
     start: float = Field(description="Start, s from the start of the source.")
     end: float = Field(description="End, s.")
-    confidence: float = Field(ge=0, le=1, description="Calibrated probability that the label is right.")
+    confidence: float = Field(ge=0, le=1, description="The classifier's own estimate that the label is right.")
+    doubtful: bool = Field(
+        default=False, description="Whether the label is a guess: confidence below 0.5. 'other', a rejection, never is."
+    )
     repetitions: int = Field(ge=0, description="Full repetitions counted.")
     repetition_times: list[float] = Field(description="Turning point of each counted repetition, s, increasing.")
     repetition_details: list[RepetitionModel] = Field(
         default_factory=list, description="Every repetition with its range of motion, partial ones included."
     )
     faults: list[FaultModel] = Field(default_factory=list, description="Faults of form that were clearly there.")
-    variant: str | None = Field(default=None, description="The way in which it is done; absent where not clear.")
+    variant: str | None = Field(
+        default=None, description="The way in which it is done; absent where that, or the label, is not clear."
+    )
     family: str | None = Field(
         default=None,
         description="Kind of exercise that the label belongs to; for 'other' what kind it is all the same, where no "

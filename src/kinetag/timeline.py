@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kinetag.errors import missing_extra
+from kinetag.naming import OTHER, called, is_doubtful
 from kinetag.sequence import PoseSequence
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from kinetag.snapshots import Snapshots
 
-OTHER = "other"
 # The four parts of a repetition's tempo where it is not known which way goes against the load.
 WAYS = ("out", "pause", "back", "rest")
 
@@ -40,7 +40,7 @@ class Repetition:
     point, of the way back, and of the pause at rest (None after the last one). ``asymmetry`` maps a joint's name to
     its `Asymmetry`, where both sides were seen well. ``guessed``: those of the joint angles that rest on joints mostly
     out of sight. ``short_of_norm``: degrees by which the counted joint stayed short
-    of the library's norm, None where that was not seen reliably.
+    of the library's norm, None where that was not seen reliably. ``not_compared``: why there is no ``asymmetry``.
     """
 
     start: float
@@ -52,6 +52,7 @@ class Repetition:
     tempo: Tempo | None = None
     asymmetry: dict[str, "Asymmetry"] = field(default_factory=dict)
     short_of_norm: float | None = None
+    not_compared: str = ""
 
     @property
     def duration(self) -> float:
@@ -78,6 +79,8 @@ class Repetition:
                 joint: {"degrees": _round(a.degrees, 1), "percent": _round(a.percent, 1), "seconds": _round(a.seconds)}
                 for joint, a in self.asymmetry.items()
             }
+        elif self.not_compared:
+            out |= {"asymmetry": None, "not_compared": self.not_compared}
         if self.short_of_norm is not None:
             out["short_of_norm"] = _round(self.short_of_norm, 1)
         return out
@@ -109,13 +112,22 @@ class FormFault:
     values: tuple[float, ...]
     judged: int
 
-    def to_dict(self) -> dict[str, Any]:
+    @property
+    def worst(self) -> tuple[float, float]:
+        """The moment (s) at which it was furthest beyond the limit, and the value there."""
+        choose = max if self.above else min
+        return choose(zip(self.times, self.values, strict=True), key=lambda shown: shown[1])
+
+    def to_dict(self, frame_rate: float = 0.0) -> dict[str, Any]:
+        """As in ``timeline.json``; ``frames`` only where the source's frames a second are known."""
+        frames = {"frames": [frame_at(time, frame_rate) for time in self.times]} if frame_rate > 0 else {}
         return {
             "name": self.name,
             "description": self.description,
             "angle": self.signal,
             "above" if self.above else "below": _round(self.limit, 2),
             "times": [_round(time) for time in self.times],
+            **frames,
             "values": [_round(value, 2) for value in self.values],
             "judged": self.judged,
         }
@@ -123,7 +135,7 @@ class FormFault:
 
 @dataclass
 class Segment:
-    """A stretch of time in which a person does one thing. ``confidence`` is a calibrated probability in [0, 1].
+    """A stretch of time in which a person does one thing. ``confidence`` in [0, 1] is the classifier's own estimate.
 
     ``family`` is the kind of exercise that it is, with the probability ``family_confidence`` that it is any of that
     kind; for 'other' it is given where no single exercise is probable but their kind is. ``variant`` is the way in
@@ -151,7 +163,26 @@ class Segment:
         """Full repetitions; partial ones are listed but not counted."""
         return sum(not repetition.partial for repetition in self.repetitions)
 
-    def to_dict(self) -> dict[str, Any]:
+    @property
+    def doubtful(self) -> bool:
+        """Whether the label is a guess."""
+        return is_doubtful(self.label, self.confidence)
+
+    def name(self, *, way: bool = True) -> str:
+        """How it is called wherever somebody reads it (see `kinetag.naming`); ``way`` False leaves out the variant."""
+        return self._called(way)[0]
+
+    @property
+    def sure(self) -> float:
+        """How sure that `name` is: for 'some pulling movement' that of the kind, not of the label."""
+        return self._called()[1]
+
+    def _called(self, way: bool = True) -> tuple[str, float]:
+        variant = self.variant if way else ""
+        return called(self.label, self.confidence, self.family, self.family_confidence, variant)
+
+    def to_dict(self, frame_rate: float = 0.0) -> dict[str, Any]:
+        """As in ``timeline.json``; ``frame_rate`` of the source, 0 where it is unknown."""
         counted = [repetition for repetition in self.repetitions if not repetition.partial]
         kind = {"family": self.family, "family_confidence": _round(self.family_confidence)} if self.family else {}
         return {
@@ -161,10 +192,11 @@ class Segment:
             "start": _round(self.start),
             "end": _round(self.end),
             "confidence": _round(self.confidence),
+            "doubtful": self.doubtful,
             "repetitions": len(counted),
             "repetition_times": [_round(repetition.time) for repetition in counted],
             "repetition_details": [repetition.to_dict(self.tempo_names) for repetition in self.repetitions],
-            "faults": [fault.to_dict() for fault in self.faults],
+            "faults": [fault.to_dict(frame_rate) for fault in self.faults],
         }
 
 
@@ -214,7 +246,7 @@ class Timeline:
             "frame_rate": _round(self.frame_rate),
             "warnings": list(self.warnings),
             "people": [
-                {"id": person.id, "segments": [segment.to_dict() for segment in person.segments]}
+                {"id": person.id, "segments": [segment.to_dict(self.frame_rate) for segment in person.segments]}
                 for person in self.people
             ],
         }
@@ -223,24 +255,28 @@ class Timeline:
         return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False, allow_nan=False)
 
     def to_csv(self) -> str:
-        """One line a segment: person, label, start, end, confidence, repetitions."""
-        return _csv(
-            ("person", "label", "start", "end", "confidence", "repetitions"),
-            (
-                (p.id, s.label, _round(s.start), _round(s.end), _round(s.confidence), s.repetition_count)
-                for p in self.people
-                for s in p.segments
-            ),
-        )
+        """One line a segment: person, label, start, end, confidence, repetitions, whether the label is doubtful, the
+        kind of exercise, how sure that is, and the way in which it is done."""
+        header = ("person", "label", "start", "end", "confidence", "repetitions")
+        header += ("doubtful", "family", "family_confidence", "variant")
+        rows = []
+        for person in self.people:
+            for s in person.segments:
+                own = (person.id, s.label, _round(s.start), _round(s.end), _round(s.confidence), s.repetition_count)
+                kind = (s.family, _round(s.family_confidence) if s.family else "")
+                rows.append((*own, s.doubtful, *kind, s.variant))
+        return _csv(header, rows)
 
     def to_repetitions_csv(self) -> str:
         """One line a repetition: person, label, number, times, partial, tempo, how far it stayed short of the norm,
-        faults it shows, each joint angle's range and how left and right differ in it, in degrees."""
+        faults it shows with angle, value and frame of each, each joint angle's range and how left and right differ in
+        it, in degrees."""
         repetitions = [r for p in self.people for s in p.segments for r in s.repetitions]
         angles = sorted({angle for r in repetitions for angle in r.range_of_motion})
         joints = sorted({joint for r in repetitions for joint in r.asymmetry})
         header = ["person", "label", "repetition", "start", "time", "end", "partial"]
-        header += [*(f"tempo_{way}" for way in WAYS), "short_of_norm", "faults", "guessed"]
+        header += [*(f"tempo_{way}" for way in WAYS), "short_of_norm"]
+        header += ["faults", "fault_angles", "fault_values", "fault_frames", "guessed"]
         header += [f"{angle}_{bound}" for angle in angles for bound in ("min", "max")]
         header += [f"{joint}_left_minus_right{unit}" for joint in joints for unit in ("", "_percent", "_seconds")]
         rows = []
@@ -249,7 +285,8 @@ class Timeline:
                 for number, rep in enumerate(segment.repetitions, 1):
                     times = (_round(rep.start), _round(rep.time), _round(rep.end))
                     own = (person.id, segment.label, number, *times, rep.partial)
-                    rows.append((*own, *_form_cells(rep, segment.faults), *_angle_cells(rep, angles, joints)))
+                    form = _form_cells(rep, segment.faults, self.frame_rate)
+                    rows.append((*own, *form, *_angle_cells(rep, angles, joints)))
         return _csv(header, rows)
 
     def to_vtt(self) -> str:
@@ -271,15 +308,28 @@ class Timeline:
             raise missing_extra("pandas", "parquet", "to_dataframe") from None
         rows = [{"person": p.id, **s.to_dict()} for p in self.people for s in p.segments]
         columns = ["person", "label", "start", "end", "confidence", "repetitions", "repetition_times"]
+        columns += ["doubtful", "family", "family_confidence", "variant"]
         return pandas.DataFrame(rows, columns=columns)
 
 
-def _form_cells(repetition: Repetition, faults: list[FormFault]) -> list[Any]:
-    """Tempo, what is missing to the norm, the faults that this repetition shows, and the angles that are guesses."""
+def frame_at(time: float, frame_rate: float) -> int:
+    """Index of the source's frame nearest to a time (s); of one whose frames come unevenly only about that one."""
+    return round(time * frame_rate)
+
+
+def _form_cells(repetition: Repetition, faults: list[FormFault], frame_rate: float) -> list[Any]:
+    """Tempo, what is missing to the norm, the faults that this repetition shows (their names, angles, values and
+    frames, each in the same order), and the angles that are guesses."""
     tempo = repetition.tempo or (None, None, None, None)
-    shown = [fault.name for fault in faults if any(repetition.start < time < repetition.end for time in fault.times)]
-    short = repetition.short_of_norm
-    return [*(_cell(value, 2) for value in tempo), _cell(short, 1), " ".join(shown), " ".join(repetition.guessed)]
+    shown = [
+        (fault.name, fault.signal, f"{value:.2f}", str(frame_at(time, frame_rate)) if frame_rate > 0 else "")
+        for fault in faults
+        for time, value in zip(fault.times, fault.values, strict=True)
+        if repetition.start < time < repetition.end
+    ]
+    told = [" ".join(column).strip() for column in zip(*shown, strict=True)] or [""] * 4
+    short = _cell(repetition.short_of_norm, 1)
+    return [*(_cell(value, 2) for value in tempo), short, *told, " ".join(repetition.guessed)]
 
 
 def _angle_cells(repetition: Repetition, angles: list[str], joints: list[str]) -> list[Any]:
@@ -305,7 +355,7 @@ def _caption(person: Person, time: float) -> str:
     segment = person.at(time)
     if segment is None:
         return ""
-    text = f"Person {person.id}: {segment.label.replace('_', ' ')}"
+    text = f"Person {person.id}: {segment.name()}"
     done = sum(moment <= time for moment in _count_times(segment))
     return f"{text} ×{done}" if done else text
 

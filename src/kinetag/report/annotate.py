@@ -58,7 +58,7 @@ class Annotator:
         segment = person.at(time)
         label, sure, count = None, 0.0, None
         if segment is not None:
-            label, sure = segment.label, segment.confidence
+            label, sure = segment.name(), segment.sure
             if segment.repetitions:
                 count = sum(r.time <= time for r in segment.repetitions if not r.partial)
         return Shown(person.id, pose[0] * scale, pose[1], person.poses.layout, label, sure, count)

@@ -10,7 +10,8 @@ from html import escape
 
 import numpy as np
 
-from kinetag.report.style import clock, readable
+from kinetag.naming import readable
+from kinetag.report.style import clock
 from kinetag.timeline import Repetition, Segment
 
 _WIDTH = 2000  # units of every drawing's x axis
@@ -55,7 +56,7 @@ def _tick(time: float, step: float, span: Span) -> str:
 def segment_strip(segments: Sequence[Segment], span: Span, colors: Mapping[str, int], name: str) -> str:
     """One person's timeline: a bar of coloured segments with their names, and a tick at each counted repetition."""
     said = "; ".join(
-        f"{readable(s.label)} from {clock(s.start)} to {clock(s.end)}"
+        f"{s.name()} from {clock(s.start)} to {clock(s.end)}"
         + (f", {s.repetition_count} repetitions" if s.repetitions else "")
         for s in segments[:40]
     )
@@ -71,19 +72,19 @@ def segment_strip(segments: Sequence[Segment], span: Span, colors: Mapping[str, 
 def _segment_name(segment: Segment, span: Span) -> str:
     count = f" ×{segment.repetition_count}" if segment.repetitions else ""
     left, width = 100 * span.share(segment.start), 100 * (span.share(segment.end) - span.share(segment.start))
-    text = escape(readable(segment.label) + count)
+    text = escape(segment.name() + count)
     return f'<span style="left:{left:.2f}%;width:{width:.2f}%" title="{text}">{text}</span>'
 
 
 def _blocks(segments: Sequence[Segment], span: Span, colors: Mapping[str, int], height: int) -> str:
-    """All segments of one label are one path, which keeps hours of short segments small."""
+    """All segments of one name are one path, which keeps hours of short segments small."""
     paths: dict[str, list[str]] = {}
     for segment in segments:
         left, right = span.x(segment.start), span.x(segment.end)
-        paths.setdefault(segment.label, []).append(f"M{left} 0H{max(right, left + 1)}V{height}H{left}z")
+        paths.setdefault(segment.name(way=False), []).append(f"M{left} 0H{max(right, left + 1)}V{height}H{left}z")
     return "".join(
-        f'<path class="c{colors[label]}" d="{"".join(parts)}"><title>{escape(readable(label))}</title></path>'
-        for label, parts in paths.items()
+        f'<path class="c{colors[name]}" d="{"".join(parts)}"><title>{escape(name)}</title></path>'
+        for name, parts in paths.items()
     )
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from kinetag import __version__
+from kinetag.naming import readable
 from kinetag.report.charts import GUESS, Span, angle_chart, range_chart, segment_strip, time_axis
 from kinetag.report.page import page, style_sheet, table
-from kinetag.report.style import LABELS, PEOPLE, clock, doing, fault_text, readable, tempo_text
-from kinetag.timeline import OTHER, Person, Repetition, Segment, Timeline
+from kinetag.report.style import LABELS, PEOPLE, clock, fault_text, measured, tempo_text, totals, worst_text
+from kinetag.timeline import OTHER, FormFault, Person, Repetition, Segment, Timeline
 
 _MAX_ROWS = 150  # of a table; the rest is in the CSV files
 _MAX_CHARTED = 50  # people with a section of their own
@@ -23,7 +24,7 @@ Pictures = Mapping[tuple[int, float], bytes]
 
 
 def report_html(timeline: Timeline, pictures: Pictures | None = None, *, video: str | None = None) -> str:
-    """The page as text. ``pictures``: (person id, turning point) -> JPEG; ``video``: name of the annotated copy."""
+    """The page as text. ``pictures``: (person id, moment) -> JPEG; ``video``: name of the annotated copy."""
     span = time_span(timeline)
     colors = label_colors(timeline)
     people = timeline.people[:_MAX_CHARTED]
@@ -31,7 +32,7 @@ def report_html(timeline: Timeline, pictures: Pictures | None = None, *, video: 
     body = [
         _header(timeline, video),
         _overview(timeline, span, colors) if timeline.people else "",
-        *(_person(person, span, colors, pictures or {}) for person in people),
+        *(_person(person, timeline, span, colors, pictures or {}) for person in people),
         f"<p>{left_out} more people are in the tables beside this page.</p>" if left_out > 0 else "",
         _footer(timeline),
     ]
@@ -49,13 +50,14 @@ def time_span(timeline: Timeline) -> Span:
 
 
 def label_colors(timeline: Timeline) -> dict[str, int]:
-    """A colour number for each label: 0 for 'other', then 1, 2, ... from the label that lasts longest."""
+    """A colour number for each name: 0 for 'other', then 1, 2, ... from what lasts longest."""
     lasts: dict[str, float] = {}
     for person in timeline.people:
         for segment in person.segments:
-            lasts[segment.label] = lasts.get(segment.label, 0.0) + segment.duration
-    named = sorted((label for label in lasts if label != OTHER), key=lambda label: -lasts[label])
-    return {OTHER: _PLAIN, **{label: 1 + i % len(LABELS) for i, label in enumerate(named)}}
+            name = segment.name(way=False)
+            lasts[name] = lasts.get(name, 0.0) + segment.duration
+    named = sorted((name for name in lasts if name != OTHER), key=lambda name: -lasts[name])
+    return {OTHER: _PLAIN, **{name: 1 + i % len(LABELS) for i, name in enumerate(named)}}
 
 
 def _color_rules(count: int) -> str:
@@ -96,11 +98,11 @@ def _overview(timeline: Timeline, span: Span, colors: Mapping[str, int]) -> str:
         strip = segment_strip(person.segments, span, colors, name)
         totals = f'<span class="soft">{_totals(person)}</span>'
         rows.append(f'<div class="row"><p><b>{_dot(person)}{name}</b>{totals}</p>{strip}</div>')
-    used = {segment.label for person in timeline.people for segment in person.segments}
+    used = {segment.name(way=False) for person in timeline.people for segment in person.segments}
     legend = "".join(
-        f'<span><i class="c{number}"></i>{escape(readable(label))}</span>'
-        for label, number in sorted(colors.items(), key=lambda item: item[0] == OTHER)
-        if label in used
+        f'<span><i class="c{number}"></i>{escape(name)}</span>'
+        for name, number in sorted(colors.items(), key=lambda item: item[0] == OTHER)
+        if name in used
     )
     return (
         f'<section class="card" aria-labelledby="who"><h2 id="who">Who does what, and when</h2>{"".join(rows)}'
@@ -113,24 +115,19 @@ def _dot(person: Person) -> str:
 
 
 def _totals(person: Person) -> str:
-    totals: dict[str, tuple[int, float]] = {}
-    for segment in person.segments:
-        if segment.label != OTHER:
-            count, seconds = totals.get(segment.label, (0, 0.0))
-            totals[segment.label] = count + segment.repetition_count, seconds + segment.duration
     said = [
-        f"{readable(label)} {f'×{count}' if count else f'{seconds:.0f} s'}"
-        for label, (count, seconds) in sorted(totals.items(), key=lambda item: -item[1][1])
+        f"{name} {f'×{count}' if count else f'{seconds:.0f} s'}"
+        for name, (count, seconds) in sorted(totals(person).items(), key=lambda item: -item[1][1])
     ]
     return escape(", ".join(said[:8]))
 
 
-def _person(person: Person, span: Span, colors: Mapping[str, int], pictures: Pictures) -> str:
+def _person(person: Person, timeline: Timeline, span: Span, colors: Mapping[str, int], pictures: Pictures) -> str:
     heading = f"person-{person.id}"
     return (
         f'<section class="card" aria-labelledby="{heading}"><h2 id="{heading}">{_dot(person)}Person {person.id}</h2>'
         + _segment_table(person.segments)
-        + _faults(person.segments)
+        + _faults(person, timeline.frame_rate, pictures)
         + _pictures(person, pictures)
         + _repetitions(person)
         + _angles(person, span, colors)
@@ -140,8 +137,8 @@ def _person(person: Person, span: Span, colors: Mapping[str, int], pictures: Pic
 
 def _segment_table(segments: Sequence[Segment]) -> str:
     rows = [
-        f'<tr><th scope="row">{escape(doing(s))}</th><td>{clock(s.start)}</td><td>{clock(s.end)}</td>'
-        f"<td>{s.duration:.1f} s</td><td>{_count(s)}</td><td>{s.confidence:.0%}</td></tr>"
+        f'<tr><th scope="row">{escape(s.name())}</th><td>{clock(s.start)}</td><td>{clock(s.end)}</td>'
+        f"<td>{s.duration:.1f} s</td><td>{_count(s)}</td><td>{s.sure:.0%}</td></tr>"
         for s in segments[:_MAX_ROWS]
     ]
     headings = ("Doing", "From", "To", "Lasts", "Repetitions", "Sure")
@@ -155,15 +152,31 @@ def _count(segment: Segment) -> str:
     return f"{segment.repetition_count}{f' and {partial} partial' if partial else ''}"
 
 
-def _faults(segments: Sequence[Segment]) -> str:
-    """What was clearly wrong, with the angle that shows it."""
+def _faults(person: Person, frame_rate: float, pictures: Pictures) -> str:
+    """What was clearly wrong, with the angle that shows it, the frame, and a picture of it at its worst."""
     items = [
-        f"<li><b>{escape(readable(segment.label))} at {clock(segment.start)}</b> {escape(fault_text(fault))}</li>"
-        for segment in segments
+        f"<li>{_worst(fault, person, frame_rate, pictures)}"
+        f"<p><b>{escape(segment.name())} at {clock(segment.start)}</b> {escape(fault_text(fault, frame_rate))}</p></li>"
+        for segment in person.segments
         for fault in segment.faults
     ]
     more = f"<li>and {len(items) - _MAX_ROWS} more, in timeline.json</li>" if len(items) > _MAX_ROWS else ""
     return f'<h3>Form</h3><ul class="faults">{"".join(items[:_MAX_ROWS])}{more}</ul>' if items else ""
+
+
+def _worst(fault: FormFault, person: Person, frame_rate: float, pictures: Pictures) -> str:
+    time, value = fault.worst
+    data = pictures.get((person.id, time))
+    if data is None:
+        return ""
+    angle = f"{readable(fault.signal)} {measured(fault, value)}"
+    alt = f"Person {person.id}, {fault.description}: {angle} at {worst_text(fault, frame_rate)}"
+    return f"<figure>{_image(data, alt)}<figcaption>{escape(angle)}</figcaption></figure>"
+
+
+def _image(data: bytes, alt: str) -> str:
+    place = f'src="data:image/jpeg;base64,{b64encode(data).decode()}"'
+    return f'<img {place} alt="{escape(alt)}" width="160" height="160">'
 
 
 def _pictures(person: Person, pictures: Pictures) -> str:
@@ -173,26 +186,25 @@ def _pictures(person: Person, pictures: Pictures) -> str:
             data = pictures.get((person.id, rep.time))
             if data is None:
                 continue
-            name = f"{readable(segment.label)} {number}"
-            place = f'src="data:image/jpeg;base64,{b64encode(data).decode()}"'
-            alt = escape(f"Person {person.id}, {name}, at its turning point")
+            name = f"{segment.name()} {number}"
             partial = ", partial" if rep.partial else ""
-            image = f'<img {place} alt="{alt}" width="160" height="160">'
+            image = _image(data, f"Person {person.id}, {name}, at its turning point")
             items.append(f"<li>{image}<b>{escape(name)}</b>{clock(rep.time)}{partial}</li>")
     if not items:
         return ""
-    left_out = sum(len(segment.repetitions) for segment in person.segments) - len(items)
-    note = f'<p class="soft">The first {len(items)}; {left_out} more follow.</p>' if left_out else ""
+    count = sum(len(segment.repetitions) for segment in person.segments)
+    note = f'<p class="soft">{len(items)} of {_counted(count)}.</p>' if count > len(items) else ""
     return f'<h3>At each turning point</h3>{note}<ul class="shots">{"".join(items)}</ul>'
 
 
 def _repetitions(person: Person) -> str:
     """For each exercise: the range of the joint that moves most, and a table of every repetition."""
-    grouped: dict[str, list[tuple[Repetition, Segment]]] = {}
-    for segment in person.segments:
-        grouped.setdefault(segment.label, []).extend((repetition, segment) for repetition in segment.repetitions)
+    grouped: dict[tuple[str, str], list[tuple[Repetition, Segment]]] = {}
+    for segment in person.segments:  # what is called alike may still have been counted by another rule
+        own = grouped.setdefault((segment.name(way=False), segment.label), [])
+        own.extend((repetition, segment) for repetition in segment.repetitions)
     parts = []
-    for label, owned in grouped.items():
+    for (name, _), owned in grouped.items():
         if not owned:
             continue
         repetitions = [repetition for repetition, _ in owned]
@@ -205,7 +217,7 @@ def _repetitions(person: Person) -> str:
         body = table(("Repetition", *columns), rows)
         is_open = " open" if len(repetitions) <= 12 else ""
         parts.append(
-            f"<h3>Repetitions: {escape(readable(label))}</h3>"
+            f"<h3>Repetitions: {escape(name)}</h3>"
             f'<div class="charts">{charts}</div>'
             f"<details{is_open}><summary>{_counted(len(repetitions))}</summary>{body}"
             f"{_more(len(repetitions), 'repetitions.csv')}</details>"
@@ -304,12 +316,15 @@ def _footer(timeline: Timeline) -> str:
         made.append(f"from {total:,} poses ({poses[0].layout}, about {rate:.0f} a second and person)")
     return (
         f"<footer><p>{' '.join(made)}. Source: {escape(timeline.source)}.</p>"
-        "<p>“Sure” is the calibrated probability that the label is right. Angles are degrees between body parts: 180° "
-        "is straight; a shoulder's 0° is a hanging arm; the trunk's 0° is upright. A partial repetition stayed well "
-        "short of the exercise's usual range and is not counted. Tempo is the seconds of the way to the turning point, "
-        "of the pause there, of the way back and of the rest after it. Faults of form are told only where they were "
-        "clearly seen; ≈ stands before angles of joints mostly out of sight, which are guesses, and curves end where a "
-        "joint is out of sight. This is no medical advice."
+        "<p>“Sure” is the classifier's own estimate of how probable it is that what is said is right; "
+        "docs/classifier.md tells how often it was. Below 50 % for one exercise only its kind is said where that is "
+        "surer, else a question mark stands behind the name. Angles are degrees between body parts: 180° is straight; "
+        "a shoulder's 0° is a hanging arm; the trunk's 0° is upright. A partial repetition stayed well short of the "
+        "exercise's usual range and is not counted. Tempo is the seconds of the way to the turning point, of the "
+        "pause there, of the way back and of the rest after it. Left and right are compared only where they are seen "
+        "from the front or back. Faults of form are told only where they were clearly seen; ≈ stands before angles of "
+        "joints mostly out of sight, which are guesses, and curves end where a joint is out of sight. This is no "
+        "medical advice."
         "</p></footer>"
     )
 

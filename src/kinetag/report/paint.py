@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from kinetag.report.style import person_color, readable
+from kinetag.report.style import person_color
 from kinetag.skeletons import Layout, get_layout
 
 _HEAD = ("nose", "eye", "ear", "mouth", "head")  # never drawn on: faces stay free
@@ -14,13 +14,14 @@ _SEEN, _FAINT = 0.5, 0.15  # confidence from which a joint is drawn fully, and a
 _INK, _PAPER = (16, 18, 22), (255, 255, 255)
 _SUBPIXEL = 4  # bits: lines move smoothly at any size
 _TAGS_KEPT = 256
+_LONGEST = 26  # letters of what somebody does
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One person as drawn in one frame; ``repetitions`` None where they are not counted."""
+    """One person as drawn in one frame; ``label`` as it is said, ``repetitions`` None where they are not counted."""
 
     id: int
     keypoints: np.ndarray  # (V, 2) pixels
@@ -152,8 +153,10 @@ def tag_text(person: Shown) -> str:
     """'push up ×12  93%'."""
     if person.label is None:
         return ""
-    label = readable(person.label)
-    label = label if len(label) <= 24 else label[:23] + "…"
+    label = person.label
+    if len(label) > _LONGEST:  # shorter, but no surer
+        end = "…?" if label.endswith("?") else "…"
+        label = label[: _LONGEST - len(end)] + end
     count = "" if person.repetitions is None else f" ×{person.repetitions}"
     return f"{label}{count}  {person.sure:.0%}"
 

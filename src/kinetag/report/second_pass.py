@@ -1,4 +1,4 @@
-"""The second reading of the video: the annotated copy, and a picture of each repetition."""
+"""The second reading of the video: the annotated copy, and pictures of repetitions and faults."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -14,12 +14,12 @@ from kinetag.urls import is_remote, is_stored
 if TYPE_CHECKING:
     from kinetag.video import VideoSource, VideoWriter
 
-MAX_PICTURES = 24  # repetitions with a picture, a person
+MAX_PICTURES = 24  # a person: up to half of them of faults where they are worst, the others of turning points
 MAX_PICTURES_IN_ALL = 120
 _FRAME_RATE = 30.0  # when the source does not say
 _PICTURE_RATE = 15.0  # frames a second that are looked at for pictures alone
 
-# (person id, time of the repetition's turning point) -> JPEG bytes
+# (person id, time of a turning point or of a fault at its worst) -> JPEG bytes
 Pictures = dict[tuple[int, float], bytes]
 
 
@@ -33,7 +33,7 @@ def can_read_again(source: str | Path | int) -> bool:
 
 
 def snapshot_pictures(timeline: Timeline) -> tuple[Pictures, bool]:
-    """Pictures of repetitions from those taken while the video was read, and whether that is all that are wanted."""
+    """The wanted pictures from those taken while the video was read, and whether that is all that are wanted."""
     wanted = wanted_pictures(timeline)
     if timeline.snapshots is None:
         return {}, not wanted
@@ -55,7 +55,7 @@ def second_pass(
     end: float | None = None,
     progress: Callable[[float, float | None], None] | None = None,
 ) -> Pictures:
-    """Read ``source`` again: write the annotated copy to ``video`` (unless None) and return pictures of repetitions.
+    """Read ``source`` again: write the annotated copy to ``video`` (unless None) and return the wanted pictures.
 
     The copy begins at ``start``. ``progress`` is called with the time reached and the duration.
     """
@@ -88,10 +88,12 @@ def _writer(path: Path | None, frames: "VideoSource") -> "AbstractContextManager
 
 
 def wanted_pictures(timeline: Timeline) -> list[tuple[float, int]]:
-    """(time, person id) of the repetitions that get a picture, in order of time: the first of each person."""
+    """(time, person id) of the moments that get a picture, in order of time: each fault of a person at its worst, and
+    the first turning points."""
     each = min(MAX_PICTURES, MAX_PICTURES_IN_ALL // max(1, len(timeline.people)))
-    wanted = []
+    wanted: set[tuple[float, int]] = set()
     for person in timeline.people:
-        repetitions = [repetition for segment in person.segments for repetition in segment.repetitions]
-        wanted += [(repetition.time, person.id) for repetition in repetitions[:each]]
+        faults = [fault.worst[0] for segment in person.segments for fault in segment.faults][: each // 2]
+        turns = [repetition.time for segment in person.segments for repetition in segment.repetitions]
+        wanted |= {(time, person.id) for time in faults + turns[: each - len(faults)]}
     return sorted(wanted)

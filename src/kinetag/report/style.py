@@ -1,6 +1,7 @@
 """What all outputs share: colours, and how labels and times are written."""
 
-from kinetag.timeline import OTHER, FormFault, Segment, Tempo
+from kinetag.naming import OTHER, readable
+from kinetag.timeline import FormFault, Person, Tempo, frame_at
 
 # Okabe and Ito's palette (https://jfly.uni-koeln.de/color/): distinct with any kind of colour vision. One a person.
 PEOPLE = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0072B2")
@@ -17,29 +18,15 @@ def person_color(person: int) -> Color:
     return int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16)
 
 
-def readable(label: str) -> str:
-    """'push_up' -> 'push up'."""
-    return label.replace("_", " ")
-
-
-# What an exercise of a family is called when it is not clear which one it is.
-_KINDS = {
-    "legs": "leg exercise", "hinge": "hip hinge", "push": "pressing movement", "pull": "pulling movement",
-    "arms": "arm exercise", "shoulders": "shoulder exercise", "core": "exercise of the trunk", "hips": "hip exercise",
-    "cardio": "cardio exercise", "yoga": "yoga pose", "everyday": "everyday posture", "balance": "balance exercise",
-    "back": "back exercise", "flexibility": "stretch", "full_body": "full-body exercise",
-}  # fmt: skip
-_DOUBTFUL = 0.5  # confidence below which the kind is said beside the label
-
-
-def doing(segment: Segment) -> str:
-    """'squat (sumo)', 'bench press? (some pressing movement)' where that is much surer, 'some pulling movement'."""
-    kind = f"some {_KINDS.get(segment.family, f'{readable(segment.family)} exercise')}" if segment.family else ""
-    if segment.label == OTHER:
-        return kind or readable(segment.label)
-    if kind and segment.confidence < _DOUBTFUL < segment.family_confidence:
-        return f"{readable(segment.label)}? ({kind})"
-    return readable(segment.label) + (f" ({readable(segment.variant)})" if segment.variant else "")
+def totals(person: Person) -> dict[str, tuple[int, float]]:
+    """What a person does by name, without 'other': full repetitions and seconds, in order of time."""
+    found: dict[str, tuple[int, float]] = {}
+    for segment in person.segments:
+        name = segment.name(way=False)
+        if name != OTHER:
+            count, seconds = found.get(name, (0, 0.0))
+            found[name] = count + segment.repetition_count, seconds + segment.duration
+    return found
 
 
 def clock(seconds: float) -> str:
@@ -51,17 +38,27 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{seconds_part}" if hours else f"{minutes}:{seconds_part}"
 
 
-def fault_text(fault: FormFault) -> str:
-    """'the hips sag: body line -24°, should not be below -15°; in 4 of 5, first at 0:07.2'."""
+def fault_text(fault: FormFault, frame_rate: float = 0.0) -> str:
+    """'the hips sag: body line -24°, should not be below -15°; in 4 of 5, worst at 0:07.2, frame 216 (-31°)'."""
+    way = "above" if fault.above else "below"
+    middle, limit = (measured(fault, value) for value in (sorted(fault.values)[len(fault.values) // 2], fault.limit))
+    return (
+        f"{fault.description}: {readable(fault.signal)} {middle}, should not be {way} {limit}; in {len(fault.times)} "
+        f"of {fault.judged}, worst at {worst_text(fault, frame_rate)} ({measured(fault, fault.worst[1])})"
+    )
+
+
+def worst_text(fault: FormFault, frame_rate: float = 0.0) -> str:
+    """When a fault was worst: '0:07.2, frame 216', without the frame where the source's are not known."""
+    time = fault.worst[0]
+    return clock(time) + (f", frame {frame_at(time, frame_rate)}" if frame_rate > 0 else "")
+
+
+def measured(fault: FormFault, value: float) -> str:
+    """A value of what a fault is told by: '-24°', '38%' of 'uneven', '0.12' of a height or width."""
     unit = "" if fault.signal == "knee_gap" or fault.signal.endswith("_height") else "°"
     unit = "%" if fault.name == "uneven" else unit
-    digits = 0 if unit else 2
-    value = sorted(fault.values)[len(fault.values) // 2]
-    way = "above" if fault.above else "below"
-    return (
-        f"{fault.description}: {readable(fault.signal)} {value:.{digits}f}{unit}, should not be {way} "
-        f"{fault.limit:.{digits}f}{unit}; in {len(fault.times)} of {fault.judged}, first at {clock(fault.times[0])}"
-    )
+    return f"{value:.{0 if unit else 2}f}{unit}"
 
 
 def tempo_text(tempo: Tempo) -> str:

@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from kinetag.report.style import PEOPLE, clock, doing, fault_text, readable
+from kinetag.report.style import PEOPLE, clock, fault_text, totals
 from kinetag.timeline import OTHER, Person, Segment, Timeline
 
 
@@ -41,7 +41,7 @@ def _segments(timeline: Timeline) -> Table:
         for number, segment in enumerate(person.segments):
             name = Text(f"● {person.id}", style=PEOPLE[(person.id - 1) % len(PEOPLE)]) if number == 0 else Text()
             last = number == len(person.segments) - 1
-            table.add_row(name, *_cells(segment), style="dim" if segment.label == OTHER else "", end_section=last)
+            table.add_row(name, *_cells(segment), style="dim" if segment.name() == OTHER else "", end_section=last)
     return table
 
 
@@ -50,8 +50,8 @@ def _faults(timeline: Timeline) -> list[Text]:
     return [
         Text.assemble(
             (f"● {person.id}  ", PEOPLE[(person.id - 1) % len(PEOPLE)]),
-            f"{readable(segment.label)} at {clock(segment.start)}  ",
-            (fault_text(fault), "yellow"),
+            f"{segment.name()} at {clock(segment.start)}  ",
+            (fault_text(fault, timeline.frame_rate), "yellow"),
         )
         for person in timeline.people
         for segment in person.segments
@@ -65,24 +65,18 @@ def _cells(segment: Segment) -> list[str]:
     if partial:
         repetitions += f" (+{partial} partial)"
     return [
-        escape(doing(segment)),
+        escape(segment.name()),
         clock(segment.start),
         clock(segment.end),
         f"{segment.duration:.1f} s",
         repetitions,
-        f"{segment.confidence:.0%}",
+        f"{segment.sure:.0%}",
     ]
 
 
 def _totals(person: Person) -> Text:
     """'Person 1: squat 12, plank 30.5 s': repetitions where they are counted, else time."""
-    counts: dict[str, int] = {}
-    seconds: dict[str, float] = {}
-    for segment in person.segments:
-        if segment.label != OTHER:
-            counts[segment.label] = counts.get(segment.label, 0) + segment.repetition_count
-            seconds[segment.label] = seconds.get(segment.label, 0.0) + segment.duration
     said = [
-        f"{readable(label)} {f'×{counts[label]}' if counts[label] else f'{seconds[label]:.1f} s'}" for label in seconds
+        f"{name} {f'×{count}' if count else f'{seconds:.1f} s'}" for name, (count, seconds) in totals(person).items()
     ]
     return Text.assemble((f"Person {person.id}: ", "bold"), ", ".join(said) or "nothing that is known")
