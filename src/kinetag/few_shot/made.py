@@ -10,7 +10,7 @@ from kinetag.exercises.library import Exercise, read_exercises
 from kinetag.few_shot.clips import TaughtClip
 from kinetag.sequence import PoseSequence
 
-PEOPLE = 40  # 20 recognise 2 to 3 points less, 10 another 3 (bench/few_shot.py --people)
+PEOPLE = 40  # of real clips 20 recognise 3 to 4 points less, 10 another 4 to 7 (bench/few_shot.py --people)
 
 _SPARE = 1.5  # times as many are made: of some an estimator sees too little
 _LEAST = 20  # poses of a clip
