@@ -27,7 +27,7 @@ def untaught(
 
     ``model`` and ``profile`` are what the user chose the classifier by.
     """
-    files = _files(exercises, classifier, library)
+    files = _files(exercises, classifier, library) if exercises else {}
     if called is not None:
         meant = exercises_by_label([called], library)
         files = {each.name: files[each.name] for each in meant.values() if each.name in files}
