@@ -4,6 +4,7 @@
     python bench/few_shot.py --model MODEL --data FOLDER        # also gym clips (development half)
     python bench/few_shot.py --model MODEL --rendered 8         # also videos of the mannequin through BlazePose
     python bench/few_shot.py --model MODEL --recordings FILE... # also such videos recorded before
+    python bench/few_shot.py --model MODEL --people 10 20 40    # taught from the exercises' YAML, with so many made
 
 MODEL lacks exercises of the library: those are taught (`--classes` to choose among them), each from clips of different
 people, and other people's clips are then told apart. Of an exercise with n clips to learn from, the rest is for the
@@ -11,6 +12,9 @@ test, at most ten. 'accuracy': a clip's label is the most probable of the 15 (`-
 those and of everything that the classifier knows, 'other' too. 'library kept': clips of exercises that the classifier
 knows and gets right, which are not taken for a taught one. Draws are of classes, of clips to learn from, and of clips
 to test with; the interval is from the 2.5th to the 97.5th percentile over draws.
+
+With `--people` an exercise is taught from its YAML file as `kinetag teach` does it, by that many made people: alone,
+and beside 1 and 3 clips. Others of the made people are drawn each time; the clips to test with are as above.
 
 Synthetic: motions of the library seen by random cameras, with the errors of an imitated estimator: occlusion, swapped
 sides, failing limbs, short clips. That is harsh: how much of what it was trained on the classifier gets right is
@@ -36,6 +40,7 @@ from kinetag.exercises.recordings import read_recordings
 from kinetag.exercises.synthesis import observe
 from kinetag.features import HOP, LAYOUT, RATE, windows
 from kinetag.few_shot.clips import TaughtClip
+from kinetag.few_shot.made import made_clips
 from kinetag.few_shot.prototypes import Seen, calibrate, library_similarities, prototype, see, taught_probabilities
 from kinetag.few_shot.space import SHRINKAGE, Space, build_space
 from kinetag.metrics import softmax
@@ -119,6 +124,12 @@ def place_all(clips: dict[str, list[PoseSequence]], classifier: Classifier, spac
     return {name: [clip for clip in some if clip is not None] for name, some in found.items()}
 
 
+def made_people(label: str, count: int, classifier: Classifier, space: Space, seed: int) -> list[Seen]:
+    """``count`` people made from the YAML of an exercise, as `kinetag teach` makes them."""
+    clips = made_clips(load_library()[label], count, seed=seed) if count else []
+    return [see(clip, classifier, space) for clip in clips]
+
+
 def draw(
     taught: dict[str, list[Placed]],
     library: list[tuple[int, Placed]],
@@ -126,13 +137,20 @@ def draw(
     shots: int,
     ways: int,
     rng: np.random.Generator,
+    made: dict[str, list[Seen]],
+    people: int,
 ) -> tuple[dict[str, float], dict[str, list[bool]]]:
-    """Teach ``ways`` exercises (or all there are) from ``shots`` clips each, and test with other clips; also, of each
-    exercise, which clips were right among what was taught."""
+    """Teach ``ways`` exercises (or all there are) from ``shots`` clips and ``people`` of the ``made`` ones each, and
+    test with other clips; also, of each exercise, which clips were right among what was taught."""
     names = [name for name in taught if len(taught[name]) > shots]
     names = rng.permutation(names)[:ways].tolist()
     order = {name: rng.permutation(len(taught[name])) for name in names}
     learned = [[taught[name][i].seen for i in order[name][:shots]] for name in names]
+    if people:
+        chosen = [rng.choice(len(made[name]), people, replace=False) for name in names]
+        learned = [
+            [*(made[name][i] for i in rows), *own] for name, rows, own in zip(names, chosen, learned, strict=True)
+        ]
     points = np.stack([prototype(clips) for clips in learned])
     biases, temperature = calibrate(learned, space)
 
@@ -159,17 +177,30 @@ def draw(
 
 
 def measure(
-    name: str, taught: dict[str, list[Placed]], library: list[tuple[int, Placed]], space: Space, ways: int, draws: int
+    name: str,
+    taught: dict[str, list[Placed]],
+    library: list[tuple[int, Placed]],
+    space: Space,
+    options: argparse.Namespace,
+    made: dict[str, list[Seen]],
 ) -> list[dict]:
-    rows = []
-    for shots in (1, 3, 5):
+    ways, draws, rows = options.ways, options.draws, []
+    for people, shots in [(n, s) for n in options.people for s in (0, 1, 3)] or [(0, s) for s in (1, 3, 5)]:
         enough = [label for label, clips in taught.items() if len(clips) > shots]
         if len(enough) < 2:
             continue
         rng = np.random.default_rng([shots, 5])
-        found, right = zip(*(draw(taught, library, space, shots, ways, rng) for _ in range(draws)), strict=True)
+        found, right = zip(
+            *(draw(taught, library, space, shots, ways, rng, made, people) for _ in range(draws)), strict=True
+        )
         tested = round(np.mean([each.pop("tested") for each in found]))
-        row: dict = {"clips": name, "classes": min(ways, len(enough)), "taught from": shots, "tested": tested}
+        row: dict = {
+            "clips": name,
+            "classes": min(ways, len(enough)),
+            "taught from": shots,
+            "made": people,
+            "tested": tested,
+        }
         for key in found[0]:
             values = [100 * each[key] for each in found]
             low, high = np.percentile(values, [2.5, 97.5])
@@ -195,6 +226,7 @@ def main() -> None:
     parser.add_argument("--ways", type=int, default=15, help="exercises taught at once (15)")
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--per-class", type=int, default=20, help="synthetic clips a class")
+    parser.add_argument("--people", type=int, nargs="+", default=[], metavar="N", help="teach from YAML, N made people")
     parser.add_argument("--rendered", type=int, default=0, metavar="N", help="also N rendered videos a class")
     parser.add_argument("--recordings", type=Path, nargs="+", default=[], metavar="FILE", help="also recorded videos")
     parser.add_argument("--shrinkage", type=float, default=SHRINKAGE, help="of the whitening; 1: only centred")
@@ -212,21 +244,20 @@ def main() -> None:
     library = [(classifier.labels.index(n), c) for n, some in place_all(known, classifier, space).items() for c in some]
     right = float(np.mean([clip.known.mean(axis=0).argmax() == label for label, clip in library]))
     print(f"synthetic clips of the {len(classifier.labels)} classes that the model knows: {right:.1%} right")
-    rows = measure("synthetic", synthetic, library, space, options.ways, options.draws)
+    made = {n: made_people(n, 2 * max(options.people, default=0), classifier, space, options.seed) for n in names}
+    rows = measure("synthetic", synthetic, library, space, options, made)
     if options.rendered:
         rendered = place_all({n: list(rendered_clips(n, options.rendered)) for n in names}, classifier, space)
-        rows += measure("rendered", rendered, library, space, options.ways, options.draws)
+        rows += measure("rendered", rendered, library, space, options, made)
     if options.recordings:
         recorded = place_all(recorded_clips(options.recordings, names), classifier, space)
-        rows += measure("recorded", recorded, library, space, options.ways, options.draws)
+        rows += measure("recorded", recorded, library, space, options, made)
     if options.data:
         gym = {n: clips for n, clips in gym_clips(data_folder(options.data)).items() if n in lacking}
-        rows += measure(
-            "gym, development", place_all(gym, classifier, space), library, space, options.ways, options.draws
-        )
+        rows += measure("gym, development", place_all(gym, classifier, space), library, space, options, made)
     show("Exercises that the classifier never saw", [{k: v for k, v in r.items() if k != "by exercise"} for r in rows])
     save(
-        "few_shot",
+        "few_shot_written" if options.people else "few_shot",
         model=options.model.name,
         training=classifier.card.training,
         taught=names,

@@ -12,6 +12,25 @@ from kinetag.sequence import PoseSequence
 
 RATE = 15.0
 
+# The arms go up to the front, in a way that no exercise of the library does: both knees bend a little on the way.
+WRITTEN = """\
+name: arm_raise
+title: Arm raise
+family: arms
+support: feet
+base: {elbow: [0, 15]}
+poses:
+  down: {shoulder: [0, 15], plane: [0, 20]}
+  up: {shoulder: [75, 100], thigh: [25, 35], knee: [50, 70]}
+order: [down, up]
+sides: both
+tempo: {period: [1.5, 4]}
+counting: {signal: shoulder, rest: 12, peak: 88, sides: either, min_period: 0.8, max_period: 6}
+norms: {shoulder: [70, 110]}
+faults:
+  too_high: {description: the arms go above the head, angle: shoulder, above: 150}
+"""
+
 
 def embedding_model(path: Path) -> Path:
     """The shipped classifier; where it gives no embedding, a copy that gives its last layer's input."""

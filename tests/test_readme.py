@@ -37,6 +37,8 @@ def blocks(page: str) -> list[list[str]]:
     return [kept for block in commands if (kept := [line for line in block if line.startswith("kinetag ")])]
 
 
+EXERCISES = (ROOT / "docs" / "exercises.md").read_text()
+ARM_RAISE = next(text for text in re.findall(r"```yaml\n(.*?)```", EXERCISES, re.DOTALL) if "name: arm_raise" in text)
 TRAINING = next(block for block in blocks(README) if block[0].startswith("kinetag spec "))
 COMMANDS = [command for block in blocks(README) if block != TRAINING for command in block]
 CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -46,6 +48,8 @@ CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 def workplace(tmp_path, monkeypatch, squat_clip) -> Path:
     """A folder with a workout.mp4 in it, where the commands run."""
     (tmp_path / "workout.mp4").write_bytes(squat_clip[0].read_bytes())
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "arm_raise.yaml").write_text(ARM_RAISE)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -73,6 +77,9 @@ def test_command_works(command: str, workplace: Path, capsys) -> None:
     if words[0] == "doctor":
         assert main(words) in (0, 1)
         return
+    if words[-1] == "mine/arm_raise.yaml":
+        assert main(words) == 0
+        return
     if words[0] == "teach" or "--profile" in words:
         if not teachable():
             pytest.skip("the shipped classifier gives no embedding yet")
@@ -80,6 +87,13 @@ def test_command_works(command: str, workplace: Path, capsys) -> None:
         if words[0] == "teach":
             return
     assert main(words) == 0
+
+
+def test_the_page_on_writing_an_exercise_tells_the_same(workplace: Path) -> None:
+    drawn, *others = (command for block in blocks(EXERCISES) for command in block)
+    assert set(others) <= set(COMMANDS)
+    assert main(shlex.split(drawn)[1:]) == 0
+    assert Path("sheet.png").stat().st_size > 1000
 
 
 def run(command: str, capsys, *more: str) -> str:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_teaching import WRITTEN
 
 from kinetag.errors import KinetagError
 from kinetag.exercises.filming import film
 from kinetag.exercises.kinematics import JOINT
+from kinetag.exercises.library import Exercise, load_library
 from kinetag.exercises.recording import classes, follow, main, record, record_many
 from kinetag.exercises.recordings import Recording, read_recordings, write_recordings
 from kinetag.pose.regions import Region
@@ -146,9 +148,30 @@ def test_the_command_stops_in_time(tmp_path: Path, capsys: pytest.CaptureFixture
     assert read_recordings(tmp_path / "a.npz") == []
 
 
+def test_exercises_of_ones_own_are_recorded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Recording):
+    filmed: list[str] = []
+
+    def quick(exercise: Exercise | str, seed: int, number: int) -> Recording:
+        assert isinstance(exercise, Exercise)
+        filmed.append(exercise.name)
+        return replace(clip, label=exercise.name, seed=seed, number=number)
+
+    monkeypatch.setattr("kinetag.exercises.recording.record", quick)
+    (tmp_path / "arm_raise.yaml").write_text(WRITTEN)
+    given = ["--exercises", str(tmp_path / "arm_raise.yaml"), "--classes", "arm_raise,squat"]
+    main(["--out", str(tmp_path / "a.npz"), "--per-class", "1", "--workers", "1", *given])
+    assert filmed == ["arm_raise", "squat"]
+    assert [c.label for c in read_recordings(tmp_path / "a.npz")] == ["arm_raise", "squat"]
+
+
+def test_an_exercise_and_its_name_are_filmed_alike(clip: Recording):
+    assert same(clip, record(load_library()["squat"], 3, 0, seconds=1.0))
+
+
 def test_classes_are_the_library_and_other():
-    assert classes()[-1] == "other"
-    assert len(set(classes())) == len(classes()) > 50
+    names = classes(load_library())
+    assert names[-1] == "other"
+    assert len(set(names)) == len(names) > 50
 
 
 def test_nothing_heavy_is_imported():

@@ -5,17 +5,21 @@ import sys
 
 import numpy as np
 import pytest
-from made_teaching import embedding_model, salutes, squats, still
+from made_teaching import WRITTEN, embedding_model, salutes, squats, still
 from test_classifier import seen
 
 import kinetag
 from kinetag import cli
 from kinetag.classifier import DEFAULT_MODEL, Classifier
 from kinetag.errors import KinetagError
+from kinetag.exercises.library import load_library
 from kinetag.few_shot import space
+from kinetag.few_shot.evaluation import Score
+from kinetag.few_shot.made import PEOPLE, made_clips
 from kinetag.few_shot.profile import load_profile
 from kinetag.few_shot.teach import remove, teach, update
 from kinetag.pose.files import write_poses
+from kinetag.report.teaching import scores_table
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -208,6 +212,7 @@ def test_a_clip_that_shows_nothing_is_left_out_and_the_others_are_learned(model,
         (["salute", *["x.json"] * 11], "give 1 to 10"),
         (["salute", "nothing.json"], "no such file or folder: nothing.json"),
         (["salute", "nothing.mp4"], "nothing.mp4"),
+        (["salute", "nothing.yaml"], "no exercise file or folder at nothing.yaml"),
         (["--list"], "no profile at"),
         (["--list", "--update"], "goes with --profile alone"),
         (["salute", "x.json", "--persn", "1"], "did you mean '--person'"),
@@ -250,6 +255,105 @@ def test_an_exported_network_gives_its_embedding(tmp_path):
     np.testing.assert_allclose(classifier.calibrated(logits), classifier.predict(squats())[1], atol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def written(model, tmp_path_factory):
+    """A folder with an exercise's file, poses of somebody else who does it, and a profile that the file taught."""
+    folder = tmp_path_factory.mktemp("written")
+    (folder / "mine").mkdir()
+    (folder / "mine" / "arm_raise.yaml").write_text(WRITTEN)
+    exercise = load_library([folder / "mine"])["arm_raise"]
+    write_poses([made_clips(exercise, 3, seed=9)[2].poses], folder / "test.json")
+    teach("arm raise", [folder / "mine" / "arm_raise.yaml"], folder / "mine.npz", model=model)
+    return folder
+
+
+def test_an_exercise_is_taught_by_its_yaml_alone(written, model, tmp_path):
+    main = kinetag.analyze(written / "test.json", model=model, profile=written / "mine.npz").people[0].main_segment
+    assert main.label == "arm_raise"
+    assert main.repetition_count >= 1
+    taught = load_profile(written / "mine.npz").exercises["arm_raise"]
+    assert taught.exercise == load_library([written / "mine"])["arm_raise"]
+    assert [clip.made for clip in taught.clips] == [True] * PEOPLE
+    path = tmp_path / "mine.npz"
+    path.write_bytes((written / "mine.npz").read_bytes())
+    (tmp_path / "no_yaml_here").touch()
+    before = load_profile(path)
+    after = update(path, model=model)
+    np.testing.assert_allclose(after.prototypes, before.prototypes, atol=0.01)
+
+
+def test_a_yaml_file_goes_with_clips_and_takes_the_place_of_the_one_before(written, model, clips, tmp_path, capsys):
+    path, file = tmp_path / "mine.npz", tmp_path / "salute.yaml"
+    by_elbow = "{signal: elbow, rest: 165, peak: 60, min_period: 0.5, max_period: 6}"
+    file.write_text(re.sub("counting: .*", f"counting: {by_elbow}", WRITTEN).replace("elbow: [0, 15]", "elbow: [5, 9]"))
+    given = ["--profile", str(path), "--model", str(model)]
+    assert cli.main(["teach", "Salute", str(file), str(clips / "salute_0.json"), *given]) == 0
+    said = capsys.readouterr().out
+    assert re.search(rf"salute\.yaml +{PEOPLE} made ", said)
+    assert re.search(r"salute_0\.json +1 ", said)
+    assert "counted by: elbow, 165 to 60°" in said
+    lesson = teach("salute", [clips / "salute_1.json"], path, model=model)
+    assert (lesson.taught.written.name, lesson.taught.counting.rest) == ("arm_raise", 165)
+    assert [clip.name for clip in lesson.taught.clips[PEOPLE:]] == ["salute_0.json", "salute_1.json"]
+    file.write_text(file.read_text().replace("rest: 165", "rest: 160"))
+    again = teach("salute", [file], path, model=model).taught
+    assert (len(again.clips), again.counting.rest) == (PEOPLE + 2, 160)
+    with pytest.raises(KinetagError, match="9 clips for 'salute': give 1 to 8; it has 2 already"):
+        teach("salute", [file, *[clips / "salute_2.json"] * 9], path, model=model)
+    with pytest.raises(KinetagError, match="2 YAML files for 'salute': give one"):
+        teach("salute", [file, file], path, model=model)
+
+
+def test_analyze_says_what_it_cannot_recognise_and_how_to_teach_it(written, model, monkeypatch, capsys):
+    monkeypatch.chdir(written)
+    told = "arm_raise: the classifier does not know it; teach it: kinetag teach arm_raise mine/arm_raise.yaml"
+    for given in ("mine", "mine/arm_raise.yaml"):
+        timeline = kinetag.analyze("test.json", exercises=[given])
+        assert timeline.warnings == [told]
+        with pytest.raises(KinetagError, match=f"^{re.escape(told)}$"):
+            kinetag.analyze("test.json", exercises=[given], only=["arm_raise"])
+    with_model = kinetag.analyze("test.json", model=model, exercises=["mine"]).warnings
+    assert with_model == [f"{told} --model {model}"]
+    known = {"model": model, "exercises": ["mine"], "profile": "mine.npz"}
+    assert kinetag.analyze("test.json", **known).warnings == []
+    main = kinetag.analyze("test.json", **known, only=["arm_raise"]).people[0].main_segment
+    assert main.label == "arm_raise"
+    with pytest.raises(KinetagError, match="no exercise or family 'arm_rase', did you mean 'arm_raise'"):
+        kinetag.analyze("test.json", **known, only=["arm_rase"])
+
+
+def test_what_was_taught_under_another_name_is_known(written, model, monkeypatch, tmp_path):
+    monkeypatch.chdir(written)
+    path = tmp_path / "mine.npz"
+    assert teach("front lift", ["mine/arm_raise.yaml"], path, model=model).taught.exercise.title == "Front lift"
+    assert kinetag.analyze("test.json", model=model, exercises=["mine"], profile=path).warnings == []
+
+
+def test_an_update_finetunes_where_it_is_asked_to(written, model, tmp_path, capsys):
+    pytest.importorskip("torch")
+    path = tmp_path / "mine.npz"
+    path.write_bytes((written / "mine.npz").read_bytes())
+    given = ["--profile", str(path), "--model", str(model)]
+    assert cli.main(["teach", "--update", *given]) == 0
+    assert not load_profile(path).finetuned
+    assert cli.main(["teach", "--update", "--finetune", *given]) == 0
+    assert load_profile(path).finetuned
+
+
+def test_what_is_weak_is_said(capsys):
+    from rich.console import Console
+
+    scores = [
+        Score("salute", 3, 40, 1.0, {}, 0.072, "squat"),
+        Score("wave", 3, 40, 0.5, {"standing": 0.499, "squat": 0.001}, 0.0, ""),
+    ]
+    Console(width=300).print(scores_table(scores))
+    said = capsys.readouterr().out
+    assert "salute (7.2% of the library's windows are taken for it, more than 5%)" in said
+    assert "wave (recognised in 50%, less than 80%)" in said
+    assert "standing 50%, squat <1%" in said
+
+
 def test_everything_may_be_in_a_store(store, model, clips, capsys):
     from object_store import BUCKET
 
@@ -258,6 +362,7 @@ def test_everything_may_be_in_a_store(store, model, clips, capsys):
     root, given = f"s3://{BUCKET}", []
     for name in ("salute_0.json", "salute_1.json", "test.json"):
         storage.upload(clips / name, f"{root}/clips/{name}")
+    storage.write_file(f"{root}/mine/arm_raise.yaml", WRITTEN.encode())
     storage.upload(model, f"{root}/mine.onnx")
     given = ["--profile", f"{root}/team/profile.npz", "--model", f"{root}/mine.onnx"]
     assert cli.main(["teach", "Salute", f"{root}/clips/salute_0.json", *given]) == 0
@@ -265,6 +370,10 @@ def test_everything_may_be_in_a_store(store, model, clips, capsys):
     said = capsys.readouterr().out
     assert f"kinetag analyze VIDEO --profile {root}/team/profile.npz" in " ".join(said.split())
     assert "salute_1.json" in said
+    assert cli.main(["analyze", f"{root}/clips/test.json", "--exercises", f"{root}/mine", *given]) == 0
+    assert f"kinetag teach arm_raise {root}/mine/arm_raise.yaml" in " ".join(capsys.readouterr().out.split())
+    assert cli.main(["teach", "arm raise", f"{root}/mine/arm_raise.yaml", *given]) == 0
+    assert re.search(r"arm_raise\.yaml +\d+ made ", capsys.readouterr().out)
     assert cli.main(["analyze", f"{root}/clips/test.json", "--format", "csv", *given]) == 0
     assert ",salute," in capsys.readouterr().out
     assert cli.main(["teach", "Salute", f"{root}/clips/none.json", *given]) == 2

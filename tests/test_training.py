@@ -3,18 +3,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_teaching import WRITTEN
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
 from kinetag.classifier import Classifier  # noqa: E402
 from kinetag.errors import KinetagError  # noqa: E402
-from kinetag.exercises.bank import Bank, sample  # noqa: E402
+from kinetag.exercises.bank import Bank, build_bank, sample  # noqa: E402
+from kinetag.exercises.library import load_library  # noqa: E402
+from kinetag.exercises.motion import shipped_library  # noqa: E402
 from kinetag.features import CHANNELS, LAYOUT, WINDOW, mirror  # noqa: E402
 from kinetag.metrics import log_softmax  # noqa: E402
 from kinetag.models import WINDOW_MODELS, build_window_model  # noqa: E402
 from kinetag.skeletons import get_layout  # noqa: E402
-from kinetag.training import Trainer, TrainingOptions, batches, finish, schedule, train  # noqa: E402
+from kinetag.training import Trainer, TrainingOptions, batches, families, finish, main, schedule, slow, train  # noqa: E402
 
 JOINTS = len(get_layout(LAYOUT))
 OPTIONS = TrainingOptions(steps=6, batch=16, per_class=4)
@@ -168,3 +171,35 @@ def test_schedule_warms_up_and_ends_low():
     assert values[0] < 0.05
     assert max(values) > 0.95
     assert values[-1] < 0.01
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A file with an exercise of one's own, common and slow."""
+    path = tmp_path / "arm_raise.yaml"
+    path.write_text(WRITTEN.replace("period: [1.5, 4]", "period: [5, 20]") + "frequency: 4\n")
+    return path
+
+
+def test_a_bank_knows_exercises_of_ones_own_and_makes_the_others_as_before(own):
+    library = load_library([own])
+    classes = ("arm_raise", "squat", "other")
+    bank, before = build_bank(classes, 0, 2, library=library), build_bank(classes[1:], 0, 2)
+    assert np.array_equal(bank.joints[2:], before.joints)
+    weights, _ = bank.weights()
+    assert weights[bank.labels == 0].sum() == pytest.approx(4 / library["squat"].frequency * weights[2:4].sum())
+    assert families(classes, bank.library) == {"arm_raise": "arms", "squat": library["squat"].family}
+    assert slow(classes, bank.library) == {"arm_raise": 20}
+    assert build_bank(("squat",), 0, 1).library is shipped_library()
+
+
+def test_the_command_trains_a_classifier_that_knows_them(own, tmp_path, capsys):
+    everything = set(load_library()) - {"squat", "plank"}
+    few = ["--without", ",".join(sorted(everything)), "--steps", "2", "--batch", "8", "--per-class", "2"]
+    out = ["--out", str(tmp_path / "run"), "--device", "cpu", "--workers", "0"]
+    assert main([*few, *out, "--exercises", str(own)]) == 0, capsys.readouterr().err
+    card = Classifier.load(tmp_path / "run" / "exercise_classifier.onnx").card
+    assert card.labels == ("arm_raise", "plank", "squat", "other")
+    assert (card.families["arm_raise"], card.slow["arm_raise"]) == ("arms", 20)
+    assert main([*few, *out]) == 2
+    assert "other classes; give the --exercises and --without of that run" in capsys.readouterr().err

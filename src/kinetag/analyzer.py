@@ -27,6 +27,7 @@ from kinetag.snapshots import Snapshots
 from kinetag.storage import fetched, in_users_names, local_copy, local_source, version_of
 from kinetag.timeline import OTHER, Person, Timeline
 from kinetag.tracking import Tracker
+from kinetag.untaught import untaught
 from kinetag.video import VideoSource, open_source
 
 RATE = 15.0  # poses a second and person: a jump rope turns at most about 3 times a second
@@ -85,11 +86,14 @@ def analyze(
     given, source = source, local_source(source)
     with in_users_names({} if given is source else {str(source): str(given)}):
         classifier, library = known_exercises(model, exercises, profile, only)
+        unknown = untaught(exercises, classifier, library, model=model, profile=profile)
         if is_pose_source(source):
             read = read_pose_file(str(source), frame_rate=frame_rate, frame_size=frame_size)
             cut = (_cut(sequence, start, end) for sequence in read)
             sequences = [sequence for sequence in cut if len(sequence)]
-            return _from_poses(Path(str(source)).name, sequences, classifier, library)
+            timeline = _from_poses(Path(str(source)).name, sequences, classifier, library)
+            timeline.warnings += unknown
+            return timeline
         options = {"start": start, "end": end, "rate": rate, "pose": pose, "detector": detector, "people": max_people}
         log = open_log(resume_in, source, known_as=version_of(given), **options)
         reached = None if log is None else log.reached
@@ -122,6 +126,7 @@ def analyze(
                 if log is not None:
                     log.write()
             timeline = analyzer.finish(video, last=True)
+            timeline.warnings += unknown
             if resume_in is not None and not stopped and not keep_resume:
                 forget(resume_in)
             return timeline
@@ -145,16 +150,33 @@ def known_exercises(
         names[str(local)] = str(path)
         return local
 
+    def asked(name: str, classifier: Classifier, library: dict[str, Exercise]) -> list[str]:
+        try:
+            return named(name, classifier, library)
+        except KinetagError:
+            if unknown := untaught(exercises, classifier, library, called=name, model=model, profile=profile):
+                raise KinetagError(unknown[0]) from None
+            raise
+
     with in_users_names(names):
         classifier = Classifier.load(None if model is None else here(model))
         library = load_library([here(path) for path in exercises])
+        file = None if profile is None else here(profile)
+        both = _taught(classifier, library, file)
         if only:
-            classifier = classifier.only([label for name in only for label in named(name, classifier, library)])
-        if profile is None:
-            return classifier, library
-        from kinetag.few_shot.taught import with_profile
+            both = _taught(classifier.only([label for name in only for label in asked(name, *both)]), library, file)
+        return both
 
-        return with_profile(classifier, library, here(profile))
+
+def _taught(
+    classifier: Classifier, library: dict[str, Exercise], profile: Path | None
+) -> tuple[Classifier, dict[str, Exercise]]:
+    """Both, with what a profile adds to them."""
+    if profile is None:
+        return classifier, library
+    from kinetag.few_shot.taught import with_profile
+
+    return with_profile(classifier, library, profile)
 
 
 def feed_all(video: VideoSource, analyzer: "Analyzer") -> Iterator[float]:

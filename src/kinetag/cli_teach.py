@@ -12,7 +12,7 @@ PROFILE = Path("kinetag-profile.npz")
 
 def teach_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="what the exercise or pose is called; of one that is taught, add clips")
-    parser.add_argument("clips", nargs="*", type=place, help="1 to 10 videos or files of poses that show it")
+    parser.add_argument("clips", nargs="*", type=place, help="1 to 10 videos or files of poses, or its YAML file")
     parser.add_argument(
         "--profile", type=place, default=PROFILE, metavar="FILE", help=f"where it is kept (default: {PROFILE})"
     )
@@ -90,7 +90,7 @@ def _remove(args: argparse.Namespace) -> None:
 def _update(args: argparse.Namespace) -> None:
     from kinetag.few_shot.teach import update
 
-    made = update(args.profile, model=args.model)
+    made = update(args.profile, model=args.model, finetune=args.finetune)
     print(f"{args.profile}: made anew for this classifier: {', '.join(made.exercises) or 'nothing taught'}")
 
 

@@ -56,10 +56,12 @@ def live(
     """
     from kinetag.analyzer import Analyzer, known_exercises
     from kinetag.storage import fetched
+    from kinetag.untaught import untaught
     from kinetag.video import open_source
 
     with open_source(source) as video:
         classifier, library = known_exercises(model, exercises, profile, only)
+        video.warnings += untaught(exercises, classifier, library, model=model, profile=profile)
         analyzer = Analyzer(
             pose=fetched(pose),
             detector=fetched(detector),

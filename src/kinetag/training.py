@@ -12,7 +12,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import numpy as np
 
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.exercises.bank import BANK_RATE, BANK_SECONDS, Bank, Batch, build_bank, sample
+from kinetag.exercises.library import Exercise, load_library
 from kinetag.features import LAYOUT, MIRROR_SIGN, RATE, WINDOW
 from kinetag.models import build_window_model
 from kinetag.models.onnx_file import ModelCard, export_onnx, write_int8
@@ -155,6 +156,11 @@ class Trainer:
                     f"{path} comes from a run with other options ({header.get('options')}); "
                     "choose another --out, or delete it to start again"
                 )
+            if header.get("classes") != list(self.bank.classes):
+                raise KinetagError(
+                    f"{path} comes from a run on other classes; "
+                    "give the --exercises and --without of that run, or another --out"
+                )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         for prefix, model in (("model.", self.model), ("average.", self.average)):
             model.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
@@ -286,11 +292,14 @@ def steps_in(seconds: float, bank: Bank, options: TrainingOptions, device: str, 
     return max(20, int(seconds * count / (time.monotonic() - began)))
 
 
-def leaning(model: Any, classes: Sequence[str], variants: Sequence[tuple[str, str]], weight: float) -> Any:
+def leaning(
+    model: Any,
+    classes: Sequence[str],
+    variants: Sequence[tuple[str, str]],
+    weight: float,
+    library: Mapping[str, Exercise],
+) -> Any:
     """A copy to which common exercises are likelier: logits get ``weight`` times the logarithm of the frequency."""
-    from kinetag.exercises.library import load_library
-
-    library = load_library()
     shift = {name: weight * math.log(library[name].frequency) if name in library else 0.0 for name in classes}
     model = copy.deepcopy(model)
     with torch.no_grad():
@@ -304,12 +313,12 @@ def finish(trainer: Trainer, path: Path, report: Report) -> ModelCard:
     from kinetag import __version__
 
     options, bank = trainer.options, trainer.bank
-    model = leaning(trainer.average, bank.classes, bank.variants, _PRIOR).cpu()
+    model = leaning(trainer.average, bank.classes, bank.variants, _PRIOR, bank.library).cpu()
     card = ModelCard(
         labels=bank.classes,
         variants=bank.variants,
-        families=families(bank.classes),
-        slow=slow(bank.classes),
+        families=families(bank.classes, bank.library),
+        slow=slow(bank.classes, bank.library),
         temperature=_TEMPERATURE,
         other_bias=_OTHER_BIAS,
         frame_weight=_FRAME_WEIGHT,
@@ -326,25 +335,19 @@ def finish(trainer: Trainer, path: Path, report: Report) -> ModelCard:
     return card
 
 
-def class_names() -> tuple[str, ...]:
-    """The exercises of the library and 'other', which comes last."""
-    from kinetag.exercises.library import load_library
-
-    return (*sorted(name for name in load_library() if name != OTHER), OTHER)
+def class_names(library: Mapping[str, Exercise]) -> tuple[str, ...]:
+    """The exercises of a library and 'other', which comes last."""
+    return (*sorted(name for name in library if name != OTHER), OTHER)
 
 
-def families(classes: Sequence[str]) -> dict[str, str]:
+def families(classes: Sequence[str], library: Mapping[str, Exercise]) -> dict[str, str]:
     """The family that each exercise belongs to."""
-    from kinetag.exercises.library import load_library
-
-    return {name: exercise.family for name, exercise in load_library().items() if name in classes}
+    return {name: exercise.family for name, exercise in library.items() if name in classes}
 
 
-def slow(classes: Sequence[str]) -> dict[str, float]:
+def slow(classes: Sequence[str], library: Mapping[str, Exercise]) -> dict[str, float]:
     """Exercises of which a slow repetition takes two windows or more, and how long it may take (s)."""
-    from kinetag.exercises.library import load_library
-
-    longest = {name: exercise.tempo.period[1] for name, exercise in load_library().items() if exercise.tempo}
+    longest = {name: exercise.tempo.period[1] for name, exercise in library.items() if exercise.tempo}
     return {name: seconds for name, seconds in longest.items() if name in classes and seconds >= 2 * WINDOW / RATE}
 
 
@@ -360,6 +363,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--from", dest="begin_from", type=Path, help="checkpoint of a run on the same classes to start at"
     )
+    parser.add_argument(
+        "--exercises", type=Path, nargs="+", action="extend", default=[], metavar="FILE",
+        help="YAML files, or folders of them, with exercises of your own that it shall learn too",
+    )  # fmt: skip
     parser.add_argument("--without", default="", help="exercises, separated by commas, that it shall not learn")
     parser.add_argument(
         "--recordings", type=Path, nargs="+", help="files that `python -m kinetag.exercises.recording` wrote"
@@ -380,17 +387,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, report: Report) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
+    library = load_library(options.exercises)
     left_out = {name for name in options.without.split(",") if name}
-    if unknown := left_out - set(class_names()):
+    if unknown := left_out - set(class_names(library)):
         raise KinetagError(f"--without names unknown exercises: {', '.join(sorted(unknown))}")
-    classes = tuple(name for name in class_names() if name not in left_out)
+    classes = tuple(name for name in class_names(library) if name not in left_out)
     captured = None
     if options.captured:
         from kinetag.exercises.captured import cuts, read_captured
 
         captured = cuts(read_captured(options.captured), seconds=BANK_SECONDS, rate=BANK_RATE)
     report(f"making motions of {len(classes)} classes: {', '.join(classes)}")
-    bank = build_bank(classes, options.seed, options.per_class, workers=options.workers)
+    bank = build_bank(classes, options.seed, options.per_class, library=library, workers=options.workers)
     if captured is not None:
         bank = bank.with_captured(*captured)
         report(f"and {bank.captured} of motion capture")

@@ -1,12 +1,13 @@
 """Training windows from the exercise library: a bank of motions, and windows cut from it and looked at."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import repeat
 
 import numpy as np
 
+from kinetag.exercises.library import Exercise
 from kinetag.exercises.motion import generate_batch, shipped_library
 from kinetag.exercises.recorded import Recorded
 from kinetag.exercises.recordings import Recording
@@ -30,7 +31,7 @@ _RECORDED_SHARE, _LENT_SHARE = 0.08, 0.6
 class Bank:
     """``joints`` (M, F, V, 3) float16 metres, Y up, at BANK_RATE, and ``recorded``, R clips that come after them;
     ``labels`` (M + R,) index into ``classes``, ``ways`` (M + R,) into ``variants``: a class and a way of doing it.
-    The last ``captured`` of the motions are real people's."""
+    The last ``captured`` of the motions are real people's. ``library`` says what the classes are."""
 
     joints: np.ndarray
     labels: np.ndarray
@@ -39,6 +40,7 @@ class Bank:
     variants: tuple[tuple[str, str], ...]
     recorded: Recorded | None = None
     captured: int = 0
+    library: Mapping[str, Exercise] = field(default_factory=shipped_library)
 
     def weights(self) -> tuple[np.ndarray, np.ndarray]:
         """Chance of each motion (M,) and of each recording (R,) to be picked: classes by their frequency, whatever
@@ -47,7 +49,7 @@ class Bank:
         return self._weights(self.labels[:made]), self._weights(self.labels[made:])
 
     def _weights(self, labels: np.ndarray) -> np.ndarray:
-        library = shipped_library()
+        library = self.library
         share = np.array([library[name].frequency if name in library else 1.0 for name in self.classes])
         other = self.classes.index(OTHER)
         share *= (1 - _OTHER_SHARE) / (share.sum() - share[other])
@@ -104,17 +106,27 @@ class Batch:
         return (weight * self.fade).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-6)
 
 
-def build_bank(classes: Sequence[str], seed: int, per_class: int, *, workers: int = 1) -> Bank:
+def build_bank(
+    classes: Sequence[str],
+    seed: int,
+    per_class: int,
+    *,
+    library: Mapping[str, Exercise] | None = None,
+    workers: int = 1,
+) -> Bank:
     """Make ``per_class`` motions of every class (six times as many of 'other', which is many things).
 
-    What a class gets depends on the seed and its name alone, whatever the number of ``workers``.
+    ``library`` has the exercises in place of the shipped one. What a class gets depends on the seed, its name and its
+    exercise alone, whatever the number of ``workers``.
     """
+    library = shipped_library() if library is None else library
     counts = [per_class * (6 if name == OTHER else 1) for name in classes]
+    exercises = [name if name == OTHER else library.get(name, name) for name in classes]
     if workers > 1:
         with ProcessPoolExecutor(workers) as pool:
-            made = list(pool.map(_motions, classes, repeat(seed), counts))
+            made = list(pool.map(_motions, classes, exercises, repeat(seed), counts))
     else:
-        made = [_motions(name, seed, count) for name, count in zip(classes, counts, strict=True)]
+        made = [_motions(*each) for each in zip(classes, exercises, repeat(seed), counts, strict=False)]
     variants: dict[tuple[str, str], int] = {}
     ways = [variants.setdefault((name, way), len(variants)) for name, (_, own) in zip(classes, made, strict=True)
             for way in own]  # fmt: skip
@@ -124,14 +136,15 @@ def build_bank(classes: Sequence[str], seed: int, per_class: int, *, workers: in
         np.array(ways),
         tuple(classes),
         tuple(variants),
+        library=library,
     )
 
 
-def _motions(name: str, seed: int, count: int) -> tuple[np.ndarray, list[str]]:
+def _motions(name: str, exercise: Exercise | str, seed: int, count: int) -> tuple[np.ndarray, list[str]]:
     """Joints (count, F, V, 3) of one class and the way each is done."""
     names = get_layout(LAYOUT).joints
     rng = np.random.default_rng([seed, 0, *name.encode()])
-    made = generate_batch(name, rng, count, duration=BANK_SECONDS, rate=BANK_RATE)
+    made = generate_batch(exercise, rng, count, duration=BANK_SECONDS, rate=BANK_RATE)
     joints = np.stack([select_joints(motion.joints, names) for motion in made]).astype(np.float16)
     return joints, [motion.variant for motion in made]
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from kinetag.exercises.acting import Activity, Actor, Performance
 from kinetag.exercises.kinematics import JOINT
+from kinetag.exercises.library import Exercise
 from kinetag.exercises.mannequin import random_look
 from kinetag.exercises.motion import Motion, generate_batch
 from kinetag.exercises.raster import Camera
@@ -66,9 +67,11 @@ class Footage(Scene):
         return unpacked
 
 
-def film(label: str, rng: Rng, *, seconds: float = 6.0, rate: float = 12.0) -> Footage:
-    """A random person doing ``label`` ('other' included) for ``seconds``, filmed at ``rate`` frames a second."""
-    (motion,) = generate_batch(label, rng, 1, duration=seconds, rate=rate)
+def film(exercise: Exercise | str, rng: Rng, *, seconds: float = 6.0, rate: float = 12.0) -> Footage:
+    """A random person doing ``exercise``, or a class of the library by its name ('other' included), for ``seconds``,
+    filmed at ``rate`` frames a second."""
+    label = exercise if isinstance(exercise, str) else exercise.name
+    (motion,) = generate_batch(exercise, rng, 1, duration=seconds, rate=rate)
     bearing, heading = rng.uniform(-60, 60), rng.uniform(0, 360)
     place = np.array([rng.uniform(-1.5, 1.5), 0.0, rng.uniform(-2.0, 1.0)])
     motion = replace(motion, joints=_placed(np.asarray(motion.joints, float), heading, place))

@@ -356,11 +356,16 @@ def read_exercises(path: Path) -> list[Exercise]:
     """All exercises of a YAML file (documents separated by ``---``) or of a folder of such files."""
     from kinetag.exercises.yaml_file import read_models
 
+    return [exercise for file in exercise_files(path) for exercise in read_models(file, Exercise)]
+
+
+def exercise_files(path: Path) -> list[Path]:
+    """The YAML files of a folder, or the one given. Raises KinetagError where there is none."""
     if not path.exists():
         raise KinetagError(f"no exercise file or folder at {path}")
     if not path.is_dir():
-        return read_models(path, Exercise)
+        return [path]
     files = sorted(file for file in path.glob("*.y*ml") if file.name != ARM_STYLES)
     if not files:
         raise KinetagError(f"no exercise (*.yaml) in the folder {path}")
-    return [exercise for file in files for exercise in read_models(file, Exercise)]
+    return files

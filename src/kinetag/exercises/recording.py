@@ -11,7 +11,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from functools import lru_cache
 from multiprocessing import get_context
@@ -23,10 +23,12 @@ from kinetag.cores import core_count
 from kinetag.errors import KinetagError
 from kinetag.exercises.filming import film
 from kinetag.exercises.kinematics import JOINT
+from kinetag.exercises.library import Exercise, load_library
 from kinetag.exercises.recordings import Recording, read_recordings, write_recordings
 from kinetag.pose.networks import Body, LandmarkNetwork
 from kinetag.pose.people import Followed, credible, look_at
 from kinetag.pose.regions import Region
+from kinetag.timeline import OTHER
 
 SECONDS, RATE = 6.0, 12.0  # of a clip
 _PATIENCE = 4  # frames without the person after which the search finds them: a third of a second
@@ -37,10 +39,14 @@ _HIPS = [JOINT["left_hip"], JOINT["right_hip"]]
 _SHOULDERS = [JOINT["left_shoulder"], JOINT["right_shoulder"]]
 
 
-def record(label: str, seed: int, number: int, *, seconds: float = SECONDS, rate: float = RATE) -> Recording:
-    """Film a random person doing ``label`` and follow them: the clip with that ``number`` of that class."""
+def record(
+    exercise: Exercise | str, seed: int, number: int, *, seconds: float = SECONDS, rate: float = RATE
+) -> Recording:
+    """Film a random person doing ``exercise`` (or a class of the library, by its name) and follow them: the clip with
+    that ``number`` of that class."""
+    label = exercise if isinstance(exercise, str) else exercise.name
     rng = np.random.default_rng([seed, number, *label.encode()])
-    footage = film(label, rng, seconds=seconds, rate=rate)
+    footage = film(exercise, rng, seconds=seconds, rate=rate)
     images = [footage.worn(frame.image) for frame in footage.frames()]
     (truth,) = footage.truth().people
     camera, joints = footage.camera, footage.performances[0].joints
@@ -119,18 +125,24 @@ def _network() -> LandmarkNetwork:
 # ---- many clips
 
 
-def classes() -> list[str]:
-    """Every class of the library, 'other' last."""
-    from kinetag.exercises.motion import shipped_library
-    from kinetag.timeline import OTHER
-
-    return [*(name for name in shipped_library() if name != OTHER), OTHER]
+def classes(library: Mapping[str, Exercise]) -> list[str]:
+    """Every class of a library, 'other' last."""
+    return [*(name for name in library if name != OTHER), OTHER]
 
 
 def record_many(
-    path: Path, labels: Sequence[str], per_class: int, *, seed: int, workers: int, limit: float
+    path: Path,
+    labels: Sequence[str],
+    per_class: int,
+    *,
+    seed: int,
+    workers: int,
+    limit: float,
+    library: Mapping[str, Exercise] | None = None,
 ) -> list[Recording]:
     """Record clips into ``path``, all classes evenly, until there are ``per_class`` or ``limit`` seconds are over.
+
+    ``library`` has the exercises in place of the shipped one.
 
     What is there already is kept. Shards beside the file, one a minute, outlive a run that is killed.
     """
@@ -143,7 +155,9 @@ def record_many(
     wanted = [(label, n) for n in range(per_class) for label in labels if (label, n) not in have]
     fresh: list[Recording] = []
     last = start
-    for clip in _pooled(wanted, seed, workers, start + limit):
+    known = {label: exercise for label, exercise in (library or {}).items() if label != OTHER}
+    tasks = [(known.get(label, label), number) for label, number in wanted]
+    for clip in _pooled(tasks, seed, workers, start + limit):
         fresh.append(clip)
         now = time.monotonic()
         if now - last > _SHARD:
@@ -160,13 +174,13 @@ def record_many(
     return everything
 
 
-def _pooled(wanted: Sequence[tuple[str, int]], seed: int, workers: int, end: float) -> Iterator[Recording]:
+def _pooled(wanted: Sequence[tuple[Exercise | str, int]], seed: int, workers: int, end: float) -> Iterator[Recording]:
     """Clips as they get ready; none is begun after the moment ``end``."""
     if workers < 2:
-        for label, number in wanted:
+        for exercise, number in wanted:
             if time.monotonic() > end:
                 return
-            yield record(label, seed, number)
+            yield record(exercise, seed, number)
         return
     queue = iter(wanted)
     pending: set[Future[Recording]] = set()
@@ -200,17 +214,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the file; what it holds already is not made again")
     parser.add_argument("--per-class", type=int, default=100, help="clips of each class")
     parser.add_argument("--classes", help="comma-separated; all of the library and 'other'")
+    parser.add_argument(
+        "--exercises", type=Path, nargs="+", action="extend", default=[], metavar="FILE",
+        help="YAML files, or folders of them, with exercises of your own beside the library's",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=core_count())
     parser.add_argument("--seconds", type=float, default=3600.0, help="begin no clip after that time")
     args = parser.parse_args(arguments)
     # One thread a process; the workers inherit it before they load numpy.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-    labels = args.classes.split(",") if args.classes else classes()
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     try:
+        library = load_library(args.exercises)
+        labels = args.classes.split(",") if args.classes else classes(library)
+        args.out.parent.mkdir(parents=True, exist_ok=True)
         clips = record_many(
-            args.out, labels, args.per_class, seed=args.seed, workers=args.workers, limit=args.seconds
+            args.out, labels, args.per_class, seed=args.seed, workers=args.workers, limit=args.seconds, library=library
         )  # fmt: skip
     except KinetagError as error:
         sys.exit(f"error: {error}")

@@ -35,12 +35,15 @@ class UnusableClipError(KinetagError):
 
 @dataclass(frozen=True)
 class TaughtClip:
-    """``poses``, smoothed, of one person, with the exercise from ``start`` to ``end`` (s of the file ``name``)."""
+    """``poses``, smoothed, of one person, with the exercise from ``start`` to ``end`` (s of the file ``name``).
+
+    ``made``: nobody was filmed, the person comes from the exercise's YAML file (see `made`)."""
 
     name: str
     poses: PoseSequence
     start: float
     end: float
+    made: bool = False
 
     @property
     def part(self) -> PoseSequence:
@@ -104,18 +107,25 @@ def _importance(who: Candidate) -> float:
 
 
 def cut_clips(
-    who: Sequence[Candidate], held: bool | None = None, *, kept: int = 0
+    who: Sequence[Candidate], held: bool | None = None, *, kept: int = 0, counting: Counting | None = None
 ) -> tuple[list[TaughtClip], Counting | None, dict[Candidate, str]]:
     """The part of each clip in which the exercise is done, its counting rule (None: a pose, or never repeated), and
     why others were left out.
 
     ``held`` True: it is a pose, whatever moves; None: as most of the clips show. A clip that shows something else than
     the others, or too little, is left out, and the rule is measured without it. The first ``kept``, which were taught
-    before, never are: where one of those does not fit, that raises UnusableClipError.
+    before, never are: where one of those does not fit, that raises UnusableClipError. ``counting`` is the rule where it
+    is known already.
     """
+    if not who:
+        return [], counting, {}
     moving = [each.repeats for each in who]
     is_pose = held if held is not None else sum(moving) < len(moving) / 2 or not any(moving)
-    rule = None if is_pose else find_counting([each.swings for each, moves in zip(who, moving, strict=True) if moves])
+    rule = counting
+    if counting is not None:
+        is_pose = False
+    elif not is_pose:
+        rule = find_counting([each.swings for each, moves in zip(who, moving, strict=True) if moves])
     assert is_pose or rule is not None
     cut: list[TaughtClip] = []
     left_out: dict[Candidate, str] = {}
@@ -128,7 +138,8 @@ def cut_clips(
             left_out[each] = str(error)
     if not left_out:
         return cut, rule, {}
-    cut, rule, more = cut_clips([each for each in who if each not in left_out], held, kept=kept)
+    rest = [each for each in who if each not in left_out]
+    cut, rule, more = cut_clips(rest, held, kept=kept, counting=counting)
     return cut, rule, left_out | more
 
 

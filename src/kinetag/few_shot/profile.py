@@ -24,26 +24,33 @@ from kinetag.sequence import PoseSequence
 from kinetag.storage import in_users_names, local_copy, write_file
 from kinetag.urls import is_remote
 
-MAX_CLIPS = 10  # of one exercise
+MAX_CLIPS = 10  # filmed, of one exercise
 
 _FORMAT, _VERSION = "kinetag-profile", 1
 _MAX_BYTES = 256 << 20  # unpacked
+_MOST_CLIPS = 100  # of one exercise, filmed and made
 _SPACE = ("mean", "whitening", "prototypes", "prototype_labels", "negatives", "negative_labels")
 _SMALL = ("whitening", "prototypes", "negatives")  # stored with 16 bits: they need no more
 
 
 @dataclass(frozen=True)
 class Taught:
-    """One taught exercise: its clips, and how it is counted (None: a pose that is held, or nothing that repeats)."""
+    """One taught exercise: its clips, and how it is counted (None: a pose that is held, or nothing that repeats).
+
+    ``written`` is what its YAML file says, where it was taught by one: its norms and faults count too."""
 
     name: str
     title: str
     counting: Counting | None
     clips: tuple[TaughtClip, ...]
+    written: Exercise | None = None
 
     @property
     def exercise(self) -> Exercise:
         """What the rest of kinetag knows it by."""
+        if self.written is not None:
+            said = {"name": self.name, "title": self.title, "counting": self.counting}
+            return self.written.model_copy(update=said)
         shortest = min(clip.end - clip.start for clip in self.clips)
         about: dict[str, Any] = {"name": self.name, "title": self.title, "family": "taught"}
         about["min_duration"] = float(np.clip(shortest / 2, 1.0, 2.0))
@@ -96,13 +103,15 @@ class _Clip(_Model):
     person: int
     world: bool
     cuts: Annotated[tuple[_Seconds, ...], Field(max_length=100_000)] = ()  # a profile of before cuts were kept has none
+    made: bool = False
 
 
 class _Exercise(_Model):
     name: Name
     title: Annotated[str, Field(max_length=80)]
     counting: Counting | None
-    clips: Annotated[list[_Clip], Field(min_length=1, max_length=MAX_CLIPS)]
+    clips: Annotated[list[_Clip], Field(min_length=1, max_length=_MOST_CLIPS)]
+    written: Exercise | None = None
 
 
 class _About(_Model):
@@ -133,9 +142,10 @@ def save_profile(profile: Profile, path: str | Path) -> None:
             number = sum(len(exercise.clips) for exercise in exercises) + len(clips)
             arrays |= _pose_arrays(clip.poses, number)
             about = {key: getattr(clip.poses, key) for key in ("layout", "frame_size", "person", "cuts")}
-            times = {"name": clip.name[-300:], "start": clip.start, "end": clip.end}
+            times = {"name": clip.name[-300:], "start": clip.start, "end": clip.end, "made": clip.made}
             clips.append(_Clip(**times, **about, world=clip.poses.world is not None))
-        exercises.append(_Exercise(name=taught.name, title=taught.title, counting=taught.counting, clips=clips))
+        said = {"name": taught.name, "title": taught.title, "counting": taught.counting, "written": taught.written}
+        exercises.append(_Exercise(**said, clips=clips))
     about = _About(
         format=_FORMAT, version=_VERSION, kinetag=__version__, fingerprint=profile.fingerprint,
         labels=list(profile.space.labels), exercises=exercises, temperature=profile.temperature,
@@ -200,9 +210,9 @@ def _profile(arrays: Mapping[str, np.ndarray]) -> Profile:
     for each in about.exercises:
         clips = []
         for clip in each.clips:
-            clips.append(TaughtClip(clip.name, _poses(arrays, clip, number), clip.start, clip.end))
+            clips.append(TaughtClip(clip.name, _poses(arrays, clip, number), clip.start, clip.end, clip.made))
             number += 1
-        exercises[each.name] = Taught(each.name, each.title, each.counting, tuple(clips))
+        exercises[each.name] = Taught(each.name, each.title, each.counting, tuple(clips), each.written)
     return Profile(exercises, about.fingerprint, space, taught, biases, about.temperature, about.finetuned)
 
 

@@ -1,4 +1,4 @@
-"""`kinetag teach`: exercises of one's own from a few clips, kept in a profile."""
+"""`kinetag teach`: exercises of one's own from a few clips or a YAML file, kept in a profile."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,13 +10,14 @@ import numpy as np
 from kinetag.classifier import Classifier
 from kinetag.datasets.extraction import Extractor
 from kinetag.errors import KinetagError
-from kinetag.exercises.library import Counting
+from kinetag.exercises.library import Counting, Exercise
 from kinetag.few_shot.clips import Candidate, TaughtClip, UnusableClipError, candidate, cut_clips
 from kinetag.few_shot.counting import swings
+from kinetag.few_shot.made import filmed, is_written, made_clips, written_exercise
 from kinetag.few_shot.profile import MAX_CLIPS, Profile, Taught, load_profile, save_profile
 from kinetag.few_shot.prototypes import Seen, calibrate, prototype, see
 from kinetag.few_shot.space import Space, build_space
-from kinetag.reps import count_repetitions
+from kinetag.reps import count_any
 from kinetag.sequence import PoseSequence
 from kinetag.storage import exists, fetched, in_users_names, local_copy, local_source
 from kinetag.urls import is_remote, name_of
@@ -55,10 +56,12 @@ def teach(
 ) -> Lesson:
     """Add an exercise or pose of one's own, from 1 to 10 clips, to the file ``profile``, which is made if need be.
 
-    ``clips`` are videos or files of poses. Somebody who moves regularly and fills the picture is learned from, or
-    ``person`` by id. ``held`` True: it is a pose that is held still, which is not counted; None: as the clips show. To
-    an exercise that the profile has, clips are added. ``finetune`` trains the last layer on top (needs 'train').
-    ``model``, ``pose`` and ``detector`` are those of `kinetag.analyze`. All files may be in an object store.
+    ``clips`` are videos or files of poses; one may be the YAML file of the exercise (docs/exercises.md), from which
+    people are made who do it, and whose counting, norms and faults then count. In a clip, somebody who moves regularly
+    and fills the picture is learned from, or ``person`` by id. ``held`` True: it is a pose that is held still, which is
+    not counted; None: as the clips show. To an exercise that the profile has, clips are added; a YAML file takes the
+    place of the one before. ``finetune`` trains the last layer on top (needs 'train'). ``model``, ``pose`` and
+    ``detector`` are those of `kinetag.analyze`. All files may be in an object store.
 
     A clip that shows nobody, or too little of the exercise, is left out (`Lesson.left_out`). Raises KinetagError for a
     file that cannot be read, and when no clip is left.
@@ -68,25 +71,38 @@ def teach(
     _ = classifier.embedding_width  # one that cannot be taught is told before any work
     before = load_profile(profile) if exists(profile) else Profile()
     old = before.exercises.get(name)
-    _check_count(name, len(old.clips) if old else 0, len(clips))
+    known_clips = filmed(old.clips) if old else ()
+    files, videos = [c for c in clips if is_written(c)], [c for c in clips if not is_written(c)]
+    _check_count(name, len(known_clips), len(videos), files)
+    written = _written(files[0], name) if files else old.written if old else None
+    if written is not None and held:  # whatever moves is not counted
+        written = written.model_copy(update={"counting": None, "counted": False})
+    made = tuple(clip for clip in old.clips if clip.made) if old else ()
+    if files and written is not None:  # those made before were of the file as it was
+        made = tuple(made_clips(written, name=_shown(files[0])))
     extract = Extractor(pose=fetched(pose), detector=fetched(detector), frame_rate=frame_rate)
     found, left_out = [], []
-    for clip in clips:
-        local, shown = str(local_source(clip)), name_of(str(clip)) if is_remote(clip) else Path(clip).name
+    for clip in videos:
+        local, shown = str(local_source(clip)), _shown(clip)
         with in_users_names({local: str(clip)} if is_remote(clip) else {}):
             people = _people(local, extract, frame_rate, frame_size, progress(shown))
         try:
             found.append(candidate(shown, people, person))
         except UnusableClipError as error:
             left_out.append(str(error))
-    known = [Candidate(c.name, c.poses, swings(c.poses), (c.poses.person,)) for c in (old.clips if old else ())]
+    known = [Candidate(c.name, c.poses, swings(c.poses), (c.poses.person,)) for c in known_clips]
     _check_new(known, found)
-    cut, counting, unusable = cut_clips([*known, *found], held, kept=len(known))
+    held = True if written is not None and written.static else held
+    said = None if written is None or held else written.counting
+    cut, counting, unusable = cut_clips([*known, *found], held, kept=len(known), counting=said)
     left_out += unusable.values()
-    if len(cut) == len(known):
+    if len(cut) == len(known) and not files:
         several = f"none of the {len(clips)} clips can be learned from: " if len(clips) > 1 else ""
         raise KinetagError(several + " / ".join(left_out))
-    taught = Taught(name, title, counting, tuple(cut))
+    if written is not None:
+        title = written.title if written.name == name else title
+        counting = counting if written.counted else None
+    taught = Taught(name, title, counting, (*made, *cut), written)
     space = _space_of(before, classifier)
     after = learn({**before.exercises, name: taught}, classifier, space, finetune=finetune or before.finetuned)
     save_profile(after, profile)
@@ -106,10 +122,10 @@ def remove(name: str, profile: str | Path, *, model: str | Path | None = None) -
     return after
 
 
-def update(profile: str | Path, *, model: str | Path | None = None) -> Profile:
+def update(profile: str | Path, *, model: str | Path | None = None, finetune: bool = False) -> Profile:
     """Make a profile anew for another classifier, from the poses it keeps."""
     before = load_profile(profile)
-    after = learn(before.exercises, _classifier(model), None, finetune=before.finetuned)
+    after = learn(before.exercises, _classifier(model), None, finetune=finetune or before.finetuned)
     save_profile(after, profile)
     return after
 
@@ -151,9 +167,7 @@ def _seen(clip: TaughtClip, classifier: Classifier, space: Space) -> Seen:
 
 def repetitions(taught: Taught) -> tuple[int, ...]:
     """Whole repetitions in each clip, counted as `analyze` counts them."""
-    if taught.counting is None:
-        return (0,) * len(taught.clips)
-    counted = [count_repetitions(c.poses, taught.exercise, c.start, c.end) for c in taught.clips]
+    counted = [count_any(c.poses, taught.exercise, c.start, c.end) for c in taught.clips]
     return tuple(sum(not repetition.partial for repetition in each) for each in counted)
 
 
@@ -166,6 +180,28 @@ def counted_by(counting: Counting | None) -> str:
     sides = {"both": "", "either": ", each side", "alternate": ", sides in turn"}[counting.sides]
     signal = counting.signal.replace("_", " ")
     return f"{signal}, {counting.rest:.{digits}f} to {counting.peak:.{digits}f}{unit}{sides}"
+
+
+def how_counted(taught: Taught) -> str:
+    """What a taught exercise is counted by, or why it is not."""
+    exercise = taught.exercise
+    if exercise.static:
+        return "a pose that is held: not counted"
+    if taught.counting is None and exercise.counted:
+        return "counted by: its strongest movement"
+    return f"counted by: {counted_by(taught.counting)}" if taught.counting else "not counted"
+
+
+def _written(file: str | Path, name: str) -> Exercise:
+    """What a YAML file says of an exercise."""
+    local = local_copy(file)
+    with in_users_names({str(local): str(file)}):
+        return written_exercise(local, name)
+
+
+def _shown(clip: str | Path) -> str:
+    """A clip's name without its folder."""
+    return name_of(str(clip)) if is_remote(clip) else Path(clip).name
 
 
 def _people(
@@ -198,8 +234,10 @@ def _known_name(name: str, profile: Profile, path: str | Path) -> str:
     return label
 
 
-def _check_count(name: str, old: int, new: int) -> None:
-    if not new >= 1 or old + new > MAX_CLIPS:
+def _check_count(name: str, old: int, new: int, files: Sequence[str | Path]) -> None:
+    if len(files) > 1:
+        raise KinetagError(f"{len(files)} YAML files for '{name}': give one; ways of doing it are its 'variants'")
+    if not (new or files) or old + new > MAX_CLIPS:
         has = f"; it has {old} already" if old else ""
         raise KinetagError(f"{new} clips for '{name}': give 1 to {MAX_CLIPS - old}{has}")
 

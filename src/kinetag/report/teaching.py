@@ -10,7 +10,7 @@ from rich.text import Text
 
 from kinetag.few_shot.evaluation import Score
 from kinetag.few_shot.profile import Profile
-from kinetag.few_shot.teach import Lesson, counted_by, repetitions
+from kinetag.few_shot.teach import Lesson, counted_by, how_counted, repetitions
 from kinetag.report.style import clock, readable
 
 
@@ -19,14 +19,22 @@ def lesson_table(lesson: Lesson, path: Path) -> RenderableType:
     taught = lesson.taught
     table = _table(("Clip", "Person", "Exercise from", "To", "Reps"), right=(2, 3, 4))
     older = len(taught.clips) - len(lesson.people)
+    made = [(c, n) for c, n in zip(taught.clips, lesson.repetitions, strict=True) if c.made]
+    if made:
+        total = sum(n for _, n in made)
+        last = max(clip.end for clip, _ in made)
+        shown = "" if taught.exercise.static else str(total)
+        table.add_row(escape(made[0][0].name), f"{len(made)} made", clock(0), clock(last), shown)
     for number, (clip, count) in enumerate(zip(taught.clips, lesson.repetitions, strict=True)):
+        if clip.made:
+            continue
         people = lesson.people[number - older] if number >= older else 1
         who = f"{clip.poses.person} of {people}" if people > 1 else str(clip.poses.person)
         shown = str(count) if taught.counting else "held" if count == 0 else ""
         row = (escape(clip.name), who, clock(clip.start), clock(clip.end), shown)
         table.add_row(*row, style="dim" if number < older else "")
-    how = f"counted by: {counted_by(taught.counting)}" if taught.counting else "a pose that is held: not counted"
-    parts: list[RenderableType] = [Text.assemble((readable(taught.name), "bold"), f"  {how}"), Text(), table]
+    how = f"  {how_counted(taught)}"
+    parts: list[RenderableType] = [Text.assemble((readable(taught.name), "bold"), how), Text(), table]
     others = [c.name for c, n in zip(taught.clips[older:], lesson.people, strict=True) if n > 1]
     if others:
         parts.append(Text(f"Several people in {', '.join(others)}: --person ID takes another one.\n"))
@@ -52,19 +60,23 @@ def scores_table(scores: list[Score]) -> RenderableType:
     """How well each taught exercise is told from the others and from the library."""
     table = _table(("Taught", "Clips", "Recognised", "Taken for", "Others taken for it"), right=(1, 2))
     for score in scores:
-        wrong = ", ".join(f"{readable(label)} {share:.0%}" for label, share in list(score.taken_for.items())[:3])
+        wrong = ", ".join(f"{readable(label)} {_percent(share)}" for label, share in list(score.taken_for.items())[:3])
         of = f", most of {readable(score.false_of)}" if score.false and score.false_of else ""
-        style = "" if score.good else "yellow"
+        style = "yellow" if score.weak else ""
         table.add_row(
             readable(score.name), str(score.clips), f"{score.right:.0%}", wrong, f"{score.false:.1%}{of}", style=style
         )
     notes = ["Recognised: windows of each clip, known only by the exercise's other clips, among everything."]
     if any(score.clips == 1 for score in scores):
         notes.append("With one clip, by halves of it, which flatters: teach another clip, of another person or view.")
-    weak = [readable(score.name) for score in scores if not score.good]
+    weak = [f"{readable(score.name)} ({score.weak})" for score in scores if score.weak]
     if weak:
         notes.append(f"Weak: {', '.join(weak)}. More clips, from other sides and of other people, help most.")
     return Group(table, *(Text(note, "dim") for note in notes))
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.005 else "<1%"
 
 
 def _table(headings: tuple[str, ...], right: tuple[int, ...]) -> Table:
