@@ -372,16 +372,19 @@ _Entry = tuple[Path, int, Exercise]  # the file, which of its documents, and wha
 
 def _with_names(entries: list[_Entry]) -> list[_Entry]:
     """The same entries, if each has a name of its own that an exercise may have."""
-    first: dict[str, str] = {}
+    places: dict[str, tuple[Path, int]] = {}
+
+    def told(file: Path, document: int) -> str:
+        return f"{file}:{line_of(file, document, 'name')}"
+
     for file, document, exercise in entries:
-        place = f"{file}:{line_of(file, document, 'name')}"
-        if exercise.name == OTHER:
-            raise KinetagError(f"{place}: 'other' means what is none of the exercises; choose another name")
-        if exercise.name in first:
-            raise KinetagError(
-                f"{place}: '{exercise.name}' is the name of {first[exercise.name]} too; rename one or take it away"
-            )
-        first[exercise.name] = place
+        name, place = exercise.name, (file, document)
+        if name == OTHER:
+            raise KinetagError(f"{told(*place)}: '{OTHER}' means what is none of the exercises; choose another name")
+        if name in places:
+            first = told(*places[name])
+            raise KinetagError(f"{told(*place)}: '{name}' is the name of {first} too; rename one or take it away")
+        places[name] = place
     return entries
 
 
