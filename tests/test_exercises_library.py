@@ -111,7 +111,7 @@ def test_contact_sheet(tmp_path, write):
     out = tmp_path / "sheet.png"
     main(["arm_wave", "plank", "--library", str(write(MINIMAL)), "--out", str(out), "--people", "1"])
     image = cv2.imread(str(out))
-    assert image.shape == (300, 1800, 3)
+    assert image.shape == (336, 1800, 3)
     assert (image != 255).any()
 
 

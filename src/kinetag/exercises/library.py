@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from kinetag.alignment import ALIGNMENT
 from kinetag.angles import ANGLES, HEIGHTS, TURNS, WIDTHS
 from kinetag.errors import KinetagError
-from kinetag.exercises.yaml_file import Misplaced, line_of, nearest, read_models
+from kinetag.exercises.yaml_file import MisplacedError, line_of, nearest, read_models
 from kinetag.timeline import OTHER
 
 FORM_SIGNALS = (*ANGLES, *TURNS, *HEIGHTS, *WIDTHS, *ALIGNMENT)  # by which a fault can be told
@@ -309,7 +309,7 @@ class Exercise(_Parts):
             self._check(variant, "variants", i)
             if variant.name in ("plain", *(before.name for before in self.variants[:i])):
                 taken = "the form without a variant" if variant.name == "plain" else "another variant"
-                raise Misplaced(f"'{variant.name}' is {taken} already; choose another name", "variants", i, "name")
+                raise MisplacedError(f"'{variant.name}' is {taken} already; choose another name", "variants", i, "name")
         if self.peak is not None:
             _must_know(self.peak, self.poses, "pose", "peak")
         if not self.static and self.tempo is None:
@@ -329,7 +329,7 @@ class Exercise(_Parts):
         for name in part.poses:
             if name not in self.poses and name not in (part.order or ()):
                 hint = f"{nearest(name, self.poses)}; a new one must be in the variant's 'order'"
-                raise Misplaced(f"unknown pose '{name}'{hint}", *at, "poses", name)
+                raise MisplacedError(f"unknown pose '{name}'{hint}", *at, "poses", name)
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -337,7 +337,7 @@ class Exercise(_Parts):
 
 def _must_know(name: str, known: Iterable[str], kind: str, *where: str | int) -> None:
     if name not in known:
-        raise Misplaced(f"unknown {kind} '{name}'{nearest(name, known)}; known: {', '.join(known)}", *where)
+        raise MisplacedError(f"unknown {kind} '{name}'{nearest(name, known)}; known: {', '.join(known)}", *where)
 
 
 @lru_cache(maxsize=1)

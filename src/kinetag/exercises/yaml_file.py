@@ -17,7 +17,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, ten times f
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class Misplaced(ValueError):
+class MisplacedError(ValueError):
     """A mistake that a validator finds in a part of what it validates: ``where`` are the keys that lead there."""
 
     def __init__(self, message: str, *where: str | int) -> None:
