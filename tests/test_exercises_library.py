@@ -111,7 +111,7 @@ def test_contact_sheet(tmp_path, write):
     out = tmp_path / "sheet.png"
     main(["arm_wave", "plank", "--library", str(write(MINIMAL)), "--out", str(out), "--people", "1"])
     image = cv2.imread(str(out))
-    assert image.shape == (300, 1800, 3)
+    assert image.shape == (336, 1800, 3)
     assert (image != 255).any()
 
 
@@ -136,8 +136,24 @@ def test_a_users_exercise_moves(write):
     ("name: arm_wave", "name: Arm Wave", 1, "name is 'Arm Wave'"),
     ("name: arm_wave\n", "", 1, "'name' is missing"),
     ("tempo: {period: [1, 3]}", "", 1, "needs a tempo"),
-    ("tempo:", "order: [down, upp]\ntempo:", 1, "unknown pose 'upp', did you mean 'up'"),
-    ("tempo:", "arms: [hangin]\ntempo:", 1, "unknown arm style 'hangin', did you mean 'hanging'"),
+    ("tempo:", "order:\n - down\n - upp\ntempo:", 10, "order: unknown pose 'upp', did you mean 'up'"),
+    ("tempo:", "arms: [hangin]\ntempo:", 8, "arms: unknown arm style 'hangin', did you mean 'hanging'"),
+    ("tempo:", "arms: {crossed: 1,\n hangin: 2}\ntempo:", 9, "arms.hangin: unknown arm style 'hangin'"),
+    ("[1, 3]}", "[1, 3], hold: {upp: 0}}", 8, "tempo.hold.upp: unknown pose 'upp', did you mean 'up'"),
+    ("tempo:", "peak: upp\ntempo:", 8, "peak: unknown pose 'upp', did you mean 'up'"),
+    ("tempo:", "faults: {low: {description: low,\n angle: kne, below: 3}}\ntempo:", 9, "unknown angle 'kne'"),
+    ("[80, 110]", "[110, 80]", 7, "poses.up.shoulder: [110, 80] has the higher value first; write [80, 110]"),
+    ("[1, 3]", "[3, 1]", 8, "tempo.period: [3, 1] has the higher value first"),
+    ("[80, 110]", "high", 7, "poses.up.shoulder: 'high' is neither a number nor [low, high]"),
+    ("[80, 110]", "[1, 2, 3]", 7, "poses.up.shoulder: '[1, 2, 3]' is neither a number nor [low, high]"),
+    ("name: arm_wave", "name: other", 1, "'other' means what is none of the exercises; choose another name"),
+    ("tempo:", "variants:\n - {name: a}\n - {name: a}\ntempo:", 10, "'a' is another variant already"),
+    ("tempo:", "variants:\n - {name: plain}\ntempo:", 9, "'plain' is the form without a variant already"),
+    ("tempo:", "variants:\n - name: a\n   poses:\n    upp: {}\ntempo:", 11,
+     "variants.0.poses.upp: unknown pose 'upp', did you mean 'up'?; a new one must be in the variant's 'order'"),
+    ("tempo:", "variants:\n - name: a\n   order: [up, dwn]\ntempo:", 10, "unknown pose 'dwn', did you mean 'down'"),
+    ("tempo:", "looks_like:\n - squat\n - squatt\ntempo:", 10, "unknown exercise 'squatt', did you mean 'squat'"),
+    ("tempo:", "looks_like:\n  zzz: odd\ntempo:", 9, "unknown exercise 'zzz'; name one that 'kinetag exercises' lists"),
     ("shoulder: 10}", "shoulder: 10, upper_arm: 3}", 6, "either 'shoulder' or 'upper_arm'"),
     ("shoulder: 10}", "shoulder: 10", 7, "not valid YAML"),
     ("family: arms", "title: again", 3, "'title' is said twice"),
@@ -152,6 +168,28 @@ def test_mistakes_are_explained_by_line(write, old, new, line, words):
         load_library([path])
     assert f"{path}:{line}:" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_two_exercises_of_one_name_are_refused(write):
+    write(MINIMAL, "a.yaml")
+    second = write("# a copy\n" + MINIMAL, "b.yaml")
+    with pytest.raises(KinetagError) as caught:
+        load_library([second.parent])
+    first = second.with_name("a.yaml")
+    assert str(caught.value) == f"{second}:2: 'arm_wave' is the name of {first}:1 too; rename one or take it away"
+    with pytest.raises(KinetagError, match=rf"two\.yaml:{2 + MINIMAL.count(chr(10))}: 'arm_wave' is the name of"):
+        load_library([write(f"{MINIMAL}---\n{MINIMAL}", "two.yaml")])
+
+
+def test_an_exercise_may_look_like_what_is_no_exercise_and_like_others_of_ones_own(write):
+    path = write(MINIMAL + "looks_like: [lying_triceps_extension, my_other]\n", "a.yaml")
+    other = write(MINIMAL.replace("arm_wave", "my_other"), "b.yaml")
+    assert set(load_library([path, other])) > {"arm_wave", "my_other"}
+
+
+def test_a_variant_may_bring_a_pose_of_its_own(write):
+    variant = "variants:\n - name: a\n   poses: {half: {shoulder: 40}}\n   order: [down, half, up]\n"
+    assert load_library([write(MINIMAL + variant)])["arm_wave"].variants[0].order == ["down", "half", "up"]
 
 
 @pytest.mark.parametrize(("content", "words"), [

@@ -3,8 +3,9 @@ import pytest
 
 from kinetag import cli
 from kinetag.errors import KinetagError
+from kinetag.exercises.kinematics import JOINT
 from kinetag.exercises.library import load_library
-from kinetag.report.exercise import figures, find_exercise, write_picture
+from kinetag.report.exercise import _one, figures, find_exercise, write_picture
 
 LIBRARY = load_library()
 
@@ -19,6 +20,53 @@ def test_an_unknown_name_gets_the_nearest(capsys):
     assert capsys.readouterr().err == "error: unknown exercise 'sqat'; did you mean 'squat'?\n"
     with pytest.raises(KinetagError, match="known: "):
         find_exercise(LIBRARY, "0000")
+    with pytest.raises(KinetagError, match="known: "):
+        find_exercise(LIBRARY, "chemical")
+
+
+def test_other_and_files_are_told_from_names(tmp_path):
+    with pytest.raises(KinetagError, match="'other' is no exercise"):
+        find_exercise(LIBRARY, "other")
+    with pytest.raises(KinetagError, match=r"say: kinetag exercises arm_raise --exercises mine/arm_raise\.yaml"):
+        find_exercise(LIBRARY, "mine/arm_raise.yaml")
+    with pytest.raises(KinetagError, match=f"say: kinetag exercises --exercises {tmp_path}"):
+        find_exercise(LIBRARY, str(tmp_path))
+
+
+@pytest.mark.parametrize("option", ["--out", "--animation", "--sheet"])
+def test_a_picture_needs_a_name(tmp_path, capsys, option):
+    assert cli.main(["exercises", option, str(tmp_path / "a.png")]) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith(f"error: {option} needs the name of an exercise, for example: kinetag exercises squat")
+    assert not told.out
+    assert not list(tmp_path.iterdir())
+
+
+OWN = """name: arm_raise
+poses:
+  down: {shoulder: 5}
+  up: {shoulder: 90}
+tempo: {period: [1.5, 4]}
+"""
+
+
+def test_an_entry_of_ones_own_is_drawn(tmp_path, capsys):
+    file = tmp_path / "arm_raise.yaml"
+    file.write_text(OWN)
+    out, sheet = tmp_path / "a.png", tmp_path / "sheet.png"
+    command = ["exercises", "arm_raise", "--exercises", str(file), "--out", str(out), "--sheet", str(sheet)]
+    assert cli.main(command) == 0
+    assert cv2.imread(str(out)).shape[0] == 360
+    assert cv2.imread(str(sheet)).shape[0] == 168
+
+
+def test_variants_on_the_sheet_go_all_the_way():
+    depths = []
+    for variant in ("quarter", "plain", "deep"):
+        motion = _one(LIBRARY["squat"], variant)
+        assert len(motion.repetitions) == 1
+        depths.append(motion.joints[:, JOINT["pelvis"], 1].min() / motion.joints[0, JOINT["pelvis"], 1])
+    assert depths[0] - 0.1 > depths[1] > depths[2] + 0.03
 
 
 @pytest.mark.parametrize("name", LIBRARY)
@@ -65,7 +113,7 @@ def test_a_sheet_has_a_row_for_every_variant(tmp_path, capsys):
     out = tmp_path / "sheet.png"
     assert cli.main(["exercises", "squat", "--sheet", str(out)]) == 0
     assert str(out) in capsys.readouterr().out.replace("\n", "")
-    assert cv2.imread(str(out)).shape[0] == 150 * (1 + len(LIBRARY["squat"].variants))
+    assert cv2.imread(str(out)).shape[0] == (18 + 150) * (1 + len(LIBRARY["squat"].variants))
     assert cli.main(["exercises", "squat", "--sheet", str(tmp_path / "sheet.gif")]) == 2
     assert "must end in .png or .jpg" in capsys.readouterr().err
 

@@ -183,6 +183,11 @@ def exercises(args: argparse.Namespace) -> int:
     from kinetag.exercises.library import load_library
     from kinetag.report.exercise import exercise_table, show_exercise
 
+    if args.name is None:
+        for option in ("out", "animation", "sheet"):
+            if file := getattr(args, option):
+                example = f"kinetag exercises squat --{option} {file}"
+                raise KinetagError(f"--{option} needs the name of an exercise, for example: {example}")
     library = load_library([Path(path) for path in args.exercises])
     console = _console(args)
     if args.name is None:

@@ -15,6 +15,7 @@ from kinetag.timeline import OTHER, Repetition, Segment
 
 if TYPE_CHECKING:
     from kinetag.exercises.kinematics import Proportions
+    from kinetag.exercises.library import Exercise
     from kinetag.exercises.motion import Motion
 
 STANDING, WALKING = "standing", "walking"
@@ -38,10 +39,11 @@ _BONES += [
 
 @dataclass(frozen=True)
 class Activity:
-    """An exercise from ``start`` (s; None: a little after the one before): that many ``repetitions``, or for
-    ``duration`` seconds, or, when both are given, that many in that time. ``variant`` None: any."""
+    """An exercise (or the name of one that ships) from ``start`` (s; None: a little after the one before): that many
+    ``repetitions``, or for ``duration`` seconds, or, when both are given, that many in that time. ``variant`` None:
+    any."""
 
-    exercise: str
+    exercise: "Exercise | str"
     start: float | None = 0.0
     repetitions: int | None = None
     duration: float | None = None
@@ -74,7 +76,7 @@ class Actor:
 
 @dataclass
 class Performance:
-    """What an actor did: ``joints`` (T, 23, 3) world metres at ``times`` (T,), labelled ``segments`` (without
+    """What an actor did: ``joints`` (T, 25, 3) world metres at ``times`` (T,), labelled ``segments`` (without
     repetitions in transitions), ``activity`` (T,) the index of the activity under way, -1 in between, and each
     activity's ``equipment``."""
 
@@ -115,7 +117,7 @@ def perform(actor: Actor, times: np.ndarray) -> Performance:
 
 @dataclass
 class _Clip:
-    """One activity's motion: ``joints`` (T, 23, 3) in the actor's own frame; times are the scene's."""
+    """One activity's motion: ``joints`` (T, 25, 3) in the actor's own frame; times are the scene's."""
 
     label: str
     times: np.ndarray
@@ -150,11 +152,14 @@ def _motion(seed: int, part: int, activity: Activity) -> "Motion":
     from kinetag.exercises.motion import perform as play
     from kinetag.exercises.motion import pick_recipe, shipped_library
 
-    library, repetitions = shipped_library(), activity.repetitions
-    if activity.exercise not in library:
-        raise KinetagError(f"unknown exercise '{activity.exercise}' in a scene; known: {', '.join(library)}")
+    exercise, repetitions = activity.exercise, activity.repetitions
+    if isinstance(exercise, str):
+        library = shipped_library()
+        if exercise not in library:
+            raise KinetagError(f"unknown exercise '{exercise}' in a scene; known: {', '.join(library)}")
+        exercise = library[exercise]
     rng = np.random.default_rng([seed, part])
-    recipe = pick_recipe(library[activity.exercise], rng, activity.variant, seesaw=repetitions is None)
+    recipe = pick_recipe(exercise, rng, activity.variant, seesaw=repetitions is None)
     duration = activity.duration or 6.0
     return play([recipe], rng, duration=duration, rate=30.0, repetitions=repetitions, body=_body(seed))[0]
 
@@ -180,7 +185,7 @@ def _clip(actor: Actor, part: int, activity: Activity, start: float) -> _Clip:
         for a, b, c in motion.repetitions
     ]
     upright = joints[0, JOINT["neck"], 1] - joints[0, JOINT["pelvis"], 1] > 0.3
-    return _Clip(activity.exercise, times, joints, repetitions, 0.7 if upright else 1.5, motion.equipment)
+    return _Clip(motion.label, times, joints, repetitions, 0.7 if upright else 1.5, motion.equipment)
 
 
 def _check_order(actor: Actor, clips: list[_Clip]) -> None:
@@ -221,14 +226,14 @@ def _follow(path: Sequence[Waypoint], times: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _placed(joints: np.ndarray, place: np.ndarray, heading: np.ndarray) -> np.ndarray:
-    """Own frame -> world: turn about the vertical, then move. joints (T, 23, 3), place (T, 2), heading (T,)."""
+    """Own frame -> world: turn about the vertical, then move. joints (T, 25, 3), place (T, 2), heading (T,)."""
     c, s = np.cos(heading)[:, None], np.sin(heading)[:, None]
     x, y, z = np.moveaxis(joints, -1, 0)
     return np.stack([c * x + s * z + place[:, :1], y, c * z - s * x + place[:, 1:]], -1)
 
 
 def _locomotion(actor: Actor, times: np.ndarray, travelled: np.ndarray, speed: np.ndarray) -> np.ndarray:
-    """Standing and walking on the spot of the path, (T, 23, 3); the gait's phase follows the way travelled."""
+    """Standing and walking on the spot of the path, (T, 25, 3); the gait's phase follows the way travelled."""
     from scipy.ndimage import gaussian_filter1d
 
     span = float(times[-1] - times[0]) + 1.0
@@ -302,7 +307,7 @@ def _with_lengths(joints: np.ndarray, lengths: Sequence[float] | np.ndarray) -> 
 
 
 def _blend(layers: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mix poses (L, T, 23, 3) by weights (L, T) without shrinking limbs."""
+    """Mix poses (L, T, 25, 3) by weights (L, T) without shrinking limbs."""
     weights = weights / np.maximum(weights.sum(0), 1e-9)
     mixed = np.einsum("lt,ltvc->tvc", weights, layers)
     between = weights.max(0) < 0.999

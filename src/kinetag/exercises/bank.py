@@ -150,7 +150,7 @@ def _motions(name: str, exercise: Exercise | str, seed: int, count: int) -> tupl
 
 
 def select_joints(joints: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """The named joints of a motion (..., 23, 3)."""
+    """The named joints of a motion (..., 25, 3)."""
     from kinetag.exercises.kinematics import BODY
 
     return joints[..., [BODY.index(name) for name in names], :]

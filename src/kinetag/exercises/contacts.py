@@ -37,7 +37,7 @@ class Surfaces:
 
 
 def bear(parameters: np.ndarray, body: Proportions, supports: list[Support], rng: np.random.Generator) -> np.ndarray:
-    """Joints (B, T, 23, 3) in the world of people with ``parameters`` (B, T, P), each on their own support."""
+    """Joints (B, T, 25, 3) in the world of people with ``parameters`` (B, T, P), each on their own support."""
     joints = np.empty((*parameters.shape[:2], len(BODY), 3), np.float32)
     kinds = [(s.by, s.feet or _DEFAULT_FEET[s.by], s.elbows) for s in supports]
     draws = rng.random((len(supports), 5), np.float32)

@@ -17,7 +17,7 @@ _PULLEY = 2.45  # m above the floor
 
 
 def held(equipment: Sequence[str], joints: np.ndarray) -> str:
-    """What is held by someone who moves like ``joints`` (T, 23, 3), '' for nothing: a kind for `hold`.
+    """What is held by someone who moves like ``joints`` (T, 25, 3), '' for nothing: a kind for `hold`.
 
     A barbell takes both hands at one height, else they are dumbbells; one weight is in both hands when they are near
     each other, else in the hand that moves more. Who holds on to a bar closes the hands too.
@@ -126,7 +126,7 @@ def _rope(solids: Solids, joints: np.ndarray, left: np.ndarray, right: np.ndarra
 
 
 def fixtures(equipment: Sequence[str], joints: np.ndarray) -> list[Prop]:
-    """What must stand where someone does an exercise; ``joints`` (T, 23, 3) are that person's, in the world."""
+    """What must stand where someone does an exercise; ``joints`` (T, 25, 3) are that person's, in the world."""
     return [prop for thing in equipment if thing in _FIXTURES for prop in _FIXTURES[thing](joints)]
 
 

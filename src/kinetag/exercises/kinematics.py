@@ -121,7 +121,7 @@ class Pose:
 
 
 def forward(parameters: np.ndarray, body: Proportions) -> np.ndarray:
-    """Joints (B, T, 23, 3) with the pelvis at the origin, from parameters (B, T, P)."""
+    """Joints (B, T, 25, 3) with the pelvis at the origin, from parameters (B, T, P)."""
     pose = Pose(parameters)
     joints = np.zeros((*parameters.shape[:2], len(BODY), 3), np.float32)
     heading = _world(parameters.shape[:2]).yaw(pose("turn")).tip(pose("roll"))

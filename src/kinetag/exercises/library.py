@@ -4,16 +4,18 @@ An exercise is a short YAML file. Angles are degrees in anatomical terms; a valu
 what differs from one person to the next. docs/exercises.md explains every key; the files in ``library/`` are examples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from kinetag.alignment import ALIGNMENT
 from kinetag.angles import ANGLES, HEIGHTS, TURNS, WIDTHS
 from kinetag.errors import KinetagError
+from kinetag.exercises.yaml_file import MisplacedError, line_of, nearest, read_models
+from kinetag.timeline import OTHER
 
 FORM_SIGNALS = (*ANGLES, *TURNS, *HEIGHTS, *WIDTHS, *ALIGNMENT)  # by which a fault can be told
 
@@ -27,7 +29,18 @@ HELD: tuple[str, ...] = get_args(Held)
 
 
 def _as_range(value: Any) -> Any:
-    return (value, value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return (value, value)
+    if not (isinstance(value, list | tuple) and len(value) == 2):
+        raise ValueError(f"{str(value)[:60]!r} is neither a number nor [low, high]")
+    return value
+
+
+def _rising(value: tuple[float, float]) -> tuple[float, float]:
+    low, high = value
+    if low > high:
+        raise ValueError(f"[{low:g}, {high:g}] has the higher value first; write [{high:g}, {low:g}]")
+    return value
 
 
 def _as_weights(value: Any) -> Any:
@@ -45,7 +58,7 @@ def _as_reasons(value: Any) -> Any:
 
 _Bounded = Annotated[float, Field(ge=-400, le=400, allow_inf_nan=False)]
 # A number, or [low, high]: drawn anew for every person.
-Range = Annotated[tuple[_Bounded, _Bounded], BeforeValidator(_as_range)]
+Range = Annotated[tuple[_Bounded, _Bounded], BeforeValidator(_as_range), AfterValidator(_rising)]
 Positive = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
 Weights = Annotated[dict[str, Annotated[float, Field(ge=0, le=1000)]], BeforeValidator(_as_weights)]
 LookAlikes = Annotated[dict[str, str], BeforeValidator(_as_reasons)]
@@ -159,7 +172,7 @@ class Tempo(_Model):
     """``period``: seconds a repetition. ``hold``: share of it spent in a pose, by pose name. ``move``: relative time to
     reach a pose, by pose name (1 if not given)."""
 
-    period: Annotated[tuple[Positive, Positive], BeforeValidator(_as_range)]
+    period: Annotated[tuple[Positive, Positive], BeforeValidator(_as_range), AfterValidator(_rising)]
     hold: dict[str, Range] = {}
     move: dict[str, Range] = {}
 
@@ -215,7 +228,7 @@ class Fault(_Model):
             raise ValueError("a fault needs either 'above' or 'below'")
         known = {name.removeprefix("left_") for name in FORM_SIGNALS if not name.startswith("right_")}
         if self.angle not in known:
-            _must_know(self.angle, sorted(known), "angle")
+            _must_know(self.angle, sorted(known), "angle", "angle")
         return self
 
 
@@ -291,34 +304,45 @@ class Exercise(_Parts):
     def _names_exist(self) -> "Exercise":
         if not self.poses:
             raise ValueError("an exercise needs at least one pose")
-        for part in (self, *self.variants):
-            poses = {**self.poses, **part.poses}
-            for name in (*(part.order or ()), *((part.tempo or _NO_TEMPO).hold), *((part.tempo or _NO_TEMPO).move)):
-                _must_know(name, poses, "pose")
-            for name in part.arms or ():
-                _must_know(name, self.styles, "arm style")
+        self._check(self)
+        for i, variant in enumerate(self.variants):
+            self._check(variant, "variants", i)
+            if variant.name in ("plain", *(before.name for before in self.variants[:i])):
+                taken = "the form without a variant" if variant.name == "plain" else "another variant"
+                raise MisplacedError(f"'{variant.name}' is {taken} already; choose another name", "variants", i, "name")
         if self.peak is not None:
-            _must_know(self.peak, self.poses, "pose")
+            _must_know(self.peak, self.poses, "pose", "peak")
         if not self.static and self.tempo is None:
             raise ValueError("an exercise of several poses needs a tempo, for example tempo: {period: [1.5, 4]}")
         return self
 
+    def _check(self, part: "_Parts", *at: str | int) -> None:
+        """Whether the poses and arm styles that the exercise or its variant (at ``at`` in the file) names are there."""
+        poses = {**self.poses, **part.poses}
+        for name in part.order or ():
+            _must_know(name, poses, "pose", *at, "order", name)
+        for key in ("hold", "move"):
+            for name in getattr(part.tempo, key, ()):
+                _must_know(name, poses, "pose", *at, "tempo", key, name)
+        for name in part.arms or ():
+            _must_know(name, self.styles, "arm style", *at, "arms", name)
+        for name in part.poses:
+            if name not in self.poses and name not in (part.order or ()):
+                hint = f"{nearest(name, self.poses)}; a new one must be in the variant's 'order'"
+                raise MisplacedError(f"unknown pose '{name}'{hint}", *at, "poses", name)
 
-_NO_TEMPO = Tempo(period=(1.0, 1.0))
+    def __hash__(self) -> int:
+        return hash(self.name)
 
 
-def _must_know(name: str, known: Any, kind: str) -> None:
+def _must_know(name: str, known: Iterable[str], kind: str, *where: str | int) -> None:
     if name not in known:
-        from kinetag.exercises.yaml_file import nearest
-
-        raise ValueError(f"unknown {kind} '{name}'{nearest(name, known)}; known: {', '.join(known)}")
+        raise MisplacedError(f"unknown {kind} '{name}'{nearest(name, known)}; known: {', '.join(known)}", *where)
 
 
 @lru_cache(maxsize=1)
 def load_arm_styles() -> dict[str, ArmStyle]:
     """The arm styles that exercises share."""
-    from kinetag.exercises.yaml_file import read_models
-
     styles = read_models(FOLDER / ARM_STYLES, None)[0]
     return {name: ArmStyle.model_validate(value) for name, value in styles.items()}
 
@@ -329,11 +353,44 @@ def load_library(extra: Sequence[Path] = ()) -> dict[str, Exercise]:
     An extra exercise with the name of a shipped one takes its place. Raises a KinetagError with file, line and the
     nearest right key when a file is wrong.
     """
-    library: dict[str, Exercise] = {}
-    for path in (FOLDER, *map(Path, extra)):
-        for exercise in read_exercises(path):
-            library[exercise.name] = exercise
+    library = {exercise.name: exercise for exercise in read_exercises(FOLDER)}
+    own = [entry for path in extra for entry in _with_names(_entries(Path(path)))]
+    library |= {exercise.name: exercise for _, _, exercise in own}
+    for file, document, exercise in own:
+        for other in exercise.looks_like:
+            if other not in library and other not in (known := _look_alikes(library)):
+                line = line_of(file, document, "looks_like", other)
+                raise KinetagError(
+                    f"{file}:{line}: looks_like: unknown exercise '{other}'{nearest(other, known)}; "
+                    "name one that 'kinetag exercises' lists, or one of your own files"
+                )
     return library
+
+
+_Entry = tuple[Path, int, Exercise]  # the file, which of its documents, and what it says
+
+
+def _with_names(entries: list[_Entry]) -> list[_Entry]:
+    """The same entries, if each has a name of its own that an exercise may have."""
+    places: dict[str, tuple[Path, int]] = {}
+
+    def told(file: Path, document: int) -> str:
+        return f"{file}:{line_of(file, document, 'name')}"
+
+    for file, document, exercise in entries:
+        name, place = exercise.name, (file, document)
+        if name == OTHER:
+            raise KinetagError(f"{told(*place)}: '{OTHER}' means what is none of the exercises; choose another name")
+        if name in places:
+            first = told(*places[name])
+            raise KinetagError(f"{told(*place)}: '{name}' is the name of {first} too; rename one or take it away")
+        places[name] = place
+    return entries
+
+
+def _look_alikes(library: dict[str, Exercise]) -> list[str]:
+    """What an exercise may look like: another one, or what teaches the classifier what 'other' is."""
+    return [*library, *(exercise.name for exercise in read_exercises(FOLDER / OTHER))]
 
 
 def exercises_by_label(labels: Sequence[str], library: dict[str, Exercise]) -> dict[str, Exercise]:
@@ -354,9 +411,7 @@ def _plain(word: str) -> str:
 
 def read_exercises(path: Path) -> list[Exercise]:
     """All exercises of a YAML file (documents separated by ``---``) or of a folder of such files."""
-    from kinetag.exercises.yaml_file import read_models
-
-    return [exercise for file in exercise_files(path) for exercise in read_models(file, Exercise)]
+    return [exercise for _, _, exercise in _entries(path)]
 
 
 def exercise_files(path: Path) -> list[Path]:
@@ -369,3 +424,9 @@ def exercise_files(path: Path) -> list[Path]:
     if not files:
         raise KinetagError(f"no exercise (*.yaml) in the folder {path}")
     return files
+
+
+def _entries(path: Path) -> list[_Entry]:
+    return [
+        (file, i, exercise) for file in exercise_files(path) for i, exercise in enumerate(read_models(file, Exercise))
+    ]

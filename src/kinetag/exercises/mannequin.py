@@ -110,7 +110,7 @@ class _Body:
 def body(joints: np.ndarray, look: Look, *, gripping: bool = False) -> tuple[Solids, np.ndarray]:
     """The solids of one person, and the head's pose for painting the face.
 
-    ``joints`` (23, 3) metres in the order of kinematics.BODY. ``gripping`` closes the hands. The second value is
+    ``joints`` (25, 3) metres in the order of kinematics.BODY. ``gripping`` closes the hands. The second value is
     (4, 3): the point between the ears, and the head's left, up and front.
     """
     b = _Body(joints, look)

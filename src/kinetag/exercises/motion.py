@@ -1,7 +1,7 @@
 """Motion of exercises: people of all sizes doing an exercise in their own way, as joints over time.
 
 motion = generate("squat", np.random.default_rng(0), repetitions=5)
-motion.joints  # (T, 23, 3) metres, Y up; see kinematics.BODY for the joints
+motion.joints  # (T, 25, 3) metres, Y up; see kinematics.BODY for the joints
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _CHUNK = 128  # people made at once: as much as fits the processor's cache
 
 @dataclass(frozen=True)
 class Motion:
-    """``times`` (T,) s from 0; ``joints`` (T, 23, 3) metres; ``repetitions``: (start, peak, end) s, empty where none
+    """``times`` (T,) s from 0; ``joints`` (T, 25, 3) metres; ``repetitions``: (start, peak, end) s, empty where none
     are counted; ``variant``: which way of doing it; ``equipment``: what is held and what stands there."""
 
     times: np.ndarray
@@ -128,7 +128,7 @@ def perform(
 
 
 def mirrored(joints: np.ndarray) -> np.ndarray:
-    """Left and right exchanged, joints (..., 23, 3)."""
+    """Left and right exchanged, joints (..., 25, 3)."""
     return joints[..., BODY_MIRROR, :] * np.array([-1, 1, 1], joints.dtype)
 
 

@@ -1,47 +1,51 @@
 """Pictures of an exercise: its key moments side by side, and a loop of one repetition."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from kinetag.errors import KinetagError
+from kinetag.exercises.acting import Performance
 from kinetag.exercises.equipment import held
 from kinetag.exercises.kinematics import JOINT
+from kinetag.exercises.library import Exercise
 from kinetag.exercises.raster import Camera
 from kinetag.exercises.scene import Scene
-from kinetag.exercises.scenes import make_scene, until_done
+from kinetag.exercises.scenes import VIEWS, single
+from kinetag.exercises.usual import followed, key_frames, usual, working_side
+from kinetag.timeline import Repetition
 from kinetag.whole_file import whole_file
-
-if TYPE_CHECKING:
-    from kinetag.timeline import Repetition
 
 _ANIMATIONS = (".gif", ".mp4", ".m4v", ".mov", ".mkv")
 _STATIC_VIEWS = ("three_quarter", "side")
 _GIF_COLORS = 200
 
 
-def exercise_picture(name: str, *, view: str | None = None, height: int = 360, seed: int = 0) -> np.ndarray:
+def exercise_picture(exercise: Exercise, *, view: str | None = None, height: int = 360, seed: int = 0) -> np.ndarray:
     """The mannequin at the exercise's key moments, left to right, RGB uint8 (height, W, 3).
 
-    ``view`` None: three quarters from the front, or from the side where a wall would hide the person.
-    A moving exercise shows its start, the way, and the turning point; a static one shows itself from two sides.
-    Raises KinetagError for an exercise or view that is not known.
+    ``view`` None: three quarters from the front with the working side nearer, or from the side where a wall would hide
+    the person. A moving exercise shows its start, the way, the turning point and what follows it, if that is more than
+    the way back; a static one shows itself from two sides. Raises KinetagError for a view that is not known.
     """
-    scene = _seen(name, view, height, seed=seed)
-    repetition = _whole_repetition(scene)
-    if repetition is None:
-        scenes = [_seen(name, v, height, seed=seed) for v in _STATIC_VIEWS]
-        return np.hstack([s.picture(s.duration / 2) for s in scenes])
-    start, peak = repetition.start, repetition.time
-    return np.hstack([scene.picture(t) for t in (start, start + 0.45 * (peak - start), peak)])
+    exercise = usual(exercise)
+    if exercise.static:
+        scenes = [_seen(exercise, v, height, seed=seed) for v in _STATIC_VIEWS]
+        return np.hstack([scene.picture(scene.duration / 2) for scene in scenes])
+    scene = _seen(exercise, view, height, seed=seed)
+    turn = _repetitions(scene)[0]
+    joints = scene.performances[0].joints
+    frames = key_frames(exercise, scene.times, joints, (turn.start, turn.time, turn.end))
+    return np.hstack([scene.picture(scene.times[frame]) for frame in frames])
 
 
 def exercise_animation(
-    name: str,
+    exercise: Exercise,
     path: str | Path,
     *,
     view: str | None = None,
@@ -49,13 +53,14 @@ def exercise_animation(
     frame_rate: float = 12.5,
     seed: int = 0,
 ) -> None:
-    """Write a loop of one repetition (a few seconds of a static exercise) as .gif, .mp4, .m4v, .mov or .mkv."""
-    path = Path(path)
+    """Write a loop as .gif, .mp4, .m4v, .mov or .mkv: one repetition, one of each side where they take turns, or a few
+    seconds of a static exercise."""
+    path, exercise = Path(path), usual(exercise)
     if path.suffix.lower() not in _ANIMATIONS:
         raise KinetagError(f"cannot write an animation as '{path.name}': its name must end in {', '.join(_ANIMATIONS)}")
-    scene = _seen(name, view, height, seed=seed, frame_rate=frame_rate)
-    repetition = _whole_repetition(scene)
-    first, last = (repetition.start, repetition.end) if repetition else (0.5, min(3.0, scene.duration))
+    scene = _seen(exercise, view, height, seed=seed, frame_rate=frame_rate)
+    turns = _repetitions(scene)[: 2 if "alternating" in (exercise.sides or ()) else 1]
+    first, last = (turns[0].start, turns[-1].end) if turns else (0.5, min(3.0, scene.duration))
     frames = [f.image for f in scene.frames() if first <= f.time < last]
     if path.suffix.lower() == ".gif":
         _write_gif(path, frames, frame_rate)
@@ -67,34 +72,58 @@ def exercise_animation(
             writer.write(image, index / frame_rate)
 
 
-def _seen(name: str, view: str | None, height: int, *, seed: int, frame_rate: float = 25.0) -> Scene:
-    def made(view: str) -> Scene:
-        return _plain(make_scene(f"single:{name}:{view}", seed=seed, frame_rate=frame_rate))
+@dataclass
+class _Studio(Scene):
+    """A scene of one person whose ``performance`` is given."""
 
-    scene = made(view or "three_quarter")
-    if view is None and "wall" in scene.performances[0].equipment[0]:
-        scene = made("side")
+    performance: Performance | None = None
+
+    @cached_property
+    def performances(self) -> list[Performance]:
+        return [self.performance] if self.performance is not None else super().performances
+
+
+def _seen(exercise: Exercise, view: str | None, height: int, *, seed: int, frame_rate: float = 25.0) -> Scene:
+    def made(heading: float) -> Scene:
+        return replace(single(exercise, heading, seed, "plain"), seed=seed, frame_rate=frame_rate)
+
+    if view is not None and view not in VIEWS:
+        raise KinetagError(f"unknown view '{view}'; known: {', '.join(VIEWS)}")
+    heading = VIEWS[view or "three_quarter"]
+    scene = made(heading)
+    if view is None:
+        if "wall" in scene.performances[0].equipment[0]:
+            heading = VIEWS["side"]
+        # The right side is nearer when the person faces the right of the picture.
+        if _working_side(scene) == "left":
+            heading = -heading
+        scene = made(heading)
     return _studio(scene, height)
 
 
-def _whole_repetition(scene: Scene) -> "Repetition | None":
-    """The scene's second repetition, or its first (people settle in by then), or None."""
+def _working_side(scene: Scene) -> str:
+    turns = _repetitions(scene)
+    if not turns:
+        return ""
+    there = (scene.times >= turns[0].start) & (scene.times <= turns[0].time)
+    return working_side(scene.performances[0].joints[there])
+
+
+def _repetitions(scene: Scene) -> list[Repetition]:
+    """The scene's repetitions from the second on (people settle in by then), or all where they are few."""
     repetitions = [r for segment in scene.performances[0].segments for r in segment.repetitions]
-    return repetitions[1] if len(repetitions) > 2 else (repetitions[0] if repetitions else None)
-
-
-def _plain(scene: Scene) -> Scene:
-    """The same scene with the exercise done the usual way, not in a variant."""
-    actor = scene.actors[0]
-    plain = replace(actor, activities=[replace(actor.activities[0], variant="plain")])
-    return until_done(replace(scene, actors=[plain], duration=60.0), after=0.2)
+    return repetitions[1:] if len(repetitions) > 2 else repetitions
 
 
 def _studio(scene: Scene, height: int) -> Scene:
     """The same scene, close up: a clean picture just wide enough for the whole movement."""
-    joints = scene.performances[0].joints  # (T, 23, 3)
+    performance, turns = scene.performances[0], _repetitions(scene)
+    ends = (turns[0].start, turns[0].end) if turns else (0.0, scene.duration)
+    first, last = (int(np.abs(scene.times - end).argmin()) for end in ends)
+    performance = replace(performance, joints=followed(performance.joints, first, last))
+    joints = performance.joints[first : last + 1]  # (T, 25, 3)
     low, high = joints.min((0, 1)) - 0.16, joints.max((0, 1)) + 0.16
-    if held(scene.performances[0].equipment[0], joints) == "barbell":
+    if held(performance.equipment[0], joints) == "barbell":
         hands = joints[:, [JOINT["left_hand"], JOINT["right_hand"]]]
         bar = 0.9 * (hands[:, 0] - hands[:, 1]) / np.linalg.norm(hands[:, 0] - hands[:, 1], axis=-1, keepdims=True)
         ends = hands.mean(1) + np.array([bar, -bar])
@@ -108,7 +137,10 @@ def _studio(scene: Scene, height: int) -> Scene:
     eye = (float(center[0]), float(center[1] + 0.12 * distance), float(center[2] + distance))
     width = 2 * round(height * min(1.6, max(0.62, across / max(rise, across / 1.6))) / 2)
     camera = Camera(eye, (float(center[0]), float(center[1]), float(center[2])), focal)
-    return replace(scene, camera=camera, width=width, height=height, noise=0.0, samples=2)
+    return _Studio(
+        scene.actors, camera, width, height, scene.frame_rate, scene.duration,
+        seed=scene.seed, noise=0.0, samples=2, performance=performance,
+    )  # fmt: skip
 
 
 def _write_gif(path: Path, frames: Sequence[np.ndarray], frame_rate: float) -> None:

@@ -260,7 +260,7 @@ def _phase(performance: Performance, time: float) -> float:
 
 
 def _hides(camera: Camera, prop: Prop, joints: np.ndarray) -> bool:
-    """Whether a wall stands between the camera and the person with these joints (T, 23, 3)."""
+    """Whether a wall stands between the camera and the person with these joints (T, 25, 3)."""
     if not (isinstance(prop, Block) and prop.size[1] > 1.5):
         return False
     eye = np.array(camera.position)[[0, 2]]

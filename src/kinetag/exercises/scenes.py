@@ -7,6 +7,7 @@ import numpy as np
 
 from kinetag.errors import KinetagError
 from kinetag.exercises.acting import Activity, Actor, Waypoint
+from kinetag.exercises.library import Exercise
 from kinetag.exercises.mannequin import Look, random_look
 from kinetag.exercises.raster import Camera
 from kinetag.exercises.room import Block, Pillar
@@ -49,9 +50,13 @@ def _single(name: str, seed: int) -> Scene:
         raise KinetagError(f"unknown exercise '{exercise}' in scene '{name}'; known: {', '.join(library)}")
     if len(view) > 1 or (view and view[0] not in VIEWS):
         raise KinetagError(f"unknown view in scene '{name}'; known: {', '.join(VIEWS)}")
-    heading = VIEWS[view[0]] if view else 35.0
-    counted = library[exercise].counting is not None
-    activity = Activity(exercise, 0.0, repetitions=3) if counted else Activity(exercise, 0.0, duration=6.0)
+    return single(library[exercise], VIEWS[view[0]] if view else 35.0, seed)
+
+
+def single(exercise: Exercise, heading: float, seed: int = 0, variant: str | None = None) -> Scene:
+    """One person who does an exercise three times, or for six seconds if it is not counted."""
+    repetitions, duration = (3, None) if exercise.counting is not None else (None, 6.0)
+    activity = Activity(exercise, 0.0, repetitions, duration, variant)
     actor = _actor(seed, 0, [activity], [Waypoint(0, 0.0, 0.0, heading)])
     return until_done(Scene([actor], _FULL_VIEW, duration=60.0), after=0.2)
 

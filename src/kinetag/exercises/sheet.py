@@ -21,11 +21,12 @@ _BONES += [(f"{s}_{a}", f"{s}_{b}") for s in _SIDES for a, b in (
 _BONES += [("left_shoulder", "right_shoulder"), ("left_hip", "right_hip")]
 _COLORS = {"left": (40, 90, 220), "right": (210, 60, 40)}
 _VIEWS = (75.0, 20.0)  # degrees: nearly from the side, nearly from the front
-_CELL = 150
+_CELL, _CAPTION = 150, 18  # pixels: of a panel's sides, of the strip with the name above a row
 
 
 def draw_sheet(motions: Sequence[Motion], moments: int = 6, cell: int = _CELL) -> np.ndarray:
-    """One row a motion, RGB uint8: ``moments`` evenly spread over one repetition (or all of it), from two views."""
+    """One row a motion, RGB uint8: its name, and ``moments`` evenly spread over one repetition (or all of it), from two
+    views."""
     rows = [_row(motion, moments, cell) for motion in motions]
     return np.concatenate(rows, axis=0)
 
@@ -37,12 +38,14 @@ def _row(motion: Motion, moments: int, cell: int) -> np.ndarray:
     at = np.searchsorted(motion.times, np.linspace(max(start, 0), end, moments)).clip(0, len(motion.times) - 1)
     views = [_view(motion.joints[at], azimuth, cell) for azimuth in _VIEWS]
     row = np.concatenate([panel for view in views for panel in view], axis=1)
-    cv2.putText(row, f"{motion.label} {motion.variant}", (4, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1)
-    return row
+    strip = np.full((_CAPTION, row.shape[1], 3), 235, np.uint8)
+    words = f"{motion.label} {motion.variant}"
+    cv2.putText(strip, words, (4, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.concatenate([strip, row])
 
 
 def _view(joints: np.ndarray, azimuth: float, cell: int) -> list[np.ndarray]:
-    """Panels (cell, cell, 3) of each moment of joints (M, 23, 3), all at the same scale."""
+    """Panels (cell, cell, 3) of each moment of joints (M, 25, 3), all at the same scale."""
     turn = np.deg2rad(azimuth)
     across = joints[..., 0] * np.cos(turn) - joints[..., 2] * np.sin(turn)
     if np.ptp(across) > 2.5:  # who travels is followed

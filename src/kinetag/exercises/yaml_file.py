@@ -17,6 +17,14 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, ten times f
 Model = TypeVar("Model", bound=BaseModel)
 
 
+class MisplacedError(ValueError):
+    """A mistake that a validator finds in a part of what it validates: ``where`` are the keys that lead there."""
+
+    def __init__(self, message: str, *where: str | int) -> None:
+        super().__init__(message)
+        self.where = where
+
+
 def read_models(path: Path, model: type[Model] | None) -> list[Any]:
     """Every document of a YAML file as a ``model``; as plain data when that is None.
 
@@ -26,6 +34,11 @@ def read_models(path: Path, model: type[Model] | None) -> list[Any]:
     if not nodes:
         raise KinetagError(f"{path} is empty; see docs/exercises.md for an example")
     return [_construct(path, node, model) for node in nodes]
+
+
+def line_of(path: Path, document: int, *where: str | int) -> int:
+    """The line of a part of a file's document (0 is the first); of the nearest part around it that is there."""
+    return _locate(_compose(path)[document], list(where))[0]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -109,6 +122,7 @@ def _explain(path: Path, node: yaml.Node, model: type[BaseModel], error: Validat
     # A misspelt key often causes a missing one as well: name the misspelling.
     problem = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     loc = [part for part in problem["loc"] if not str(part).startswith("function-")]
+    loc += getattr(problem.get("ctx", {}).get("error"), "where", ())
     line, where = _locate(node, loc)
     place = ".".join(where) or "the exercise"
     if problem["type"] == "extra_forbidden":
@@ -134,6 +148,8 @@ def _locate(node: yaml.Node, loc: list[Any]) -> tuple[int, list[str]]:
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             node = node.value[part]
             line = node.start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode):  # a word of a list
+            return next((n.start_mark.line + 1 for n in node.value if n.value == str(part)), line), where
         else:
             break
         where.append(str(part))

@@ -14,10 +14,12 @@ from rich.text import Text
 
 from kinetag.errors import KinetagError
 from kinetag.report.style import readable
+from kinetag.timeline import OTHER
 from kinetag.whole_file import whole_file
 
 if TYPE_CHECKING:
     from kinetag.exercises.library import Exercise
+    from kinetag.exercises.motion import Motion
 
 _LIMBS = [("pelvis", "chest"), ("chest", "neck"), ("neck", "head"), ("left_shoulder", "right_shoulder")]
 _LIMBS += [("left_hip", "right_hip")]
@@ -32,6 +34,7 @@ _LIMBS += [
 _ROWS, _COLUMNS = 16, 26  # at most, of one figure, in characters of 4 x 2 dots
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # Unicode braille: bit of each dot
 _HEAD = 0.1  # m
+_NEAR = 0.7  # how alike a word and a name must be, of 1, to ask whether it was meant
 
 
 def exercise_table(library: "dict[str, Exercise]", recognised: Collection[str] = ()) -> RenderableType:
@@ -99,10 +102,16 @@ def show_exercise(
 
 def find_exercise(library: "dict[str, Exercise]", name: str) -> "Exercise":
     """By name, title or synonym, whatever the spelling; an unknown one raises a KinetagError with the nearest."""
+    if name == OTHER and OTHER not in library:
+        raise KinetagError(f"'{OTHER}' is no exercise: it is what the classifier calls all that is in no exercise file")
     words = {_plain(word): e for e in library.values() for word in (e.name, e.title, *e.synonyms)}
     if _plain(name) in words:
         return words[_plain(name)]
-    close = difflib.get_close_matches(_plain(name), list(words), n=1, cutoff=0.5)
+    path = Path(name)
+    if path.suffix.lower() in (".yaml", ".yml") or path.is_dir():
+        command = f"kinetag exercises {'' if path.is_dir() else f'{path.stem} '}--exercises {name}"
+        raise KinetagError(f"'{name}' is a file or folder, not the name of an exercise; say: {command}")
+    close = difflib.get_close_matches(_plain(name), list(words), n=1, cutoff=_NEAR)
     hint = f"; did you mean '{words[close[0]].name}'?" if close else f"; known: {', '.join(sorted(library))}"
     raise KinetagError(f"unknown exercise '{name}'{hint}")
 
@@ -121,23 +130,32 @@ def _counting(exercise: "Exercise") -> str:
 
 
 def figures(exercise: "Exercise") -> str:
-    """Stick figures side by side: at rest, half way, at the turning point (one for a static pose), as braille dots."""
-    from kinetag.exercises.motion import generate
+    """Stick figures of the plain form side by side: at rest, half way, at the turning point (one for a static pose), as
+    braille dots."""
+    from kinetag.exercises.usual import followed
 
-    repetitions = None if exercise.static else 1
-    motion = generate(exercise, np.random.default_rng(1), repetitions=repetitions)
+    motion = _one(exercise, "plain")
     moments = [float(motion.times[len(motion.times) // 2])]
     if motion.repetitions:
         start, peak, _ = motion.repetitions[0]
         moments = [start, (start + peak) / 2, peak]
-    across = _seen_across(motion.joints)
     frames = [int(np.argmin(np.abs(motion.times - moment))) for moment in moments]
-    shown = motion.joints[frames][..., [across, 1]]  # (F, 23, 2)
+    joints = followed(motion.joints, 0, -1)
+    shown = joints[frames][..., [_seen_across(joints), 1]]  # (F, 25, 2)
     return side_by_side([_figure(joints, shown) for joints in shown])
 
 
+def _one(exercise: "Exercise", variant: str) -> "Motion":
+    """One full repetition of a variant the usual way, or a while of a static pose."""
+    from kinetag.exercises.motion import generate
+    from kinetag.exercises.usual import usual
+
+    repetitions = None if exercise.static else 1
+    return generate(usual(exercise), np.random.default_rng(1), variant=variant, repetitions=repetitions)
+
+
 def _seen_across(joints: np.ndarray) -> int:
-    """The axis that runs across the picture of ``joints`` (T, 23, 3): 0 seen from the front, 2 from the side.
+    """The axis that runs across the picture of ``joints`` (T, 25, 3): 0 seen from the front, 2 from the side.
 
     A body that lies is seen along its length, one that stands from where most of the movement is seen.
     """
@@ -152,7 +170,7 @@ def side_by_side(blocks: list[list[str]]) -> str:
 
 
 def _figure(joints: np.ndarray, everyone: np.ndarray) -> list[str]:
-    """One stick figure as rows of braille, in the same scale as ``everyone`` (F, 23, 2)."""
+    """One stick figure as rows of braille, in the same scale as ``everyone`` (F, 25, 2)."""
     from kinetag.exercises.kinematics import BODY
 
     low = everyone.min(axis=(0, 1)) - (_HEAD, 0.02)
@@ -160,7 +178,7 @@ def _figure(joints: np.ndarray, everyone: np.ndarray) -> list[str]:
     width, height = high - low
     scale = min(2 * (_COLUMNS - 1) / width, 4 * (_ROWS - 1) / height)  # dots a metre
     shape = (int(np.ceil((height * scale + 1) / 4)), int(np.ceil((width * scale + 1) / 2)))
-    points = (joints - low) * scale  # (23, 2) dots, up positive
+    points = (joints - low) * scale  # (25, 2) dots, up positive
     index = {name: i for i, name in enumerate(BODY)}
     dots = np.zeros((4 * shape[0], 2 * shape[1]), bool)
     for a, b in _LIMBS:
@@ -187,29 +205,22 @@ def _braille(dots: np.ndarray) -> list[str]:
 
 
 def write_picture(exercise: "Exercise", out: Path) -> None:
-    """The mannequin doing it: its key moments side by side (.png, .jpg), or one repetition as a loop (.gif, .mp4).
-
-    Only exercises of the built-in library have a mannequin scene.
-    """
-    from kinetag.exercises.library import load_library
+    """The mannequin doing it: its key moments side by side (.png, .jpg), or one repetition as a loop (.gif, .mp4)."""
     from kinetag.exercises.picture import exercise_animation, exercise_picture
 
     kind = out.suffix.lower()
     if kind not in (".png", ".jpg", ".gif", ".mp4"):
         raise KinetagError(f"'{out}': a picture's name must end in .png or .jpg, an animation's in .gif or .mp4")
-    if exercise.name not in load_library():
-        raise KinetagError(f"'{exercise.name}' is an exercise of your own: only built-in ones have a picture to write")
     if not out.parent.is_dir():
         raise KinetagError(f"'{out}': there is no folder {out.parent}")
     if kind in (".gif", ".mp4"):
-        exercise_animation(exercise.name, out)
+        exercise_animation(exercise, out)
         return
-    _write_image(out, exercise_picture(exercise.name))
+    _write_image(out, exercise_picture(exercise))
 
 
 def write_sheet(exercise: "Exercise", out: Path) -> None:
     """Stick figures of the plain form and every variant, one row each: six moments of a repetition from two views."""
-    from kinetag.exercises.motion import generate
     from kinetag.exercises.sheet import draw_sheet
 
     if out.suffix.lower() not in (".png", ".jpg"):
@@ -217,7 +228,7 @@ def write_sheet(exercise: "Exercise", out: Path) -> None:
     if not out.parent.is_dir():
         raise KinetagError(f"--sheet '{out}': there is no folder {out.parent}")
     names = ("plain", *(variant.name for variant in exercise.variants))
-    _write_image(out, draw_sheet([generate(exercise, np.random.default_rng(1), variant=name) for name in names]))
+    _write_image(out, draw_sheet([_one(exercise, name) for name in names]))
 
 
 def _write_image(out: Path, image: np.ndarray) -> None:
