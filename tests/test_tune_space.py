@@ -172,6 +172,27 @@ def test_a_disabled_one_is_searched_only_when_that_is_asked_for(tmp_path):
         ("{custom_param_ranges: {model.graph_strategy: {valid_min: 1}}}", "give valid_options"),
         ("{custom_param_ranges: {model.graph_strategy: {option_weights: [1, 2]}}}", "one from 0 up for each choice"),
         ("{custom_param_ranges: {train.optim.lr: {smallest: 1}}}", "smallest"),
+        ("{custom_param_ranges: {train.optim.lr_steps: {valid_options: [[5], [8]]}}}", "override_automl_disabled"),
+        ("{custom_param_ranges: {train.results_dir: {valid_options: [a, b]}}}", "says where things are"),
+        ("{custom_param_ranges: {train.num_gpus: {valid_options: [1, 2]}}}", "names train.num_gpus, which no search"),
+        ("{custom_param_ranges: {dataset.val_dataset.data_path: {valid_options: [a]}}}", "says where things are"),
+        (
+            "{override_automl_disabled_params: true, custom_param_ranges: {train.gpu_ids: {valid_options: [[0]]}}}",
+            "which no search varies",
+        ),
+        ("{custom_param_ranges: {encryption_key: {valid_options: [a, b]}}}", "which no search varies"),
+        ("{custom_param_ranges: {model_name: {valid_options: [a, b]}}}", "model_name, which no search varies"),
+        (
+            "{custom_param_ranges: {dataset.batch_size: {valid_options: [eight]}}}",
+            "custom_param_ranges of dataset.batch_size: batch_size is 'eight'; it takes a whole number",
+        ),
+        (
+            "{custom_param_ranges: {model.dropout: {valid_options: [0.1, 5.0]}}}",
+            "custom_param_ranges of model.dropout: dropout is 5.0; it must be at most 1",
+        ),
+        ("{custom_param_ranges: {model.dropout: {option_weights: [1]}}}", "give valid_options too"),
+        ("{custom_param_ranges: {model.dropout: {valid_max: 0.5, valid_options: [0.1]}}}", "not both"),
+        ("{custom_param_ranges: {dataset.rate: {valid_min: 0, valid_max: 30}}}", "dataset.rate: rate is 0"),
         ("{algorithm: llm}", "choose one of bayesian"),
         ("{algorithm: bayes}", "choose one of bayesian"),
         ("{automl_max_recommendations: 0}", "at least 1"),
@@ -230,6 +251,60 @@ def test_a_hostile_schema_runs_nothing(change, words):
     schema["properties"]["train"]["properties"]["optim"]["properties"]["lr"] |= change
     with pytest.raises(KinetagError, match=words):
         build_space(spec_of(), schema)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"conditions": [""]}, "condition '' cannot be read"),
+        ({"conditions": "train.recipe == tao"}, "'train.recipe == tao' is no list"),
+        ({"conditions": [3]}, "3 is no text"),
+        ({"automl_ranges": "x"}, "'x' is no list"),
+        ({"automl_ranges": ["x"]}, "automl_ranges holds 'x'"),
+        ({"automl_ranges": [{"minimum": "low"}]}, "'low' is no number"),
+        ({"automl_ranges": [{"minimum": 0, "maximum": 1, "log": True}]}, "minimum 0 is not above 0, as log needs it"),
+        ({"automl_ranges": [{"minimum": 0.5, "maximum": 0.1}]}, "minimum 0.5 is not below maximum 0.1"),
+        ({"automl_ranges": [{"options": []}]}, "are empty"),
+        ({"automl_ranges": [{"when": "x"}]}, "condition 'x' cannot be read"),
+        ({"minimum": 1, "maximum": 0}, "minimum 1 is not below maximum 0"),
+        ({"math_cond": "about 3"}, "math_cond 'about 3' cannot be read"),
+        ({"option_weights": ["a"]}, "'a' is no number"),
+        ({"depends_on": 3}, "depends_on is 3"),
+    ],
+)
+def test_a_schema_that_says_what_cannot_be_is_refused_with_key_and_reason(tmp_path, change, words):
+    schema = action_schema("train")
+    schema["properties"]["model"]["properties"]["dropout"] |= change
+    path = tmp_path / "train.schema.json"
+    path.write_text(json.dumps(schema))
+    with pytest.raises(KinetagError) as caught:
+        read_schema(str(path))
+    assert str(caught.value).startswith(NOT_RUNNABLE)
+    assert "model.dropout: " in str(caught.value)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_range_of_a_schema_beyond_what_the_option_takes_is_refused(tmp_path):
+    schema = action_schema("train")
+    schema["properties"]["model"]["properties"]["dropout"]["automl_ranges"] = [{"minimum": 0.0, "maximum": 3.0}]
+    path = tmp_path / "train.schema.json"
+    path.write_text(json.dumps(schema))
+    with pytest.raises(KinetagError, match=rf"{NOT_RUNNABLE}: .* of model\.dropout: dropout is 3\.0; it must be at most 1"):
+        build_space(spec_of(), read_schema(str(path)))
+
+
+def test_a_range_for_an_option_that_is_not_named_is_noted(tmp_path):
+    text = "automl_settings: {automl_hyperparameters: [train.optim.lr], custom_param_ranges: {model.dropout: {valid_max: 0.2}}}"
+    space = space_of(text=text, tmp_path=tmp_path)
+    assert keys(space) == {"train.optim.lr"}
+    assert any(note.startswith("model.dropout is not searched, though custom_param_ranges") for note in space.notes)
+
+
+def test_choices_that_are_declared_can_be_weighed(tmp_path):
+    text = "automl_settings: {custom_param_ranges: {train.grad_clip: {option_weights: [1, 0, 0, 0, 0, 1]}}}"
+    space = space_of(text=text, tmp_path=tmp_path)
+    assert {random(space, (), 0, number)["train.grad_clip"] for number in range(40)} == {0.0, 10.0}
 
 
 # --- values and places -----------------------------------------------------------------------------------------------

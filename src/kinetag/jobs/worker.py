@@ -12,6 +12,8 @@ _ORPHANED = 1  # exit code
 def _end_with_runner(pipe: int) -> None:
     """The runner holds the other end: this returns when it is gone, however it went."""
     os.read(pipe, 1)
+    if os.getpgrp() == os.getpid():  # with those that load its data, which hold the job's lock too
+        os.killpg(0, signal.SIGKILL)
     os._exit(_ORPHANED)
 
 

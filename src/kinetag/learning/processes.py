@@ -8,6 +8,7 @@ itself. torchrun and SLURM start the processes themselves; then none of this is 
 import json
 import os
 import queue
+import signal
 import socket
 import subprocess
 import sys
@@ -143,6 +144,8 @@ def _main() -> NoReturn:
 
 def _end_with_parent(pipe: int) -> None:
     os.read(pipe, 1)  # returns when the parent closes the pipe or dies
+    if os.getpgrp() == os.getpid():  # with those that load its data
+        os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 

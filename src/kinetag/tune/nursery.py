@@ -2,7 +2,8 @@
 
 `python -m kinetag.tune.nursery` reads jobs from standard input and tells on standard output what happens, one JSON
 object a line, each written in one stroke. A trial that is killed takes nothing with it; when the search ends or dies,
-the pipe closes and all its trials end; so they do when the nursery dies.
+the pipe closes and all its trials end; so they do when the nursery dies. Each trial leads a process group, so that those
+that load its data end with it.
 """
 
 import json
@@ -102,6 +103,7 @@ def _main() -> NoReturn:
         for child in list(children):
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
+                _kill_group(child)  # what a trial that was killed left behind
                 code = os.waitstatus_to_exitcode(status)
                 _tell(tell, {"name": children.pop(child), "event": "ended", "code": code})
 
@@ -120,13 +122,20 @@ def _load() -> None:
 
 def _end(children: dict[int, str]) -> NoReturn:
     for child in children:
-        os.kill(child, signal.SIGKILL)
+        _kill_group(child)
     os._exit(0)
+
+
+def _kill_group(leader: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # on macOS a group of zombies may not be signalled
+        os.killpg(leader, signal.SIGKILL)
 
 
 def _fork(job: Event, tell: int, jobs: int) -> int:
     parent = os.getpid()
     child = os.fork()
+    with suppress(OSError):  # in both, so that it is done before either goes on
+        os.setpgid(child, child)
     if child:
         return child
     os.close(jobs)
@@ -148,7 +157,7 @@ def _fork(job: Event, tell: int, jobs: int) -> int:
 def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_LOOK)
-    os._exit(1)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _do(work: Event, emit: Any) -> None:

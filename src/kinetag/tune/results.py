@@ -9,6 +9,7 @@ from typing import Any
 
 from kinetag import __version__
 from kinetag.checkpoint import BEST, LATEST
+from kinetag.errors import KinetagError
 from kinetag.spec import Spec, save_spec
 from kinetag.tune.plan import TRIALS, Plan
 from kinetag.tune.trials import WORST, Trial
@@ -63,11 +64,22 @@ def numbers(plan: Plan, trial: Trial) -> dict[str, float]:
 def publish_best(plan: Plan, best: Trial) -> Path:
     """Put the best trial's checkpoints and spec where a plain training's lie; returns the best checkpoint."""
     source = plan.trial_folder(best.number)
+    if not (source / BEST).exists():
+        raise KinetagError(
+            f"trial {best.number} is the best, but its checkpoint {plan.spec.shown(str(source / BEST))} is gone: put it "
+            "back, or search anew with another results_dir"
+        )
     for name in (BEST, LATEST):
-        if (source / name).exists():
+        if (source / name).exists():  # a trial that is under way may have no latest yet
             _same_file(source / name, plan.folder / name)
     save_spec(_as_plain_training(plan, best), plan.folder / "experiment.yaml")
-    return plan.folder / (BEST if (plan.folder / BEST).exists() else LATEST)
+    return plan.folder / BEST
+
+
+def withdraw(plan: Plan) -> None:
+    """Take back what was published of a trial that failed since, where no other has come to anything."""
+    for name in (BEST, LATEST, "experiment.yaml"):
+        (plan.folder / name).unlink(missing_ok=True)
 
 
 def _as_plain_training(plan: Plan, best: Trial) -> Spec:

@@ -2,27 +2,30 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from kinetag.errors import KinetagError
 from kinetag.spec import Spec
 from kinetag.spec.automl import AutomlSettings, ParamRange
-from kinetag.spec.errors import nearest, shown
+from kinetag.spec.errors import explain, nearest, shown
 from kinetag.spec.schema import action_schema
 from kinetag.tune.conditions import Bound, holds
+from kinetag.tune.entries import Entry, check_schema, options_of
 from kinetag.tune.space import Dimension, Interval, Space
 
 NOT_RUNNABLE = "AutoML is enabled but not runnable until schemas are generated"
 
 _MOST_BYTES = 5_000_000
+_RANGE_OF = "automl_settings.custom_param_ranges"
 _KINDS = {"number": "float", "float": "float", "integer": "int", "int": "int"}
 # A search must not turn these even when it is asked to: they say where things are, not how to learn.
 _NEVER = ("results_dir", "_path", "cache_dir", "gpu_ids", "num_gpus", "num_nodes", "encryption_key", "accelerator")
-
-Entry = Mapping[str, Any]
+_NEVER_IN = ("automl_", "wandb.", "dataset.train_dataset", "dataset.val_dataset")
 
 
 def read_schema(place: str) -> dict[str, Any]:
@@ -51,6 +54,7 @@ def _parsed(path: Path) -> dict[str, Any]:
         schema = json.loads(path.read_text("utf-8"))
         if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
             raise ValueError("no properties in it")
+        check_schema(schema)
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or "nested too deeply"
         raise KinetagError(
@@ -72,16 +76,6 @@ def _check_template(path: Path) -> None:
         ) from None
 
 
-def options_of(schema: Entry, prefix: str = "") -> Iterator[tuple[str, Entry]]:
-    """Every dotted key that holds a value, with what the schema says of it."""
-    for name, entry in (schema.get("properties") or {}).items():
-        if isinstance(entry, dict):
-            if isinstance(entry.get("properties"), dict):
-                yield from options_of(entry, f"{prefix}{name}.")
-            else:
-                yield prefix + name, entry
-
-
 def build_space(spec: Spec, schema: Entry) -> Space:
     """What a search over ``spec`` varies. ``spec`` has its recipe filled in. KinetagError for settings that do not fit.
 
@@ -98,7 +92,11 @@ def build_space(spec: Spec, schema: Entry) -> Space:
         entry = {"automl_ranges": ranges.get(key, {}).get("automl_ranges"), **known[key]}
         for name in ("conditions", "math_cond", "depends_on"):
             entry.setdefault(name, ranges.get(key, {}).get(name))
-        dimension = _dimension(key, entry, settings.custom_param_ranges.get(key), fixed[key])
+        given = settings.custom_param_ranges.get(key)
+        dimension = _dimension(key, entry, given, fixed[key])
+        if wrong := _refused(spec, dimension):
+            where = f"{NOT_RUNNABLE}: the range in the schema" if given is None else _RANGE_OF
+            raise KinetagError(f"{where} of {key}: {wrong}")
         dimensions.append(dimension)
     dimensions = _effective(_ordered(dimensions), fixed, notes)
     if not dimensions:
@@ -125,18 +123,22 @@ def _names(
         if key not in known:
             raise KinetagError(f"automl_settings names '{key}', which is no option of a training{nearest(key, known)}")
     disabled = {str(key) for key in schema.get("automl_disabled_parameters") or ()}
-    for key in named:
-        if key.endswith(_NEVER) or key.startswith(
-            ("automl_", "wandb.", "dataset.train_dataset", "dataset.val_dataset")
-        ):
-            raise KinetagError(f"automl_settings.automl_hyperparameters names {key}, which says where things are")
+    for key in (*named, *settings.custom_param_ranges):
+        where = f"automl_settings.{'automl_hyperparameters' if key in named else 'custom_param_ranges'} names {key}"
+        if key.endswith(_NEVER) or key.startswith(_NEVER_IN) or "." not in key:
+            raise KinetagError(f"{where}, which no search varies: it says where things are or how to search, not how to learn")
         if (
             key in disabled or known[key].get("automl_enabled") is False
         ) and not settings.override_automl_disabled_params:
             raise KinetagError(
-                f"automl_settings.automl_hyperparameters names {key}, which a search does not vary: leave it out, or "
-                "set automl_settings.override_automl_disabled_params to true and give its valid_options"
+                f"{where}, which a search does not vary: leave it out, or set "
+                "automl_settings.override_automl_disabled_params to true and give its valid_options"
             )
+    notes += [
+        f"{key} is not searched, though custom_param_ranges has a range for it: automl_hyperparameters does not name it"
+        for key in settings.custom_param_ranges
+        if named and key not in named
+    ]
     defaults = [str(key) for key in schema.get("automl_default_parameters") or () if str(key) in known]
     defaults += [key for key in settings.custom_param_ranges if key not in defaults]
     kept = [key for key in defaults if not named and key in spec.overridden]
@@ -179,6 +181,22 @@ def _dimension(key: str, entry: Entry, given: ParamRange | None, start: Any) -> 
     )
 
 
+def _refused(spec: Spec, dimension: Dimension) -> str:
+    """Why the option does not take some value of its range; '' where it takes all of them."""
+    parent, _, name = dimension.key.rpartition(".")
+    group = spec.get(parent).model_copy()
+    for interval in dimension.intervals:
+        for value in interval.options or (interval.low, interval.high):
+            bound = dimension.bound
+            if not interval.options and bound is not None and not bound.kept(value, None):
+                continue  # is never drawn
+            try:
+                setattr(group, name, int(value) if dimension.kind == "int" else value)
+            except ValidationError as error:
+                return explain(error, type(group))[1]
+    return ""
+
+
 def _declared(searched: Entry) -> Interval:
     return Interval(
         float(searched.get("minimum", 0.0)),
@@ -193,9 +211,14 @@ def _given(
     key: str, kind: str, entry: Entry, given: ParamRange, declared: list[Interval], bounds: tuple[float, float]
 ) -> Interval:
     """The user's range; what it leaves open is as declared."""
-    where = f"automl_settings.custom_param_ranges of {key}"
-    if given.valid_options is not None or (given.option_weights and entry.get("enum")):
-        options = given.valid_options if given.valid_options is not None else list(entry["enum"])
+    where = f"{_RANGE_OF} of {key}"
+    choices = list(entry.get("enum") or next((interval.options for interval in declared if interval.options), ()))
+    if given.option_weights and given.valid_options is None and not choices:
+        raise KinetagError(f"{where}: option_weights weigh choices, and it has none: give valid_options too")
+    if given.valid_options is not None or given.option_weights:
+        if given.valid_min is not None or given.valid_max is not None:
+            raise KinetagError(f"{where}: give valid_min and valid_max, or choices, not both")
+        options = given.valid_options if given.valid_options is not None else choices
         if not options:
             raise KinetagError(f"{where}: valid_options is empty")
         if entry.get("enum") and (wrong := [option for option in options if option not in entry["enum"]]):

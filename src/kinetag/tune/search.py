@@ -198,15 +198,20 @@ class Search:
         summary = results.summary(self.plan, self.trials, notes, facts, over=over)
         if best is not None:
             results.publish_best(self.plan, best)
+        else:
+            results.withdraw(self.plan)
         results.write(self.plan, summary)
         return summary
 
     def _delete(self, *, over: bool) -> None:
-        """Remove the checkpoints of trials that no longer matter; never the best's, nor what others may begin with."""
-        best = results.best_of(self.trials)
+        """Remove the checkpoints of trials that no longer matter; never the best's, nor what others may begin with.
+
+        The best of those that are through stays too while another one leads: that one may still fail.
+        """
+        through = [trial for trial in self.trials if trial.state == "done" or (over and not trial.running)]
+        kept = {best.number for best in map(results.best_of, (self.trials, through)) if best is not None}
         for trial in self.trials:
-            settled = trial.failed or trial.state == "done" or (over and not trial.running)
-            if settled and best is not None and trial.number != best.number:
+            if (trial.failed or trial in through) and kept and trial.number not in kept:
                 for path in self.plan.trial_folder(trial.number).glob("*.pth"):
                     path.unlink(missing_ok=True)
 

@@ -5,6 +5,7 @@ search can be killed at any moment, and several machines can share one.
 """
 
 import json
+import math
 import os
 import socket
 import time
@@ -216,7 +217,8 @@ class Store:
         born, job = attributes["born"], attributes["job"]
         sign = 1.0 if self.maximize else -1.0
         rows = attributes.get("curve", [])
-        kept = {epoch: (sign * value, 0.0) for epoch, value in frozen.intermediate_values.items()}
+        # The second part is recorded at the end alone: until then a trial does not outdo one that is as good.
+        kept = {epoch: (sign * value, -math.inf) for epoch, value in frozen.intermediate_values.items()}
         kept |= {int(row[0]): (row[1], row[2]) for row in rows}
         state = "running" if job["owner"] else "done" if job["target"] >= self.full else "paused"
         return Trial(
