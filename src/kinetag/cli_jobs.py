@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from kinetag.urls import hide_secrets
 
 if TYPE_CHECKING:
     from kinetag.jobs import Job
+    from kinetag.jobs.following import Standing
 
 _NOT_DONE = 1  # exit code of `wait` when a job did not end as DONE
 _SHOWN = 30  # jobs in a list
@@ -86,7 +88,7 @@ def _create(args: argparse.Namespace) -> int:
     for note in job.notes:
         print(f"note: {note}", file=sys.stderr)
     if args.format == "json":
-        return _print_json(_record(job))
+        return _print_json(_records([job])[0])
     if args.quiet:
         print(job.id)
         return 0
@@ -104,7 +106,7 @@ def _list(args: argparse.Namespace) -> int:
         if state not in STATES:
             raise KinetagError(f"'{state}' is no state of a job; known: {', '.join(STATES)}")
     if args.format == "json":
-        return _print_json([_record(job) for job in list_jobs(*args.state)])
+        return _print_json(_records(list_jobs(*args.state)))
     from kinetag.report.jobs import jobs_list, renewed
 
     most = None if args.all else _SHOWN
@@ -125,7 +127,7 @@ def _show(args: argparse.Namespace) -> int:
 
     job = get_job(args.ids[0])
     if args.format == "json":
-        return _print_json(_record(job))
+        return _print_json(_records([job])[0])
     from kinetag.report.jobs import job_page
 
     _console(args).print(job_page(job, Store().children(job.id)))
@@ -199,24 +201,27 @@ _VERBS = {
 
 def _tell(args: argparse.Namespace, found: "list[Job]") -> int:
     if args.format == "json":
-        return _print_json([_record(job) for job in found])
+        return _print_json(_records(found))
     for job in found:
         state = "cancelling" if job.cancelling else job.state
         print(f"{job.id}  {job.action}  {state}{f': {job.reason}' if job.reason else ''}")
     return 0
 
 
-def _record(job: "Job") -> dict[str, Any]:
-    """A job as programs get it."""
-    from kinetag.jobs.following import standing
+def _records(jobs: "Sequence[Job]") -> list[dict[str, Any]]:
+    """Jobs as programs get them."""
+    from kinetag.jobs.following import standings
 
-    told = standing(job)
+    return [_record(job, told) for job, told in zip(jobs, standings(jobs), strict=True)]
+
+
+def _record(job: "Job", told: "Standing") -> dict[str, Any]:
     names = ("id", "action", "parent", "state", "reason", "created", "started", "ended", "attempts", "exit_code")
     record: dict[str, Any] = {name: getattr(job, name) for name in names}
     record |= {"results": job.results, "log": str(job.log), "spec": str(job.spec), "inferred": list(job.inferred)}
     record |= {"notes": list(job.notes), "message": told.message, "metrics": told.numbers}
     best = None if told.best is None else {"name": told.best[0], "value": told.best[1]}
-    return record | {"best": best, "stage": told.stage, "share": told.share}
+    return record | {"best": best, "stage": told.stage, "share": told.share, "unreached": told.unreached}
 
 
 def _print_json(value: Any) -> int:

@@ -206,11 +206,17 @@ def _folder_mirror(url: str, names: dict[str, str], stack: ExitStack, *, recorde
     from kinetag.storage.mirror import Mirror
 
     store.need_writable(url, "writing to")
-    base = _work_folder(cache_folder(), url)
-    folder = base / "files" / name_of(url)
+    base, folder = _work_folder(cache_folder(), url), mirror_folder(url)
     _hold(base / "lock", url, stack)
     names[str(folder.parent)], names[str(folder)] = parent(url), url
     return Mirror(url, folder, base / "journal.json", recorded=recorded, sends=is_first_process())
+
+
+def mirror_folder(url: str) -> Path:
+    """Where a run on this machine keeps what is, or will be, in the folder at ``url``; there only until it is sent."""
+    from kinetag.storage.cache import cache_folder
+
+    return _work_folder(cache_folder(), url) / "files" / name_of(url)
 
 
 def _file_mirror(url: str, key: str, names: dict[str, str], stack: ExitStack) -> "Mirror":
@@ -302,4 +308,4 @@ def _secret(spec: "Spec") -> str | None:
         return None
 
 
-__all__ = ["mirrored", "remote_keys", "staged", "stored"]
+__all__ = ["mirror_folder", "mirrored", "remote_keys", "staged", "stored"]
