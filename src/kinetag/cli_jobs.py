@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,26 +162,59 @@ def _wait(args: argparse.Namespace) -> int:
 def _cancel(args: argparse.Namespace) -> int:
     from kinetag.jobs import cancel_job
 
-    return _tell(args, [cancel_job(job_id) for job_id in args.ids])
+    done, failed = _each(args.ids, cancel_job)
+    _tell(args, done)
+    return failed
 
 
 def _retry(args: argparse.Namespace) -> int:
     from kinetag.jobs import retry_job
 
-    return _tell(args, [retry_job(job_id) for job_id in args.ids])
+    done, failed = _each(args.ids, retry_job)
+    _tell(args, done)
+    return failed
 
 
 def _delete(args: argparse.Namespace) -> int:
     from kinetag.jobs import delete_job, get_job
 
-    found = [get_job(job_id) for job_id in args.ids]
-    for job in found:
+    def delete(job_id: str) -> "Job":
+        job = get_job(job_id)
         delete_job(job.id)
+        return job
+
+    done, failed = _each(args.ids, delete)
     if args.format == "json":
-        return _print_json([{"id": job.id, "state": "deleted"} for job in found])
-    for job in found:
-        print(f"{job.id}  {job.action}  deleted")
-    return 0
+        _print_json([{"id": job.id, "state": "deleted"} for job in done])
+    else:
+        for job in done:
+            print(f"{job.id}  {job.action}  deleted")
+    return failed
+
+
+def _each(words: "Sequence[str]", do: "Callable[[str], Job]") -> "tuple[list[Job], int]":
+    """Do something with each of these jobs, whatever becomes of the others; those that it was done with, and the code.
+
+    All are looked up first: a wrong id is told, and keeps none of the others from its turn.
+    """
+    from kinetag.jobs import get_job
+
+    found, unknown = _tried(words, get_job)
+    done, refused = _tried(list(dict.fromkeys(job.id for job in found)), do)
+    return done, 2 if unknown or refused else 0
+
+
+def _tried(words: "Sequence[str]", do: "Callable[[str], Job]") -> "tuple[list[Job], bool]":
+    """What came of each, and whether one came to nothing, which is told in a line."""
+    from kinetag.cli import complain
+
+    done: list[Job] = []
+    for word in words:
+        try:
+            done.append(do(word))
+        except KinetagError as error:
+            complain(str(error))
+    return done, len(done) < len(words)
 
 
 _VERBS = {

@@ -212,6 +212,7 @@ def _fill_data(case: Case) -> None:
         _fill_from_folder(case, case.train_data, "the data folder of this job", None)
         return
     for parent in [] if case.given(first) else case.parents:
+        _refuse_split(case, parent, first)
         if parent.train_data:
             _fill_from_folder(case, parent.train_data, f"the data folder of job {parent.id}", None)
         elif parent.action == "dataset_convert":
@@ -220,6 +221,19 @@ def _fill_data(case: Case) -> None:
             _fill_from_spec(case, parent)
         if case.given(first):
             return
+
+
+def _refuse_split(case: Case, parent: Parent, key: str) -> None:
+    """A training that put aside a part of its own data has none that could be named for an evaluation."""
+    share = value_at(parent.values, "dataset.validation_split")
+    own = value_at(parent.values, "dataset.val_dataset.data_path") not in EMPTY
+    open_yet = bool(parent.train_data) and not parent.finished  # its folder may hold validation data
+    if case.action == "evaluate" and parent.action == "train" and share not in (*EMPTY, 0) and not own and not open_yet:
+        raise KinetagError(
+            f"job {parent.id} (train) was validated on a part of its training data (dataset.validation_split={share}), "
+            f"which is no file to evaluate on: give {key}, or train with data apart, as 'dataset_convert' with "
+            "dataset_convert.split=0.2 writes"
+        )
 
 
 def _fill_from_spec(case: Case, parent: Parent) -> None:

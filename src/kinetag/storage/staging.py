@@ -70,9 +70,13 @@ def stored(action: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def remote_keys(spec: "Spec", action: str) -> list[str]:
     """The dotted keys of the paths that an action uses and that are not of this machine."""
     keys = [f"{key}.{part}" for key in _all_sources(spec, action) for part in ("data_path", "label_path")]
-    keys += [*_FILES[action], f"{action}.results_dir", "results_dir", "dataset.cache_dir"]
-    keys += [_OUTPUTS[action]] if action in _OUTPUTS else []
+    keys += [*_FILES[action], *output_keys(action), "dataset.cache_dir"]
     return [key for key in keys if is_remote(spec.get(key))]
+
+
+def output_keys(action: str) -> list[str]:
+    """The dotted keys of the places that an action writes to."""
+    return [f"{action}.results_dir", "results_dir", *([_OUTPUTS[action]] if action in _OUTPUTS else [])]
 
 
 @contextmanager
@@ -308,4 +312,4 @@ def _secret(spec: "Spec") -> str | None:
         return None
 
 
-__all__ = ["mirror_folder", "mirrored", "remote_keys", "staged", "stored"]
+__all__ = ["mirror_folder", "mirrored", "output_keys", "remote_keys", "staged", "stored"]
