@@ -105,6 +105,33 @@ def test_an_input_that_is_not_there_is_one_line_and_code_2(capsys):
     assert "dataset_convert.data: no such file or folder: nosuch" in err
 
 
+@pytest.mark.parametrize(
+    ("verb", "state", "after"), [("cancel", "blocked", "cancelled: by the user"), ("delete", "failed", "deleted")]
+)
+def test_a_wrong_id_keeps_no_job_from_its_turn(verb, state, after, capsys):
+    for job_id in ("abc234", "abd234"):
+        Store().add(id=job_id, action="train", state=state, cwd="/")
+    assert main(["jobs", verb, "abc", "wrong", "abd", "abc234"]) == 2
+    out, err = capsys.readouterr()
+    assert out == f"abc234  train  {after}\nabd234  train  {after}\n"
+    assert err.count("\n") == 1
+    assert "no job 'wrong'" in err
+
+
+def test_of_several_jobs_to_try_again_each_is_told(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("kinetag.jobs.api.launch", lambda *_: None)
+    for job_id, state in (("abc234", "done"), ("abd234", "failed")):
+        job = Store().add(id=job_id, action="train", state=state, cwd=str(tmp_path), launched=time.time())
+        job.folder.mkdir(parents=True)
+        write_spec(job.given, {})
+    assert main(["jobs", "retry", "wrong", "abc", "abd"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "abd234  train  queued\n"
+    assert [line.split("'")[0] for line in err.splitlines()] == [
+        "error: no job ", "error: job abc234 is done; only a job that ended badly can be tried again"
+    ]  # fmt: skip
+
+
 def test_waiting_for_a_job_that_fails_is_code_1(capsys, tmp_path):
     (tmp_path / "nowhere").mkdir()
     job_id = run(capsys, "create", "dataset_convert", "dataset_convert.data=nowhere", "-q").strip()
@@ -161,6 +188,29 @@ def test_in_any_width_ids_and_states_stay_whole(tmp_path, width):
     ]
     text = shown(jobs_table(made), width)
     assert all(job.id in text and job.state in text for job in made)
+
+
+def test_a_long_reason_is_one_line_in_the_list_and_whole_on_the_page(tmp_path):
+    reason = "it went wrong\n" + "word " * 60 + "end"
+    job = Store().add(id="abc234", action="train", state="failed", cwd="/", reason=reason)
+    job.folder.mkdir(parents=True)
+    write_spec(job.given, {})
+    lines = [line for line in shown(jobs_table([job]), 100).splitlines() if line.strip()]
+    assert len(lines) == 3
+    assert "it went wrong word" in lines[-1]
+    assert lines[-1].rstrip().endswith("…")
+    assert "end" in shown(job_page(job, []), 100)
+
+
+def test_an_inference_has_no_best(tmp_path):
+    (tmp_path / "status.json").write_text('{"kpi": {"clips": 9}}\n{"kpi": {"accuracy": 0.5}}\n')
+    job = Store().add(id="abc234", action="inference", state="done", cwd="/", results=str(tmp_path), attempts=1)
+    job.folder.mkdir(parents=True)
+    write_spec(job.given, {})
+    assert "clips" not in shown(jobs_table([job]))
+    page = shown(job_page(job, []))
+    assert re.search(r"^result +accuracy 0.5", page, re.MULTILINE)
+    assert not re.search(r"^best ", page, re.MULTILINE)
 
 
 def test_the_page_shows_what_is_yours_and_no_password(tmp_path):

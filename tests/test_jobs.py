@@ -251,6 +251,17 @@ def test_a_job_that_anything_still_works_on_is_not_given_up(tmp_path):
     assert list_jobs()[0].state == "interrupted"
 
 
+def test_a_retry_while_the_processes_of_a_killed_job_still_end(tmp_path):
+    me = Identity.own()
+    job = Store().add(id="gone22", action="train", state="running", cwd="/", runner=Identity(me.host, me.boot, 1, "1"))
+    job.folder.mkdir(parents=True)
+    with held(job.lock), pytest.raises(KinetagError, match="its processes are still ending, try again in a few"):
+        retry_job(job.id)
+    Store().add(id="runs22", action="train", state="running", cwd="/", runner=me)
+    with pytest.raises(KinetagError, match="is running; only a job that ended badly"):
+        retry_job("runs22")
+
+
 def test_a_job_of_another_machine_is_left_alone():
     store = Store()
     store.add(id="away22", action="train", state="running", cwd="/", runner=Identity("another", "b", 1, "1"))
@@ -379,6 +390,8 @@ def test_the_best_of_what_was_told(tmp_path):
     assert told({"train_loss": 0.5}, {"train_loss": 0.75}) == ("train_loss", 0.5)
     assert told({"train_loss": 0.1}, {"val_acc": 0.25}, {"train_loss": 0.0}) == ("val_acc", 0.25)
     assert told({"other": 1.0}) is None
+    by_loss = {"trial": 0, "val_loss": 0.5}, {"trial": 1, "val_loss": 0.25}
+    assert told({"val_acc": 0.5}, *by_loss, {"val_acc": 0.75, "val_loss": 0.3}) == ("val_loss", 0.25)
 
 
 def test_how_long_ago():

@@ -77,6 +77,25 @@ def test_of_a_search_the_best_trial_s_number(tmp_path):
     assert choose_checkpoint(tmp_path).why == "best by val_acc (0.8)"
 
 
+def test_a_search_s_best_is_by_its_own_metric(tmp_path):
+    write(tmp_path, "pc_model_best.pth")
+    records = [{"kpi": {"trial": trial, "epoch": 3, "val_loss": loss}} for trial, loss in enumerate((0.5, 0.2, 0.6))]
+    (tmp_path / "status.json").write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert choose_checkpoint(tmp_path, "val_loss", maximize=False).why == "best by val_loss (0.2)"
+    (tmp_path / "pc_model_best.pth").rename(tmp_path / "pc_model_latest.pth")
+    assert choose_checkpoint(tmp_path, "val_loss", maximize=False).why == "the latest; no val_loss is known"
+
+
+def test_of_epochs_the_one_with_the_least_loss(tmp_path):
+    write(tmp_path, "model_epoch_000.pth", "model_epoch_001.pth")
+    records = [{"kpi": {"epoch": epoch, "val_loss": loss}} for epoch, loss in ((1, 0.5), (2, 0.2))]
+    (tmp_path / "status.json").write_text("".join(json.dumps(record) + "\n" for record in records))
+    choice = choose_checkpoint(tmp_path, "val_loss", maximize=False)
+    assert (Path(choice.path).name, choice.why) == (
+        "model_epoch_001.pth", "best by val_loss (0.2) of those that were kept"
+    )  # fmt: skip
+
+
 def test_without_a_metric_the_latest(tmp_path):
     write(tmp_path, "pc_model_latest.pth", "model_epoch_009.pth")
     assert chosen(tmp_path) == "pc_model_latest.pth"

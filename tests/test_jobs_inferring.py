@@ -48,6 +48,28 @@ def test_a_trained_parent_gives_its_best_model(tmp_path, action):
     assert "val_acc" in source
 
 
+def test_the_model_of_a_search_is_told_by_its_metric(tmp_path):
+    def source(**values: Any) -> str:
+        done = infer(case("export", tmp_path / "own", trained(tmp_path / "train", **values)))
+        return next(one.source for one in done.filled if one.key == "export.checkpoint")
+
+    by_loss = {"metric": "val_loss"}
+    assert source(automl_policy="auto", automl_settings=by_loss).endswith("best by val_loss")
+    assert source(automl_policy="off", automl_settings=by_loss).endswith("best by val_acc")
+    assert source(automl_policy="auto").endswith("best by val_acc")
+
+
+def test_an_evaluation_of_a_training_with_a_split_says_why_it_has_no_data(tmp_path):
+    parent = trained(tmp_path / "train", dataset={"validation_split": 0.2, "train_dataset": {"data_path": "d"}})
+    with pytest.raises(KinetagError, match=r"job abc234 .*validation_split=0.2.*give evaluate.test_dataset.data_path"):
+        infer(case("evaluate", tmp_path / "own", parent))
+    given = {"evaluate": {"test_dataset": {"data_path": "mine"}}}
+    assert "evaluate.checkpoint" in filled(infer(case("evaluate", tmp_path / "own", parent, values=given)))
+    own = {"validation_split": 0.2, "val_dataset": {"data_path": "v"}}
+    done = infer(case("evaluate", tmp_path / "own", trained(tmp_path / "train", dataset=own)))
+    assert filled(done)["evaluate.test_dataset.data_path"] == "v"
+
+
 def test_files_go_into_the_results_folder(tmp_path):
     done = infer(case("export", tmp_path, values={"export": {"checkpoint": "a"}}))
     assert filled(done)["export.onnx_file"] == str(tmp_path / "export/model.onnx")

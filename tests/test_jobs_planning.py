@@ -21,7 +21,8 @@ from kinetag.jobs.store import Store
 from kinetag.spec import ACTIONS, Spec, load_spec, value_at
 
 pytestmark = pytest.mark.usefixtures("home")
-DATA = ["dataset.train_dataset.data_path=data"]
+DATA = ["dataset.train_dataset.data_path=data", "dataset.validation_split=0.2"]
+OFF = ["automl_policy=off"]
 KEY = "a secret of some length"
 
 
@@ -70,7 +71,7 @@ def test_values_may_be_nested_or_dotted_and_overrides_win(tmp_path):
         ("train", ["train.num_epoch=3", *DATA], "override 'train.num_epoch=3': unknown key"),
         ("train", ["num_epochs=0", *DATA], "train.num_epochs is 0"),
         ("train", ["num_epochs", *DATA], "is not an override"),
-        ("evaluate", ["evaluate.test_dataset.data_path=a"], "evaluate.checkpoint is needed"),
+        ("evaluate", ["evaluate.test_dataset.data_path=a"], "evaluate.checkpoint is needed .* --parent ID"),
         ("evaluate", ["evaluate.checkpoint=a"], "evaluate.test_dataset.data_path is needed"),
         ("export", [], "export.checkpoint is needed"),
         ("dataset_convert", [], "dataset_convert.data is needed"),
@@ -80,6 +81,55 @@ def test_what_the_action_would_refuse_is_refused_at_once(tmp_path, action, overr
     with pytest.raises(KinetagError, match=message):
         plan_job(action, overrides=overrides)
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ([], r"needs validation data.*validation_split=0.2; or train once, with automl_policy=off"),
+        (["automl_policy=auto"], r"needs validation data.*validation_split=0.2$"),
+        (["dataset.validation_split=0.2", "automl_settings.automl_hyperparameters=[train.optim.lrr]"],
+         "names 'train.optim.lrr', which is no option .*did you mean"),
+        (["dataset.validation_split=0.2", "automl_settings.algorithm=pbt",
+          "automl_settings.automl_hyperparameters=[dataset.batch_size]"], "pbt cannot search dataset.batch_size"),
+        (["dataset.validation_split=0.2", "automl_settings.storage=mysql://a:hush@b/c"],
+         r"automl_settings.storage is 'mysql://\*\*\*@b/c'; give postgresql://"),
+        (["dataset.validation_split=0.2", "results_dir=http://x/y"], "results_dir http://x/y: the web can only be"),
+    ],
+)  # fmt: skip
+def test_a_search_that_would_be_refused_is_refused_at_once(tmp_path, overrides, message):
+    arrays(tmp_path / "data")
+    (tmp_path / "data/val_data.npy").unlink()
+    for do in (plan_job, create_job):
+        with pytest.raises(KinetagError, match=message):
+            do("train", overrides=overrides, train_data=tmp_path / "data")
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("action", "overrides", "message"),
+    [
+        (
+            "train",
+            ["dataset.train_dataset.data_path=ftp://a/b"],
+            "dataset.train_dataset.data_path: ftp://a/b: 'ftp://'",
+        ),
+        ("export", ["export.checkpoint=a", "export.onnx_file=https://a/b.onnx"], "export.onnx_file https://a/b.onnx"),
+        ("train", [*DATA, "dataset.cache_dir=s3://a/b"], "dataset.cache_dir must be a folder of this machine"),
+    ],
+)
+def test_addresses_of_a_kind_that_cannot_be_used(action, overrides, message):
+    with pytest.raises(KinetagError, match=message):
+        plan_job(action, overrides=[*overrides, *OFF])
+
+
+def test_a_dry_run_of_a_search_has_its_settings(tmp_path):
+    given = ["dataset.validation_split=0.2", *DATA]
+    shown = yaml.safe_load(plan_job("train", overrides=given).to_yaml(whole=True))
+    assert (shown["automl_settings"]["algorithm"], shown["automl_settings"]["metric"]) == ("bayesian", "val_acc")
+    assert "automl_max_epochs" not in shown["automl_settings"]  # it follows from train.num_epochs
+    once = yaml.safe_load(plan_job("train", overrides=[*given, *OFF]).to_yaml(whole=True))
+    assert "automl_settings" not in once
 
 
 def test_a_mistake_in_a_file_is_told_with_its_line(tmp_path):
@@ -230,6 +280,7 @@ def test_any_value_is_read_as_it_was_written(names, text, source):
 def test_what_differs_from_the_defaults():
     values = {"train": {"num_epochs": 3, "seed": 1234}, "evaluate": {"top_k": 9}, "dataset": {"label_map": {"a": 0}}}
     assert changed(values, "train") == [("train.num_epochs", 3, 10), ("dataset.label_map.a", 0, None)]
+    assert changed({"dataset": {"num_classes": 3}}, "train") == [("dataset.num_classes", 3, 6)]
     assert ("evaluate.top_k", 9, 5) in changed(values, "evaluate")
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import runpy
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from jsonschema import Draft202012Validator
 from object_store import BUCKET
 
 from kinetag import __version__, storage
-from kinetag.cli import main
+from kinetag.cli import _parser, main
 from kinetag.datasets.augment import RECIPES
 from kinetag.errors import KinetagError
 from kinetag.jobs import contract
@@ -353,6 +354,26 @@ def test_all_commands_work_one_after_the_other(workplace: Path, store):
     assert json.loads((workplace / "results/inference/predictions.json").read_text())["clips"]
     assert "s3://bucket/data/val_label.pkl" in printed
     assert not (workplace / "results/plain/train/automl.json").exists()
+
+
+@pytest.mark.parametrize("page", [name for name in FILES if name.endswith(".md")])
+def test_the_commands_in_the_text_are_ones_that_the_program_takes(page: str):
+    """One that is a verb alone, as in 'what `kinetag tune` does', needs its help to be there."""
+    text = re.sub(r"```.*?```", "", FILES[page], flags=re.DOTALL)
+    for command in re.findall(r"`kinetag ([^`]+)`", text):
+        words = shlex.split(command.replace("ACTION", "train"))
+        if len(words) > 1:
+            assert callable(_parser(words).parse_args(words).run), command
+        else:
+            with pytest.raises(SystemExit, match=r"^0$"):
+                _parser(words).parse_args([*words, "--help"])
+
+
+def test_commands_in_the_text_are_found():
+    found = [command for name in FILES for command in re.findall(r"`(kinetag [^`]+)`", FILES[name])]
+    assert {"kinetag doctor", "kinetag jobs retry ID", "kinetag jobs wait --timeout 300 ID"} <= set(found)
+    with pytest.raises(KinetagError):
+        _parser(["jobs", "retry"]).parse_args(["jobs", "retry"])
 
 
 # --- evals -----------------------------------------------------------------------------------------------------------

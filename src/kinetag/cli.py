@@ -66,10 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KinetagError as error:
-        _complain(str(error))
+        complain(str(error))
         return 2
     except KeyboardInterrupt as stop:
-        _complain(str(stop) or "interrupted")
+        complain(str(stop) or "interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # `kinetag ... | head`: the reader has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -131,7 +131,7 @@ def _analyze(args: argparse.Namespace) -> int:
     if interrupted:
         kept = f"what was seen is in '{args.place}'" if args.out else "the timeline above covers what was seen"
         again = "; the same command goes on from there" if args.out and (Path(args.out) / FOLDER).is_dir() else ""
-        _complain(f"interrupted; {kept}{again}")
+        complain(f"interrupted; {kept}{again}")
     return INTERRUPTED if interrupted else 0
 
 
@@ -372,7 +372,8 @@ def _progress(verb: str, quiet: bool) -> Iterator[Callable[[float, float | None]
         yield update
 
 
-def _complain(message: str) -> None:
+def complain(message: str) -> None:
+    """An error as one line, whatever a file name holds."""
     red, plain = ("\033[31m", "\033[0m") if sys.stderr.isatty() and "NO_COLOR" not in os.environ else ("", "")
-    line = hide_secrets(" ".join(message.split()))  # one line, whatever a file name holds
+    line = hide_secrets(" ".join(message.split()))
     print(f"{red}error: {line}{plain}", file=sys.stderr)

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from kinetag.urls import hide_secrets
 
 if TYPE_CHECKING:
     from kinetag.jobs import Job
+    from kinetag.jobs.following import Standing
 
 _NOT_DONE = 1  # exit code of `wait` when a job did not end as DONE
 _SHOWN = 30  # jobs in a list
@@ -86,7 +88,7 @@ def _create(args: argparse.Namespace) -> int:
     for note in job.notes:
         print(f"note: {note}", file=sys.stderr)
     if args.format == "json":
-        return _print_json(_record(job))
+        return _print_json(_records([job])[0])
     if args.quiet:
         print(job.id)
         return 0
@@ -104,7 +106,7 @@ def _list(args: argparse.Namespace) -> int:
         if state not in STATES:
             raise KinetagError(f"'{state}' is no state of a job; known: {', '.join(STATES)}")
     if args.format == "json":
-        return _print_json([_record(job) for job in list_jobs(*args.state)])
+        return _print_json(_records(list_jobs(*args.state)))
     from kinetag.report.jobs import jobs_list, renewed
 
     most = None if args.all else _SHOWN
@@ -125,7 +127,7 @@ def _show(args: argparse.Namespace) -> int:
 
     job = get_job(args.ids[0])
     if args.format == "json":
-        return _print_json(_record(job))
+        return _print_json(_records([job])[0])
     from kinetag.report.jobs import job_page
 
     _console(args).print(job_page(job, Store().children(job.id)))
@@ -160,26 +162,59 @@ def _wait(args: argparse.Namespace) -> int:
 def _cancel(args: argparse.Namespace) -> int:
     from kinetag.jobs import cancel_job
 
-    return _tell(args, [cancel_job(job_id) for job_id in args.ids])
+    done, failed = _each(args.ids, cancel_job)
+    _tell(args, done)
+    return failed
 
 
 def _retry(args: argparse.Namespace) -> int:
     from kinetag.jobs import retry_job
 
-    return _tell(args, [retry_job(job_id) for job_id in args.ids])
+    done, failed = _each(args.ids, retry_job)
+    _tell(args, done)
+    return failed
 
 
 def _delete(args: argparse.Namespace) -> int:
     from kinetag.jobs import delete_job, get_job
 
-    found = [get_job(job_id) for job_id in args.ids]
-    for job in found:
+    def delete(job_id: str) -> "Job":
+        job = get_job(job_id)
         delete_job(job.id)
+        return job
+
+    done, failed = _each(args.ids, delete)
     if args.format == "json":
-        return _print_json([{"id": job.id, "state": "deleted"} for job in found])
-    for job in found:
-        print(f"{job.id}  {job.action}  deleted")
-    return 0
+        _print_json([{"id": job.id, "state": "deleted"} for job in done])
+    else:
+        for job in done:
+            print(f"{job.id}  {job.action}  deleted")
+    return failed
+
+
+def _each(words: "Sequence[str]", do: "Callable[[str], Job]") -> "tuple[list[Job], int]":
+    """Do something with each of these jobs, whatever becomes of the others; those that it was done with, and the code.
+
+    All are looked up first: a wrong id is told, and keeps none of the others from its turn.
+    """
+    from kinetag.jobs import get_job
+
+    found, unknown = _tried(words, get_job)
+    done, refused = _tried(list(dict.fromkeys(job.id for job in found)), do)
+    return done, 2 if unknown or refused else 0
+
+
+def _tried(words: "Sequence[str]", do: "Callable[[str], Job]") -> "tuple[list[Job], bool]":
+    """What came of each, and whether one came to nothing, which is told in a line."""
+    from kinetag.cli import complain
+
+    done: list[Job] = []
+    for word in words:
+        try:
+            done.append(do(word))
+        except KinetagError as error:
+            complain(str(error))
+    return done, len(done) < len(words)
 
 
 _VERBS = {
@@ -199,24 +234,27 @@ _VERBS = {
 
 def _tell(args: argparse.Namespace, found: "list[Job]") -> int:
     if args.format == "json":
-        return _print_json([_record(job) for job in found])
+        return _print_json(_records(found))
     for job in found:
         state = "cancelling" if job.cancelling else job.state
         print(f"{job.id}  {job.action}  {state}{f': {job.reason}' if job.reason else ''}")
     return 0
 
 
-def _record(job: "Job") -> dict[str, Any]:
-    """A job as programs get it."""
-    from kinetag.jobs.following import standing
+def _records(jobs: "Sequence[Job]") -> list[dict[str, Any]]:
+    """Jobs as programs get them."""
+    from kinetag.jobs.following import standings
 
-    told = standing(job)
+    return [_record(job, told) for job, told in zip(jobs, standings(jobs), strict=True)]
+
+
+def _record(job: "Job", told: "Standing") -> dict[str, Any]:
     names = ("id", "action", "parent", "state", "reason", "created", "started", "ended", "attempts", "exit_code")
     record: dict[str, Any] = {name: getattr(job, name) for name in names}
     record |= {"results": job.results, "log": str(job.log), "spec": str(job.spec), "inferred": list(job.inferred)}
     record |= {"notes": list(job.notes), "message": told.message, "metrics": told.numbers}
     best = None if told.best is None else {"name": told.best[0], "value": told.best[1]}
-    return record | {"best": best, "stage": told.stage, "share": told.share}
+    return record | {"best": best, "stage": told.stage, "share": told.share, "unreached": told.unreached}
 
 
 def _print_json(value: Any) -> int:

@@ -149,8 +149,10 @@ def retry_job(job_id: str, *, home: str | Path | None = None) -> Job:
             raise KinetagError(f"job {job.id} cannot be tried again: {missing}")
     store.refuse_writers(job.results, job.id)
     if not _queue(store, job):
-        now = store.get(job.id).state
-        raise KinetagError(f"job {job.id} is {now}; only a job that ended badly can be tried again")
+        now = store.get(job.id)
+        if now.state == RUNNING and now.runner is not None and now.runner.runs() is False:
+            raise KinetagError(f"job {job.id}: its processes are still ending, try again in a few seconds")
+        raise KinetagError(f"job {job.id} is {now.state}; only a job that ended badly can be tried again")
     for below in store.descendants(job.id):
         if below.state == BLOCKED and (not below.needs_key or os.environ.get(KEY_VARIABLE)):
             _queue(store, below)
@@ -222,7 +224,11 @@ def _planned(
     train_data: str | Path | None,
     folder: Path,
 ) -> "tuple[Plan, Given, Job | None]":
-    from kinetag.jobs.planning import make_plan, read_given  # the runner, which waits, must not load pydantic
+    from kinetag.jobs.planning import (
+        check_search,
+        make_plan,
+        read_given,
+    )  # the runner, which waits, must not load pydantic
 
     given = read_given(action, specs, overrides)
     parent = get_job(parent_job_id, home=store.home) if parent_job_id else None
@@ -236,6 +242,7 @@ def _planned(
         has_key=given.secret is not None,
         train_data=_data_folder(train_data),
     )
+    check_search(plan)  # said now rather than when the job runs
     return plan, given, parent
 
 

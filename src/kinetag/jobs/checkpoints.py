@@ -75,25 +75,27 @@ def _files(folder: str, root: str, deep: bool) -> Iterator[Found]:
             )
 
 
-def choose_checkpoint(folder: str | Path) -> Choice:
+def choose_checkpoint(folder: str | Path, metric: str = MONITORED, *, maximize: bool = True) -> Choice:
     """The checkpoint of a training's folder (a search's keeps its best there too) that a child is to have.
 
-    One that training has kept as the best; else the epoch whose val_acc in status.json is highest, of those that are
+    One that training has kept as the best; else the epoch whose ``metric`` in status.json is best, of those that are
     there; else the latest. Checkpoints in the folder itself come before those in folders within it.
     """
     found = [file for file in list_folder(folder) if file.name.lower().endswith(CHECKPOINTS) and file.size]
     if not found:
         raise KinetagError(f"no checkpoint (*.pth) in {folder}: nothing can go on from it")
     files = [file for file in found if "/" not in file.name] or found
-    scores = scores_by_epoch(os.path.join(folder, STATUS_FILE))
+    scores = scores_by_epoch(os.path.join(folder, STATUS_FILE), metric=metric, maximize=maximize)
+    best_of = max if maximize else min
     if best := [file for file in files if "best" in os.path.basename(file.name).lower()]:
         chosen = max(best, key=lambda file: (file.modified, file.name))
-        return Choice(chosen.path, f"best by {MONITORED}" + (f" ({max(scores.values()):.4g})" if scores else ""))
+        return Choice(chosen.path, f"best by {metric}" + (f" ({best_of(scores.values()):.4g})" if scores else ""))
     if judged := [(scores[epoch], file) for file in files if (epoch := _epoch(file)) in scores]:
-        score, chosen = max(judged, key=lambda pair: (pair[0], -(_epoch(pair[1]) or 0)))
-        return Choice(chosen.path, f"best by {MONITORED} ({score:.4g}) of those that were kept")
+        sign = 1 if maximize else -1
+        score, chosen = max(judged, key=lambda pair: (sign * pair[0], -(_epoch(pair[1]) or 0)))
+        return Choice(chosen.path, f"best by {metric} ({score:.4g}) of those that were kept")
     chosen = max(files, key=lambda file: ("latest" in file.name.lower(), _epoch(file) or 0, file.modified, file.name))
-    return Choice(chosen.path, f"the latest; no {MONITORED} is known")
+    return Choice(chosen.path, f"the latest; no {metric} is known")
 
 
 def choose_onnx(folder: str | Path, named: str = "") -> Choice:
@@ -120,8 +122,10 @@ def _epoch(file: Found) -> int | None:
     return int(match[1]) + 1 if match else None
 
 
-def scores_by_epoch(path: str | Path, offset: int = 0) -> dict[int, float]:
-    """The monitored metric of each epoch (counted from 1) that a status.json tells of; of a search its best trial's.
+def scores_by_epoch(
+    path: str | Path, offset: int = 0, *, metric: str = MONITORED, maximize: bool = True
+) -> dict[int, float]:
+    """The metric of each epoch (counted from 1) that a status.json tells of; of a search its best trial's.
 
     An epoch that comes again is of another run in the folder, or of one that went on from there: what was told of it
     and of later epochs no longer holds.
@@ -130,10 +134,10 @@ def scores_by_epoch(path: str | Path, offset: int = 0) -> dict[int, float]:
     for record in records(path, offset):
         numbers = record.get("kpi")
         if isinstance(numbers, dict):
-            epoch, score = numbers.get("epoch"), numbers.get(MONITORED)
+            epoch, score = numbers.get("epoch"), numbers.get(metric)
             if isinstance(epoch, int) and isinstance(score, int | float):
                 if "trial" in numbers:
-                    score = max(score, scores.get(epoch, score))
+                    score = (max if maximize else min)(score, scores.get(epoch, score))
                 else:
                     scores = {earlier: scores[earlier] for earlier in scores if earlier < epoch}
                 scores[epoch] = float(score)
@@ -147,10 +151,15 @@ def records(path: str | Path, offset: int = 0) -> Iterator[dict[str, object]]:
     try:
         with open(fetched(path), "rb") as file:
             file.seek(offset)
-            lines = file.read(_MOST_STATUS).splitlines()
+            content = file.read(_MOST_STATUS)
     except (OSError, KinetagError):
         return
-    for line in lines:
+    yield from records_in(content)
+
+
+def records_in(content: bytes) -> Iterator[dict[str, object]]:
+    """The records of such content."""
+    for line in content.splitlines():
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kinetag.errors import KinetagError
-from kinetag.jobs.checkpoints import Choice, choose_checkpoint, choose_onnx, list_folder
+from kinetag.jobs.checkpoints import MONITORED, Choice, choose_checkpoint, choose_onnx, list_folder
 from kinetag.jobs.contract import DATA_SOURCES, SPEC_PARAMS
 from kinetag.spec import EMPTY, KEY_VARIABLE, MASK, Spec, put_at, value_at
 
@@ -178,7 +178,8 @@ def _model_of(parent: Parent) -> Choice | None:
     """The model that a parent made, or that it used itself; None for a conversion."""
     if parent.action == "train":
         if parent.finished:
-            return choose_checkpoint(parent.results)
+            metric, maximize = _judged_by(parent.values)
+            return choose_checkpoint(parent.results, metric, maximize=maximize)
         return Choice(os.path.join(parent.results, _BEST), "what it will have kept as the best")
     if parent.action == "export":
         named = str(value_at(parent.values, "export.onnx_file") or "")
@@ -187,6 +188,15 @@ def _model_of(parent: Parent) -> Choice | None:
         return Choice(named or os.path.join(parent.results, _ONNX), "the file that it will write")
     used = value_at(parent.values, f"{parent.action}.checkpoint")
     return None if used in EMPTY else Choice(str(used), "the model that it used")
+
+
+def _judged_by(values: Mapping[str, Any]) -> tuple[str, bool]:
+    """What a training kept its best checkpoint by, and whether more of it is better; a search is told by what."""
+    if value_at(values, "automl_policy") != "auto":
+        return MONITORED, True
+    named, direction = (value_at(values, f"automl_settings.{name}") for name in ("metric", "direction"))
+    metric = MONITORED if named in EMPTY else str(named)
+    return metric, direction == "maximize" or (direction != "minimize" and "loss" not in metric)
 
 
 # --- data ------------------------------------------------------------------------------------------------------------
@@ -202,6 +212,7 @@ def _fill_data(case: Case) -> None:
         _fill_from_folder(case, case.train_data, "the data folder of this job", None)
         return
     for parent in [] if case.given(first) else case.parents:
+        _refuse_split(case, parent, first)
         if parent.train_data:
             _fill_from_folder(case, parent.train_data, f"the data folder of job {parent.id}", None)
         elif parent.action == "dataset_convert":
@@ -210,6 +221,19 @@ def _fill_data(case: Case) -> None:
             _fill_from_spec(case, parent)
         if case.given(first):
             return
+
+
+def _refuse_split(case: Case, parent: Parent, key: str) -> None:
+    """A training that put aside a part of its own data has none that could be named for an evaluation."""
+    share = value_at(parent.values, "dataset.validation_split")
+    own = value_at(parent.values, "dataset.val_dataset.data_path") not in EMPTY
+    open_yet = bool(parent.train_data) and not parent.finished  # its folder may hold validation data
+    if case.action == "evaluate" and parent.action == "train" and share not in (*EMPTY, 0) and not own and not open_yet:
+        raise KinetagError(
+            f"job {parent.id} (train) was validated on a part of its training data (dataset.validation_split={share}), "
+            f"which is no file to evaluate on: give {key}, or train with data apart, as 'dataset_convert' with "
+            "dataset_convert.split=0.2 writes"
+        )
 
 
 def _fill_from_spec(case: Case, parent: Parent) -> None:

@@ -28,11 +28,13 @@ from kinetag.spec import (
     put_at,
     value_at,
 )
-from kinetag.spec.errors import nearest
+from kinetag.spec.errors import nearest, shown
 from kinetag.spec.file import SpecSource, dotted, read_spec
-from kinetag.urls import is_remote, local_path, split_password
+from kinetag.urls import is_remote, local_path, scheme_of, split_password
 
 _MOST_ANCESTORS = 100
+_DATABASES = ("postgresql", "postgres", "postgresql+psycopg", "sqlite")  # that a search can keep its record in
+_FOLLOWING = ("automl_max_epochs", "automl_max_recommendations")  # unwritten, they follow from other options
 _SHORTEST_SECRET = 6  # characters; a shorter one is found in other values by chance
 
 
@@ -118,15 +120,57 @@ def make_plan(
     _refuse_without_model(case)
     spec = check_spec(replace(source, values=values), action)
     spec.require(next(iter(INPUTS[action])))
-    if action == "train" and spec.automl_policy == "auto" and spec.automl_settings.search_schema:
-        from kinetag.tune.schema import read_schema
-
-        read_schema(spec.automl_settings.search_schema)  # said now rather than when the job runs
+    _check_addresses(spec, action)
     notes = list(case.notes)
     model = f"{action}.checkpoint"
     if parent is not None and parent.action in ("train", "export") and value_at(source.values, model) not in EMPTY:
         notes.append(f"{model} is the spec's own: the model of job {parent.id} is not used")
     return Plan(action, values, tuple(case.filled), tuple(notes), absolute(case.folder(), cwd), spec)
+
+
+def check_search(plan: Plan) -> None:
+    """Raise a KinetagError for a search that would refuse its settings or data, as `kinetag tune` says it.
+
+    What fits on this machine's cards is left to the job: torch, which knows them, takes long to load.
+    """
+    if plan.action != "train" or plan.spec.automl_policy != "auto":
+        return
+    from kinetag.datasets.augment import RECIPES
+    from kinetag.tune import plan as search  # needs neither Optuna nor torch
+    from kinetag.tune.schema import build_space, read_schema
+
+    settings = plan.spec.automl_settings
+    spec = plan.spec.with_defaults(RECIPES[plan.spec.train.recipe])
+    if settings.storage and scheme_of(settings.storage) not in _DATABASES:
+        raise KinetagError(
+            f"automl_settings.storage is {shown(settings.storage)}; give postgresql://user@host/database, or nothing "
+            "for a file in the results folder"
+        )
+    try:
+        search._check(spec, search.ALGORITHMS[settings.algorithm])
+        space = build_space(spec, read_schema(settings.search_schema))
+        if settings.algorithm == "pbt":
+            search._changeable(space, spec)
+    except KinetagError as error:
+        unasked = any(one.key == "automl_policy" for one in plan.inferred)
+        raise KinetagError(f"{error}{'; or train once, with automl_policy=off' if unasked else ''}") from None
+
+
+def _check_addresses(spec: Spec, action: str) -> None:
+    """Raise a KinetagError for an address of a kind that cannot be read, or not be written to. No network is needed."""
+    from kinetag.storage.staging import output_keys, remote_keys
+    from kinetag.storage.store import kind_of, need_writable
+
+    for key in remote_keys(spec, action):
+        url = spec.get(key)
+        if key == "dataset.cache_dir":
+            raise KinetagError(f"{key} must be a folder of this machine: poses are kept there between runs")
+        try:
+            kind_of(url)
+        except KinetagError as error:
+            raise KinetagError(f"{key}: {error}") from None
+        if key in output_keys(action):
+            need_writable(url, key)
 
 
 def missing_input(store: Store, action: str, values: Mapping[str, Any], parent: Job | None, cwd: str) -> str:
@@ -165,7 +209,7 @@ def read_values(path: Path) -> dict[str, Any]:
 
 def changed(values: Mapping[str, Any], action: str) -> list[tuple[str, Any, Any]]:
     """The options that differ from their defaults: (dotted key, value, default), without other actions' sections."""
-    defaults, own = dict(leaves(masked(Spec()))), []
+    defaults, own = dict(leaves(Spec().model_dump())), []
     others = tuple(f"{name}." for name in ACTIONS if name != action)
     for key, value in leaves(values):
         default = defaults.get(key)
@@ -175,10 +219,17 @@ def changed(values: Mapping[str, Any], action: str) -> list[tuple[str, Any, Any]
 
 
 def _refuse_without_model(case: Case) -> None:
-    """Say it of the parent when a model was to come from there and there is none."""
+    """Say where a model comes from; of a parent that it was to come from, that there is none."""
     key = f"{case.action}.checkpoint"
-    if key not in INPUTS[case.action] or not case.parents or case.given(key) or case.given(f"{case.action}.trt_engine"):
+    if key not in INPUTS[case.action] or case.given(key) or case.given(f"{case.action}.trt_engine"):
         return
+    if not case.parents:
+        if not isinstance(case.values.get(case.action, {}), Mapping):
+            return  # a mistake of its own
+        raise KinetagError(
+            f"{key} is needed and empty: name the job that makes the model with --parent ID (parent_job_id), or write "
+            f"{key} in the spec"
+        )
     parent = case.parents[0]
     raise KinetagError(
         f"the parent {parent.id} is a job of {parent.action} and has no model: name a job of train or export as the "
@@ -234,7 +285,14 @@ def _whole(values: Mapping[str, Any], spec: Spec, action: str) -> dict[str, Any]
 
     data = masked(spec.with_defaults(RECIPES[spec.train.recipe]) if action == "train" else spec)
     names = ("model", "dataset", "train") if action == "train" else (action,)
-    return {**values, **{name: data[name] for name in names}}
+    whole = {**values, **{name: data[name] for name in names}}
+    if action == "train" and spec.automl_policy == "auto":
+        searched = data["automl_settings"]
+        for name in _FOLLOWING:
+            if f"automl_settings.{name}" not in spec.explicit:
+                del searched[name]
+        whole["automl_settings"] = searched
+    return whole
 
 
 def _ordered(tree: Mapping[str, Any], kind: type[Section]) -> dict[str, Any]:

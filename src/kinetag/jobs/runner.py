@@ -35,7 +35,7 @@ from kinetag.jobs.store import (
 )
 from kinetag.jobs.tidying import goes_on, tidy_one
 from kinetag.status import STATUS_FILE
-from kinetag.urls import hide_secrets
+from kinetag.urls import hide_secrets, is_remote
 from kinetag.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def run_job(job_id: str, store: Store | None = None) -> None:
         if _wait_for_parent(store, job, me):
             with held(job.lock) as lock:  # processes of an earlier attempt are gone now
                 _run(store, job, me, lock)
+            _keep_standing(store, job)
     except KinetagError as error:
         _end(store, job, me, FAILED, str(error))
     except _StoppedError:
@@ -221,6 +222,15 @@ def _end(store: Store, job: Job, me: Identity, state: str, reason: str, code: in
     values = {"state": state, "reason": reason, "ended": time.time(), "runner": None, "worker": None, "exit_code": code}
     if store.change_own(job, me, **values, cancelling=0):
         _say(f"{state}{f': {reason}' if reason else ''}")
+
+
+def _keep_standing(store: Store, job: Job) -> None:
+    """While the store of the results can be reached, as it was just now: who lists jobs later need not ask it."""
+    from kinetag.jobs.following import standing
+
+    now = store.find(job.id)
+    if now is not None and is_remote(now.results):
+        standing(now)
 
 
 def _reason(job: Job, code: int, began_at: int) -> str:

@@ -98,6 +98,11 @@ class Job:
         return self.folder / "progress.json"
 
     @property
+    def standing(self) -> Path:
+        """What its action told in the end, where its results are in a store."""
+        return self.folder / "standing.json"
+
+    @property
     def lock(self) -> Path:
         """The file whose lock the runner and its processes hold."""
         return self.folder / "lock"

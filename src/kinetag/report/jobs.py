@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from kinetag.jobs.following import Standing, ago, standing
+from kinetag.jobs.following import Standing, ago, standing, standings
 from kinetag.jobs.planning import changed, read_values
 from kinetag.jobs.store import Job
 from kinetag.urls import hide_secrets
@@ -25,6 +25,7 @@ _STYLES = {
     "interrupted": "magenta",
     "blocked": "yellow",
 }
+UNREACHED = "store not reached"
 _BAR = 12  # characters
 _TAIL = 12  # lines of the log of a job that ended badly
 
@@ -52,8 +53,7 @@ def jobs_table(jobs: Sequence[Job]) -> Table:
     for heading in ("Job", "Action", "State", "Parent", "Since", "Best"):
         table.add_column(heading, no_wrap=True, justify="right" if heading == "Since" else "left")
     table.add_column("How it stands", overflow="fold")
-    for job in jobs:
-        told = standing(job)
+    for job, told in zip(jobs, standings(jobs), strict=True):
         table.add_row(
             Text(job.id, "bold"),
             job.action,
@@ -61,7 +61,7 @@ def jobs_table(jobs: Sequence[Job]) -> Table:
             job.parent or "",
             ago(_since(job)),
             _best(told),
-            _stands(job, told),
+            _in_a_line(_stands(job, told)),
         )
     return table
 
@@ -92,8 +92,8 @@ def _facts(job: Job, told: Standing, children: Sequence[Job]) -> Table:
         "started": _when(job.started) + (f", attempt {job.attempts}" if job.attempts > 1 else ""),
         "ended": _when(job.ended) + (_took(job) if job.ended and job.started else ""),
         "progress": _stands(job, told) if job.state == "running" else "",
-        "best": _best(told),
-        "last said": told.message,
+        "best" if job.action == "train" else "result": _best(told),
+        "last said": told.message or (f"{UNREACHED} ({told.unreached})" if told.unreached else ""),
         "results": job.results,
         "log": str(job.log),
     }
@@ -138,11 +138,19 @@ def _best(told: Standing) -> str:
     return "" if told.best is None else f"{told.best[0]} {told.best[1]:.4g}"
 
 
+def _in_a_line(text: Text) -> Text:
+    """Cut where the line ends; `kinetag jobs show` has the whole of it."""
+    plain = Text(" ".join(text.plain.split())) if "\n" in text.plain else text
+    plain.no_wrap, plain.overflow = True, "ellipsis"
+    return plain
+
+
 def _stands(job: Job, told: Standing) -> Text:
     """A bar while it runs, else the reason of its state."""
+    unreached = UNREACHED if told.unreached else ""
     if job.state != "running":
-        return Text(job.reason)
-    epoch = told.stage or told.message
+        return Text("; ".join(filter(None, (job.reason, unreached))))
+    epoch = told.stage or told.message or unreached
     if told.share is None:
         return Text(epoch)
     full = round(_BAR * min(max(told.share, 0.0), 1.0))

@@ -70,9 +70,13 @@ def stored(action: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def remote_keys(spec: "Spec", action: str) -> list[str]:
     """The dotted keys of the paths that an action uses and that are not of this machine."""
     keys = [f"{key}.{part}" for key in _all_sources(spec, action) for part in ("data_path", "label_path")]
-    keys += [*_FILES[action], f"{action}.results_dir", "results_dir", "dataset.cache_dir"]
-    keys += [_OUTPUTS[action]] if action in _OUTPUTS else []
+    keys += [*_FILES[action], *output_keys(action), "dataset.cache_dir"]
     return [key for key in keys if is_remote(spec.get(key))]
+
+
+def output_keys(action: str) -> list[str]:
+    """The dotted keys of the places that an action writes to."""
+    return [f"{action}.results_dir", "results_dir", *([_OUTPUTS[action]] if action in _OUTPUTS else [])]
 
 
 @contextmanager
@@ -206,11 +210,17 @@ def _folder_mirror(url: str, names: dict[str, str], stack: ExitStack, *, recorde
     from kinetag.storage.mirror import Mirror
 
     store.need_writable(url, "writing to")
-    base = _work_folder(cache_folder(), url)
-    folder = base / "files" / name_of(url)
+    base, folder = _work_folder(cache_folder(), url), mirror_folder(url)
     _hold(base / "lock", url, stack)
     names[str(folder.parent)], names[str(folder)] = parent(url), url
     return Mirror(url, folder, base / "journal.json", recorded=recorded, sends=is_first_process())
+
+
+def mirror_folder(url: str) -> Path:
+    """Where a run on this machine keeps what is, or will be, in the folder at ``url``; there only until it is sent."""
+    from kinetag.storage.cache import cache_folder
+
+    return _work_folder(cache_folder(), url) / "files" / name_of(url)
 
 
 def _file_mirror(url: str, key: str, names: dict[str, str], stack: ExitStack) -> "Mirror":
@@ -302,4 +312,4 @@ def _secret(spec: "Spec") -> str | None:
         return None
 
 
-__all__ = ["mirrored", "remote_keys", "staged", "stored"]
+__all__ = ["mirror_folder", "mirrored", "output_keys", "remote_keys", "staged", "stored"]
