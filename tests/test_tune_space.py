@@ -290,12 +290,15 @@ def test_a_range_of_a_schema_beyond_what_the_option_takes_is_refused(tmp_path):
     schema["properties"]["model"]["properties"]["dropout"]["automl_ranges"] = [{"minimum": 0.0, "maximum": 3.0}]
     path = tmp_path / "train.schema.json"
     path.write_text(json.dumps(schema))
-    with pytest.raises(KinetagError, match=rf"{NOT_RUNNABLE}: .* of model\.dropout: dropout is 3\.0; it must be at most 1"):
+    with pytest.raises(
+        KinetagError, match=rf"{NOT_RUNNABLE}: .* of model\.dropout: dropout is 3\.0; it must be at most 1"
+    ):
         build_space(spec_of(), read_schema(str(path)))
 
 
 def test_a_range_for_an_option_that_is_not_named_is_noted(tmp_path):
-    text = "automl_settings: {automl_hyperparameters: [train.optim.lr], custom_param_ranges: {model.dropout: {valid_max: 0.2}}}"
+    text = "automl_settings: {automl_hyperparameters: [train.optim.lr], "
+    text += "custom_param_ranges: {model.dropout: {valid_max: 0.2}}}"
     space = space_of(text=text, tmp_path=tmp_path)
     assert keys(space) == {"train.optim.lr"}
     assert any(note.startswith("model.dropout is not searched, though custom_param_ranges") for note in space.notes)

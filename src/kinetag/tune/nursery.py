@@ -2,8 +2,8 @@
 
 `python -m kinetag.tune.nursery` reads jobs from standard input and tells on standard output what happens, one JSON
 object a line, each written in one stroke. A trial that is killed takes nothing with it; when the search ends or dies,
-the pipe closes and all its trials end; so they do when the nursery dies. Each trial leads a process group, so that those
-that load its data end with it.
+the pipe closes and all its trials end; so they do when the nursery dies. Each trial leads a process group, so that
+those that load its data end with it.
 """
 
 import json

@@ -66,8 +66,8 @@ def publish_best(plan: Plan, best: Trial) -> Path:
     source = plan.trial_folder(best.number)
     if not (source / BEST).exists():
         raise KinetagError(
-            f"trial {best.number} is the best, but its checkpoint {plan.spec.shown(str(source / BEST))} is gone: put it "
-            "back, or search anew with another results_dir"
+            f"trial {best.number} is the best, but its checkpoint {plan.spec.shown(str(source / BEST))} is gone: put "
+            "it back, or search anew with another results_dir"
         )
     for name in (BEST, LATEST):
         if (source / name).exists():  # a trial that is under way may have no latest yet

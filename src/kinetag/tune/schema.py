@@ -126,7 +126,9 @@ def _names(
     for key in (*named, *settings.custom_param_ranges):
         where = f"automl_settings.{'automl_hyperparameters' if key in named else 'custom_param_ranges'} names {key}"
         if key.endswith(_NEVER) or key.startswith(_NEVER_IN) or "." not in key:
-            raise KinetagError(f"{where}, which no search varies: it says where things are or how to search, not how to learn")
+            raise KinetagError(
+                f"{where}, which no search varies: it says where things are or how to search, not how to learn"
+            )
         if (
             key in disabled or known[key].get("automl_enabled") is False
         ) and not settings.override_automl_disabled_params:
