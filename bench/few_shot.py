@@ -33,14 +33,11 @@ from clip_movement import movement_seen
 from common import data_folder, save, show
 
 from kinetag.classifier import DEFAULT_MODEL, Classifier
-from kinetag.exercises.bank import select_joints
 from kinetag.exercises.library import load_library
-from kinetag.exercises.motion import generate_batch
 from kinetag.exercises.recordings import read_recordings
-from kinetag.exercises.synthesis import observe
 from kinetag.features import HOP, LAYOUT, RATE, windows
 from kinetag.few_shot.clips import TaughtClip
-from kinetag.few_shot.made import made_clips
+from kinetag.few_shot.made import estimated, made_clips
 from kinetag.few_shot.prototypes import Seen, calibrate, library_similarities, prototype, see, taught_probabilities
 from kinetag.few_shot.space import SHRINKAGE, Space, build_space
 from kinetag.metrics import softmax
@@ -63,17 +60,7 @@ class Placed:
 
 def synthetic_clips(label: str, count: int, rng: np.random.Generator, seconds: float = 8.0) -> list[PoseSequence]:
     """``count`` people, each seen by a camera and an estimator of its own."""
-    made = generate_batch(label, rng, count, duration=seconds, rate=RATE)
-    joints = np.stack([select_joints(motion.joints, _JOINTS) for motion in made]).astype(np.float32)
-    seen = observe(joints, rng)
-    clips = []
-    for i, motion in enumerate(made):
-        rows = (seen.confidence[i] > 0).any(axis=1)
-        points, world = _PIXELS * seen.keypoints[i, rows], seen.world[i, rows]
-        world = None if np.isnan(world).all() else world  # an estimator without a notion of depth
-        poses = PoseSequence(motion.times[rows], points, seen.confidence[i, rows], LAYOUT, (800, 800), world=world)
-        clips.append(smooth(poses))
-    return clips
+    return list(estimated(label, rng, count, seconds))
 
 
 def gym_clips(folder: Path) -> dict[str, list[PoseSequence]]:

@@ -2,13 +2,11 @@
 
 python bench/classifier.py --data FOLDER --final
 python bench/views.py views.npz
-python bench/model_card.py               # writes docs/model_card.md
-python bench/model_card.py --check       # fails when the page is not what the results say
+python bench/model_card.py
 """
 
 import argparse
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -25,15 +23,9 @@ REAL = {"gym test, seen": "gym clips", "Penn test": "Penn Action"}  # sets by cl
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true")
-    page = written()
-    if parser.parse_args().check:
-        sys.exit(
-            0 if PAGE.read_text("utf-8") == page else f"{PAGE} is not what bench/results say: run it without --check"
-        )
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with whole_file(PAGE) as draft:
-        draft.write_text(page, "utf-8")
+        draft.write_text(written(), "utf-8")
     print(f"written: {PAGE}")
 
 
@@ -70,7 +62,7 @@ def written() -> str:
         ),
         "## By view",
         f"Rendered people of all classes, whom training did not see, through BlazePose itself ({_clips(views)} clips).",
-        table(("camera", *(name for name, *_ in _heights(views)), "all heights"), list(_views(views))),
+        table(("camera", *_heights(views), "all heights"), list(_views(views))),
         "## With parts hidden",
         "Gym clips of the test half, movement seen; *kept*: of the accuracy with everything seen, in the same run.",
         table(("hidden", "clips", "top-1", "kept"), [_hidden(row) for row in clips["occlusion"]["gym test"]]),
@@ -121,15 +113,15 @@ def _clips(views: dict[str, Any]) -> int:
     return next(group["clips"] for group in views["groups"] if group["people"] == "all")
 
 
-def _heights(views: dict[str, Any]) -> list[tuple[str]]:
-    return [(name,) for name in dict.fromkeys(cell["height"] for cell in views["cells"])]
+def _heights(views: dict[str, Any]) -> list[str]:
+    return list(dict.fromkeys(cell["height"] for cell in views["cells"]))
 
 
 def _views(views: dict[str, Any]) -> Iterable[tuple[str, ...]]:
     """A row a direction: right of how many at each height, and at all of them."""
     cells = {(cell["direction"], cell["height"]): cell for cell in views["cells"]}
     for direction in dict.fromkeys(cell["direction"] for cell in views["cells"]):
-        own = [cells.get((direction, height)) for (height,) in _heights(views)]
+        own = [cells.get((direction, height)) for height in _heights(views)]
         count = sum(cell["clips"] for cell in own if cell)
         right = sum(cell["clips"] * cell["top-1"] for cell in own if cell)
         each = (f"{interval(cell['top-1'], cell['clips'])} of {cell['clips']}" if cell else "-" for cell in own)

@@ -10,6 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from kinetag import storage
 
 BUCKET = "bucket"
 
@@ -24,21 +27,48 @@ def free_port() -> int:
 def s3_server() -> Iterator[int]:
     """The port of a moto server with an empty `BUCKET`."""
     port = free_port()
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with running([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], port):
+        client(port).create_bucket(Bucket=BUCKET)
+        yield port
+
+
+@contextmanager
+def running(command: list[str], port: int, folder: Path | None = None) -> Iterator[None]:
+    """A server's process, without anybody's credentials, from when its port answers."""
+    own = ("AWS_", "AZURE_", "GOOGLE_", "STORAGE_")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(own)}
+    quiet = subprocess.DEVNULL
+    server = subprocess.Popen(command, env=environment, cwd=folder, stdout=quiet, stderr=quiet)
     try:
         for _ in range(300):
+            assert server.poll() is None, f"{command[0]} has ended"
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 break
             except OSError:
                 time.sleep(0.1)
-        client(port).create_bucket(Bucket=BUCKET)
-        yield port
+        yield
     finally:
         server.kill()
         server.wait()
+
+
+def check_a_round_trip(place: str, folder: Path, data: bytes) -> None:
+    """What is uploaded to a store comes back, is listed, and is gone when it was deleted."""
+    (folder / "a b.bin").write_bytes(data)
+    url = f"{place}/some folder/a b.bin"
+    storage.upload(folder / "a b.bin", url)
+    copy = storage.local_copy(url)
+    assert copy.read_bytes() == data
+    assert copy.name == "a b.bin"
+    assert [(file.path, file.size) for file in storage.list_files(f"{place}/some folder")] == [(url, len(data))]
+    assert storage.exists(url)
+    assert storage.exists(f"{place}/some folder")
+    storage.delete(url)
+    storage.delete(url)
+    assert not storage.exists(url)
+    assert not storage.exists(f"{place}/some folder")
+    assert storage.list_files(f"{place}/some folder") == []
 
 
 def client(port: int):

@@ -4,17 +4,13 @@ Google's is a package of the test environment. Azure's (azurite, `npm install -g
 PATH.
 """
 
-import os
 import shutil
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from object_store import BUCKET, free_port
+from object_store import BUCKET, free_port, running
 
 # azurite's own published account, which opens nothing else
 AZURE_ACCOUNT = "devstoreaccount1"
@@ -27,7 +23,7 @@ def google_server(folder: Path) -> Iterator[int]:
     port = free_port()
     command = [sys.executable, "-c", "from gcp_storage_emulator.__main__ import main; main()", "start"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--in-memory", "--default-bucket", BUCKET]
-    with _running(command, port, folder):
+    with running(command, port, folder):
         yield port
 
 
@@ -39,7 +35,7 @@ def azure_server(folder: Path) -> Iterator[int]:
     port = free_port()
     command = [str(azurite()), "--blobHost", "127.0.0.1", "--blobPort", str(port)]
     command += ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
-    with _running(command, port, folder):
+    with running(command, port, folder):
         made = BlobServiceClient.from_connection_string(azure_environment(port)["AZURE_STORAGE_CONNECTION_STRING"])
         with made:
             made.create_container(BUCKET)
@@ -62,22 +58,3 @@ def azure_environment(port: int, key: str = AZURE_KEY) -> dict[str, str]:
         "BlobEndpoint": f"http://127.0.0.1:{port}/{AZURE_ACCOUNT}",
     }
     return {"AZURE_STORAGE_CONNECTION_STRING": ";".join(f"{name}={value}" for name, value in parts.items())}
-
-
-@contextmanager
-def _running(command: list[str], port: int, folder: Path) -> Iterator[None]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "AZURE_", "GOOGLE_", "STORAGE_"))}
-    quiet = subprocess.DEVNULL
-    server = subprocess.Popen(command, env=environment, cwd=folder, stdout=quiet, stderr=quiet)
-    try:
-        for _ in range(300):
-            assert server.poll() is None, f"{command[0]} has ended"
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield
-    finally:
-        server.kill()
-        server.wait()

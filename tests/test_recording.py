@@ -12,8 +12,8 @@ from made_teaching import WRITTEN
 from kinetag.errors import KinetagError
 from kinetag.exercises.filming import film
 from kinetag.exercises.kinematics import JOINT
-from kinetag.exercises.library import Exercise, load_library
-from kinetag.exercises.recording import classes, follow, main, record, record_many
+from kinetag.exercises.library import Exercise, class_names, load_library
+from kinetag.exercises.recording import follow, main, record, record_many
 from kinetag.exercises.recordings import Recording, read_recordings, write_recordings
 from kinetag.pose.regions import Region
 from kinetag.skeletons import BLAZEPOSE, KINETAG13
@@ -169,7 +169,7 @@ def test_an_exercise_and_its_name_are_filmed_alike(clip: Recording):
 
 
 def test_classes_are_the_library_and_other():
-    names = classes(load_library())
+    names = class_names(load_library())
     assert names[-1] == "other"
     assert len(set(names)) == len(names) > 50
 

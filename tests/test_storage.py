@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("s3fs")
-from object_store import BUCKET, Request, Trouble, answer, client, environment, proxy
+from object_store import BUCKET, Request, Trouble, answer, check_a_round_trip, client, environment, proxy
 
 from kinetag import storage
 from kinetag.errors import KinetagError
@@ -59,20 +59,7 @@ def gets(trouble, key: str) -> int:
 
 @pytest.mark.parametrize("data", [b"", SMALL, LARGE], ids=["empty", "small", "large"])
 def test_what_is_uploaded_comes_back(store, tmp_path, data):
-    (tmp_path / "a b.bin").write_bytes(data)
-    url = f"{ROOT}/some folder/a b.bin"
-    storage.upload(tmp_path / "a b.bin", url)
-    copy = storage.local_copy(url)
-    assert copy.read_bytes() == data
-    assert copy.name == "a b.bin"
-    assert [(file.path, file.size) for file in storage.list_files(f"{ROOT}/some folder")] == [(url, len(data))]
-    assert storage.exists(url)
-    assert storage.exists(f"{ROOT}/some folder")
-    storage.delete(url)
-    storage.delete(url)
-    assert not storage.exists(url)
-    assert not storage.exists(f"{ROOT}/some folder")
-    assert storage.list_files(f"{ROOT}/some folder") == []
+    check_a_round_trip(ROOT, tmp_path, data)
 
 
 def test_local_paths_do_the_same(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("gcsfs")
 pytest.importorskip("adlfs")
 pytest.importorskip("gcp_storage_emulator")
-from object_store import BUCKET, Trouble, proxy
+from object_store import BUCKET, Trouble, check_a_round_trip, proxy
 from other_stores import azure_environment, azure_server, azurite, google_environment, google_server
 
 from kinetag import cli, storage
@@ -54,18 +54,7 @@ def trouble(server, place, monkeypatch):
 
 @pytest.mark.parametrize("data", [b"", SMALL, LARGE], ids=["empty", "small", "large"])
 def test_what_is_uploaded_comes_back(place, tmp_path, data):
-    (tmp_path / "a b.bin").write_bytes(data)
-    url = f"{place}/some folder/a b.bin"
-    storage.upload(tmp_path / "a b.bin", url)
-    assert storage.local_copy(url).read_bytes() == data
-    assert [(file.path, file.size) for file in storage.list_files(f"{place}/some folder")] == [(url, len(data))]
-    assert storage.exists(url)
-    assert storage.exists(f"{place}/some folder")
-    storage.delete(url)
-    storage.delete(url)
-    assert not storage.exists(url)
-    assert not storage.exists(f"{place}/some folder")
-    assert storage.list_files(f"{place}/some folder") == []
+    check_a_round_trip(place, tmp_path, data)
 
 
 def test_a_changed_file_is_fetched_anew_and_no_other(trouble, place):

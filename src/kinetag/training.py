@@ -21,12 +21,11 @@ import numpy as np
 
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.exercises.bank import BANK_RATE, BANK_SECONDS, Bank, Batch, build_bank, sample
-from kinetag.exercises.library import Exercise, load_library
+from kinetag.exercises.library import Exercise, class_names, load_library
 from kinetag.features import LAYOUT, MIRROR_SIGN, RATE, WINDOW
 from kinetag.models import build_window_model
 from kinetag.models.onnx_file import ModelCard, export_onnx, write_int8
 from kinetag.skeletons import get_layout
-from kinetag.timeline import OTHER
 from kinetag.whole_file import whole_file
 
 try:
@@ -333,11 +332,6 @@ def finish(trainer: Trainer, path: Path, report: Report) -> ModelCard:
     write_int8(path, small)
     report(f"wrote {small} ({small.stat().st_size / 1e6:.1f} MB)")
     return card
-
-
-def class_names(library: Mapping[str, Exercise]) -> tuple[str, ...]:
-    """The exercises of a library and 'other', which comes last."""
-    return (*sorted(name for name in library if name != OTHER), OTHER)
 
 
 def families(classes: Sequence[str], library: Mapping[str, Exercise]) -> dict[str, str]:

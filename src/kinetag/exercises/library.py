@@ -393,6 +393,11 @@ def _look_alikes(library: dict[str, Exercise]) -> list[str]:
     return [*library, *(exercise.name for exercise in read_exercises(FOLDER / OTHER))]
 
 
+def class_names(library: Iterable[str]) -> tuple[str, ...]:
+    """The classes that a library makes: its exercises and 'other', which comes last."""
+    return (*sorted(name for name in library if name != OTHER), OTHER)
+
+
 def exercises_by_label(labels: Sequence[str], library: dict[str, Exercise]) -> dict[str, Exercise]:
     """The exercise of each class label that means one: by name, title or synonym, however spelled.
 

@@ -89,7 +89,7 @@ def _seen(exercise: Exercise, view: str | None, height: int, *, seed: int, frame
 
     if view is not None and view not in VIEWS:
         raise KinetagError(f"unknown view '{view}'; known: {', '.join(VIEWS)}")
-    heading = VIEWS[view or "three_quarter"]
+    heading = usually = VIEWS[view or "three_quarter"]
     scene = made(heading)
     if view is None:
         if "wall" in scene.performances[0].equipment[0]:
@@ -97,7 +97,7 @@ def _seen(exercise: Exercise, view: str | None, height: int, *, seed: int, frame
         # The right side is nearer when the person faces the right of the picture.
         if _working_side(scene) == "left":
             heading = -heading
-        scene = made(heading)
+        scene = scene if heading == usually else made(heading)
     return _studio(scene, height)
 
 

@@ -23,7 +23,7 @@ from kinetag.cores import core_count
 from kinetag.errors import KinetagError
 from kinetag.exercises.filming import film
 from kinetag.exercises.kinematics import JOINT
-from kinetag.exercises.library import Exercise, load_library
+from kinetag.exercises.library import Exercise, class_names, load_library
 from kinetag.exercises.recordings import Recording, read_recordings, write_recordings
 from kinetag.pose.networks import Body, LandmarkNetwork
 from kinetag.pose.people import Followed, credible, look_at
@@ -125,11 +125,6 @@ def _network() -> LandmarkNetwork:
 # ---- many clips
 
 
-def classes(library: Mapping[str, Exercise]) -> list[str]:
-    """Every class of a library, 'other' last."""
-    return [*(name for name in library if name != OTHER), OTHER]
-
-
 def record_many(
     path: Path,
     labels: Sequence[str],
@@ -226,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     try:
         library = load_library(args.exercises)
-        labels = args.classes.split(",") if args.classes else classes(library)
+        labels = args.classes.split(",") if args.classes else class_names(library)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         clips = record_many(
             args.out, labels, args.per_class, seed=args.seed, workers=args.workers, limit=args.seconds, library=library

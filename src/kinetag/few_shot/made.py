@@ -1,6 +1,7 @@
 """Clips without a camera: people made from an exercise's YAML file, to teach it before anybody was filmed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,22 @@ def made_clips(exercise: Exercise, count: int = PEOPLE, *, seed: int = 0, name: 
     camera of their own, and with what a pose estimator gets wrong; all of a clip is the exercise. The same seed makes
     the same people.
     """
+    rng = np.random.default_rng([seed, 7])
+    slowest = exercise.tempo.period[1] if exercise.tempo else 0.0
+    seconds = float(np.clip(2 * slowest, *_SECONDS))
+    clips = []
+    for poses in estimated(exercise, rng, round(_SPARE * count) + 1, seconds):
+        if len(poses) < _LEAST or len(clips) == count:
+            continue
+        who = replace(poses, person=len(clips) + 1)
+        start, end = float(poses.times[0]), float(poses.times[-1])
+        clips.append(TaughtClip(name or f"{exercise.name}.yaml", who, start, end, made=True))
+    return clips
+
+
+def estimated(exercise: Exercise | str, rng: np.random.Generator, count: int, seconds: float) -> Iterator[PoseSequence]:
+    """Smoothed poses of ``count`` random people who do an exercise (or class of the library, by its name), each seen by
+    a camera and an imitated pose estimator of its own; of some it may see little or nothing."""
     from kinetag.exercises.bank import select_joints
     from kinetag.exercises.motion import generate_batch
     from kinetag.exercises.synthesis import observe
@@ -47,22 +64,14 @@ def made_clips(exercise: Exercise, count: int = PEOPLE, *, seed: int = 0, name: 
     from kinetag.skeletons import get_layout
     from kinetag.smoothing import smooth
 
-    rng = np.random.default_rng([seed, 7])
-    slowest = exercise.tempo.period[1] if exercise.tempo else 0.0
-    seconds = float(np.clip(2 * slowest, *_SECONDS))
-    motions = generate_batch(exercise, rng, round(_SPARE * count) + 1, duration=seconds, rate=RATE)
+    motions = generate_batch(exercise, rng, count, duration=seconds, rate=RATE)
     joints = np.stack([select_joints(motion.joints, get_layout(LAYOUT).joints) for motion in motions])
     seen = observe(joints.astype(np.float32), rng)
-    clips = []
-    for flat, sure, world in zip(seen.keypoints, seen.confidence, seen.world, strict=True):
-        rows = (sure > 0).any(axis=1)
-        if rows.sum() < _LEAST or len(clips) == count:
-            continue
-        deep = None if np.isnan(world).all() else world[rows]  # some estimators have no notion of depth
-        times, person = motions[0].times[rows], len(clips) + 1
-        poses = smooth(PoseSequence(times, _PIXELS * flat[rows], sure[rows], LAYOUT, _SIZE, person, world=deep))
-        clips.append(TaughtClip(name or f"{exercise.name}.yaml", poses, float(times[0]), float(times[-1]), made=True))
-    return clips
+    for i, motion in enumerate(motions):
+        rows = (seen.confidence[i] > 0).any(axis=1)
+        points, world = _PIXELS * seen.keypoints[i, rows], seen.world[i, rows]
+        deep = None if np.isnan(world).all() else world  # some estimators have no notion of depth
+        yield smooth(PoseSequence(motion.times[rows], points, seen.confidence[i, rows], LAYOUT, _SIZE, world=deep))
 
 
 def filmed(clips: Sequence[TaughtClip]) -> tuple[TaughtClip, ...]:

@@ -224,11 +224,8 @@ def _planned(
     train_data: str | Path | None,
     folder: Path,
 ) -> "tuple[Plan, Given, Job | None]":
-    from kinetag.jobs.planning import (
-        check_search,
-        make_plan,
-        read_given,
-    )  # the runner, which waits, must not load pydantic
+    # The runner, which waits, must not load pydantic.
+    from kinetag.jobs.planning import check_search, make_plan, read_given
 
     given = read_given(action, specs, overrides)
     parent = get_job(parent_job_id, home=store.home) if parent_job_id else None

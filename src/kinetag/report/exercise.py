@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kinetag.errors import KinetagError
-from kinetag.report.style import readable
+from kinetag.naming import readable
 from kinetag.timeline import OTHER
 from kinetag.whole_file import whole_file
 

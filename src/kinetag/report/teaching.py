@@ -11,7 +11,8 @@ from rich.text import Text
 from kinetag.few_shot.evaluation import Score
 from kinetag.few_shot.profile import Profile
 from kinetag.few_shot.teach import Lesson, counted_by, how_counted, repetitions
-from kinetag.report.style import clock, readable
+from kinetag.naming import readable
+from kinetag.report.style import clock
 
 
 def lesson_table(lesson: Lesson, path: Path) -> RenderableType:
