@@ -7,6 +7,7 @@ from made_teaching import WRITTEN
 from kinetag.errors import KinetagError
 from kinetag.exercises.library import load_library, read_exercises
 from kinetag.features import windows
+from kinetag.few_shot import made
 from kinetag.few_shot.made import is_written, made_clips, written_exercise
 from kinetag.few_shot.profile import Taught
 from kinetag.few_shot.teach import how_counted, repetitions
@@ -26,6 +27,14 @@ def test_people_are_the_same_by_seed_and_differ_among_themselves(file):
         assert not np.array_equal(a.poses.keypoints, c.poses.keypoints)
     assert not np.array_equal(first[0].poses.keypoints, first[1].poses.keypoints)
     assert all(clip.made and len(windows(clip.part)) for clip in first)
+
+
+def test_people_of_whom_too_little_is_seen_are_not_learned_from(file, monkeypatch):
+    exercise = read_exercises(file)[0]
+    lengths = [len(clip.poses) for clip in made_clips(exercise, 12)]
+    assert min(lengths) < max(lengths)
+    monkeypatch.setattr(made, "_LEAST", max(lengths))
+    assert {len(clip.poses) for clip in made_clips(exercise, 12)} == {max(lengths)}
 
 
 def test_the_rule_of_the_file_counts_them(file):
