@@ -158,7 +158,8 @@ def test_a_trial_that_stops_at_rungs_equals_an_unbroken_training(tmp_path):
 
 
 def test_pbt_hands_weights_on(tmp_path):
-    options = settings(algorithm="pbt", automl_population_size=4, automl_max_epochs=4, pbt_interval=2, baseline="false")
+    options = settings(algorithm="pbt", automl_max_recommendations=6, automl_population_size=4, automl_max_epochs=4,
+                       pbt_interval=2, baseline="false")  # fmt: skip
     tune(training_spec(tmp_path, *options, "automl_settings.automl_delete_intermediate_ckpt=true"))
     summary = summary_of(tmp_path / "out")
     children = [trial for trial in summary["trials"] if "parent" in trial]
@@ -238,7 +239,7 @@ def test_every_algorithm_searches_and_finds_better_than_the_baseline(pretended, 
     assert result.value > result.baseline == pytest.approx(0.5 * 0.8)
     summary = summary_of(tmp_path / "out")
     assert result.value == max(t["value"] for t in summary["trials"])
-    assert result.trials <= 10 or algorithm in ("pbt", "dehb")
+    assert result.trials <= 10
     done = [(name, stop) for name, stop in pretended.jobs]
     assert len(set(done)) == len(done)  # nothing twice
     assert (tmp_path / "out/train/pc_model_best.pth").read_text().split()[0] == str(result.trial)
@@ -315,6 +316,17 @@ def test_a_search_is_not_mixed_with_another(pretended, tmp_path):
         assert "use another results_dir" in str(caught.value)
     tune(training_spec(tmp_path, *settings(), "dataset.num_workers=2"))
     tune(training_spec(tmp_path, *settings(automl_max_concurrent=2)))
+
+
+def test_pbt_keeps_the_number_of_trials_and_dehb_says_when_they_are_too_few_for_it(pretended, tmp_path):
+    assert tune(training_spec(tmp_path, *settings(algorithm="pbt", automl_max_recommendations=2))).trials == 2
+    few = settings(algorithm="dehb", automl_max_recommendations=3, automl_max_epochs=3)
+    result = tune(training_spec(tmp_path, *few, name="dehb"))
+    words = "dehb breeds after its first bracket of 3 trials, so this search is hyperband's"
+    assert any(note.startswith(words) for note in result.notes)
+    more = settings(algorithm="dehb", automl_max_recommendations=5, automl_max_epochs=3)
+    result = tune(training_spec(tmp_path, *more, name="more"))
+    assert not any(note.startswith("dehb") for note in result.notes)
 
 
 def test_a_plain_training_is_not_written_over(pretended, tmp_path):
