@@ -318,6 +318,24 @@ def test_a_search_is_not_mixed_with_another(pretended, tmp_path):
     tune(training_spec(tmp_path, *settings(automl_max_concurrent=2)))
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ("{model.dropout: {valid_max: 0.3}}", "with model.dropout in 0 to 0.2, but now it is 0 to 0.3: use"),
+        ("{}", "with model.dropout in 0 to 0.2, but now it is 0 to 0.6: use another results_dir"),
+        (
+            "{model.dropout: {valid_max: 0.2}, model.graph_strategy: {valid_options: [uniform]}}",
+            "with model.graph_strategy not searched, but now it is searched",
+        ),
+    ],
+)
+def test_another_range_is_named_with_both(pretended, tmp_path, changed, words):
+    ranges = "automl_settings.custom_param_ranges="
+    tune(training_spec(tmp_path, *settings(), ranges + "{model.dropout: {valid_max: 0.2}}"))
+    with pytest.raises(KinetagError, match=re.escape(words)):
+        tune(training_spec(tmp_path, *settings(), ranges + changed))
+
+
 def test_pbt_keeps_the_number_of_trials_and_dehb_says_when_they_are_too_few_for_it(pretended, tmp_path):
     assert tune(training_spec(tmp_path, *settings(algorithm="pbt", automl_max_recommendations=2))).trials == 2
     few = settings(algorithm="dehb", automl_max_recommendations=3, automl_max_epochs=3)
@@ -488,9 +506,30 @@ def test_train_searches_where_the_policy_says_so(pretended, tmp_path, capsys):
     err = capsys.readouterr().err
     assert "searching instead of one plain training: automl_policy is auto" in err
     assert (tmp_path / "out/train/automl.json").exists()
+    lines = [json.loads(line)["message"] for line in (tmp_path / "out/train/status.json").read_text().splitlines()]
+    assert "searching instead of one plain training: automl_policy is auto" in lines
     assert policy(training_spec(tmp_path)) == ("off", "automl_policy is not written, and off here")
     assert policy(training_spec(tmp_path), "auto")[0] == "auto"
     assert policy(training_spec(tmp_path, "automl_policy=off"), "auto") == ("off", "automl_policy is off")
+
+
+@pytest.mark.parametrize("written", [(), ("automl_policy=off",)])
+def test_a_plain_training_says_that_it_is_no_search_and_why(tmp_path, capsys, written):
+    path = write_spec(tmp_path)
+    assert main(["train", "-e", str(path), "train.num_epochs=1", *written]) == 0
+    why = "automl_policy is off" if written else "automl_policy is not written, and off here"
+    line = f"one plain training, no search: {why}"
+    assert line in capsys.readouterr().err.splitlines()
+    told = [json.loads(text)["message"] for text in (tmp_path / "out/train/status.json").read_text().splitlines()]
+    assert told.count(line) == 1
+
+
+def test_tune_says_that_it_searches_whatever_the_policy(pretended, tmp_path, capsys):
+    path = write_spec(tmp_path)
+    assert main(["tune", "-e", str(path), "automl_policy=off", *settings()]) == 0
+    line = "searching, though automl_policy is off: that is for 'kinetag train'"
+    assert line in capsys.readouterr().err.splitlines()
+    assert line in (tmp_path / "out/train/status.json").read_text()
 
 
 def test_the_module_loads_nothing_heavy():

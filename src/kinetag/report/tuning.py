@@ -63,7 +63,7 @@ def _found(content: Mapping[str, Any]) -> str:
     for key, searched in content["search"].items():
         share = content["importance"].get(key)
         bar = f'<span class="share" style="width:{5 * share:.2f}em"></span>{share:.0%}' if share is not None else ""
-        texts = (_written(searched["start"]), _written(best["parameters"].get(key, "–")), _ranges(searched))
+        texts = (_written(searched["start"]), _written(best["parameters"].get(key, "–")), ranges_text(searched))
         cells = (*map(escape, texts), bar)
         rows.append(f'<tr><th scope="row">{escape(key)}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     found = table(("Option", "Spec", "Best", "Searched", "Importance"), rows)
@@ -253,7 +253,8 @@ def _some(numbers: range, most: int = 8) -> list[int]:
     return list(numbers)[::step]
 
 
-def _ranges(searched: Mapping[str, Any]) -> str:
+def ranges_text(searched: Mapping[str, Any]) -> str:
+    """The ranges of an option as a person writes them; ``searched`` is what automl.json says of it."""
     return "; ".join(_range(one) for one in searched["ranges"])
 
 
