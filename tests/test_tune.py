@@ -432,6 +432,7 @@ def test_checkpoints_are_deleted_when_that_is_asked_for_but_never_the_best(prete
         (["train.max_steps=5"], "automl_max_epochs"),
         (["automl_settings.storage=mysql://a:hush@b/c"], "give postgresql://"),
         (["automl_settings.storage=postgresql://a:hush@127.0.0.1:9/c"], "cannot be used"),
+        (["automl_settings.storage=sqlite:////tmp/study.db"], "or nothing for a file in the results folder"),
         (["automl_settings.search_schema=/nowhere"], NOT_RUNNABLE),
         (
             ["automl_settings.algorithm=asha", "train.resume_training_checkpoint_path=a.pth"],
@@ -465,6 +466,22 @@ def test_a_password_that_the_spec_hides_is_that_of_the_environment(pretended, tm
     with pytest.raises(KinetagError, match=r"storage postgresql://a:\*\*\*@127.0.0.1:9/c cannot be used") as caught:
         tune(training_spec(tmp_path, *settings(), hidden))
     assert "hush" not in str(caught.value)
+
+
+def test_the_reason_of_a_storage_is_told_in_full_without_secrets(pretended, tmp_path, monkeypatch):
+    import sqlite3
+
+    long = "role 'kinetag' has no right to create tables in the schema public of studies, ask the owner of the database"
+
+    def refuse(*args, **kwargs):
+        raise sqlite3.OperationalError(f"FATAL:  {long} at postgresql://a:hush@b/c{' and so on' * 50}")
+
+    monkeypatch.setattr(store, "_file", refuse)
+    with pytest.raises(KinetagError) as caught:
+        tune(training_spec(tmp_path, *settings()))
+    assert f"cannot be used: {long} at" in str(caught.value)
+    assert "hush" not in str(caught.value)
+    assert len(str(caught.value)) < 400
 
 
 def test_a_damaged_record_is_said_plainly(pretended, tmp_path):
