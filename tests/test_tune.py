@@ -22,7 +22,7 @@ from kinetag.cli import main
 from kinetag.cores import core_count
 from kinetag.errors import KinetagError
 from kinetag.spec import load_spec
-from kinetag.tune import policy, search, store, tune
+from kinetag.tune import plan, policy, search, store, tune
 from kinetag.tune.schema import NOT_RUNNABLE
 
 
@@ -403,6 +403,11 @@ def test_what_a_length_is(pretended, tmp_path):
     ):  # fmt: skip
         tune(training_spec(tmp_path, *options, *spec, name=str(number)))
         assert summary_of(tmp_path / str(number))["epochs_of_a_full_trial"] == length
+    path = tmp_path / "0.yaml"
+    path.write_text(path.read_text().replace("num_epochs: 3", "num_gpus: 1"))
+    for algorithm in ("bayesian", "asha"):
+        spec_without = load_spec(path, settings(algorithm=algorithm), action="train")
+        assert plan.make_plan(spec_without).rules.epochs == 27
 
 
 def test_a_search_that_was_begun_before_an_option_existed_goes_on(pretended, tmp_path, monkeypatch):

@@ -137,7 +137,7 @@ def make_plan(spec: Spec, drawn_seed: int | None = None) -> Plan:
     space = build_space(spec, schema)
     if settings.algorithm == "pbt":
         space = _changeable(space, spec)
-    rules = _rules(spec, space, algorithm)
+    rules = _rules(spec, space)
     slots, threads, cards, note = _workplaces(spec)
     return Plan(
         spec=spec,
@@ -176,11 +176,11 @@ def _check(spec: Spec, algorithm: Algorithm) -> None:
         )
 
 
-def _rules(spec: Spec, space: Space, algorithm: Algorithm) -> Rules:
+def _rules(spec: Spec, space: Space) -> Rules:
     settings, name = spec.automl_settings, spec.automl_settings.algorithm
     written = {key.removeprefix("automl_settings.") for key in spec.explicit}
     epochs = settings.automl_max_epochs
-    if "automl_max_epochs" not in written and ("train.num_epochs" in spec.explicit or not algorithm.stops):
+    if "automl_max_epochs" not in written and "train.num_epochs" in spec.explicit:
         epochs = spec.train.num_epochs
     most: int | None = settings.automl_max_recommendations - settings.baseline
     if name in ("hyperband", "bohb", "dehb", "pbt") and "automl_max_recommendations" not in written:
