@@ -96,6 +96,16 @@ def test_all_failed_is_an_end_too(name):
     assert not trained
 
 
+def test_importances_that_are_all_the_same_are_left_out(monkeypatch):
+    import optuna
+
+    trials, _ = simulate("random", bowl(1), rules(epochs=1, most=20))
+    assert sampling.importances(SPACE, trials)
+    same = {dimension.key: 0.2 for dimension in SPACE.dimensions}
+    monkeypatch.setattr(optuna.importance, "get_param_importances", lambda *args, **more: same)
+    assert sampling.importances(SPACE, trials) == {}
+
+
 # --- what each is known for ------------------------------------------------------------------------------------------
 
 

@@ -107,7 +107,10 @@ class AutomlSettings(Section):
         automl=False,
     )
     override_automl_disabled_params: bool = option(
-        False, "Search disabled ones", "Let a search vary options that are marked as not searched; never folders, data, cards or checkpoints.", ours=True
+        False,
+        "Search disabled ones",
+        "Let a search vary options that are marked as not searched; never folders, data, cards or checkpoints.",
+        ours=True,
     )
     seed: int = option(
         0, "Seed", "Another seed draws other combinations; train.seed is each training's.", ours=True, ge=0

@@ -120,7 +120,9 @@ def importances(space: Space, trials: Sequence[Trial]) -> dict[str, float]:
     for name, share in found.items():
         key = name.partition("#")[0]
         shares[key] = shares.get(key, 0.0) + float(share)
-    return dict(sorted(shares.items(), key=lambda item: -item[1])) if all(map(math.isfinite, shares.values())) else {}
+    if not all(map(math.isfinite, shares.values())) or (len(shares) > 1 and np.ptp(list(shares.values())) < 1e-9):
+        return {}  # the same of each is what is said where nothing could be told apart
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
 def import_optuna() -> Any:
