@@ -319,12 +319,14 @@ def _searched_apart(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[
     from kinetag.report.tuning import ranges_text
 
     key = next(key for key in (*now, *before) if before.get(key) != now.get(key))
-    if key not in before or key not in now:
-        return key, *("searched" if key in there else "not searched" for there in (before, now))
+    if key not in before:
+        return key, "not searched", "searched"
+    if key not in now:
+        return key, "searched", "not searched"
     if ranges_text(before[key]) != ranges_text(now[key]):
         return f"{key} in", ranges_text(before[key]), ranges_text(now[key])
     part = next(part for part in (*now[key], *before[key]) if before[key].get(part) != now[key].get(part))
-    return f"{part} of {key}", *(shown(there[key].get(part)) for there in (before, now))
+    return f"{part} of {key}", shown(before[key].get(part)), shown(now[key].get(part))
 
 
 __all__ = ["Picture", "Search", "check_folder", "check_identity"]
