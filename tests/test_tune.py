@@ -22,7 +22,7 @@ from kinetag.cli import main
 from kinetag.cores import core_count
 from kinetag.errors import KinetagError
 from kinetag.spec import load_spec
-from kinetag.tune import policy, search, store, tune
+from kinetag.tune import plan, policy, search, store, tune
 from kinetag.tune.schema import NOT_RUNNABLE
 
 
@@ -158,7 +158,8 @@ def test_a_trial_that_stops_at_rungs_equals_an_unbroken_training(tmp_path):
 
 
 def test_pbt_hands_weights_on(tmp_path):
-    options = settings(algorithm="pbt", automl_population_size=4, automl_max_epochs=4, pbt_interval=2, baseline="false")
+    options = settings(algorithm="pbt", automl_max_recommendations=6, automl_population_size=4, automl_max_epochs=4,
+                       pbt_interval=2, baseline="false")  # fmt: skip
     tune(training_spec(tmp_path, *options, "automl_settings.automl_delete_intermediate_ckpt=true"))
     summary = summary_of(tmp_path / "out")
     children = [trial for trial in summary["trials"] if "parent" in trial]
@@ -238,7 +239,7 @@ def test_every_algorithm_searches_and_finds_better_than_the_baseline(pretended, 
     assert result.value > result.baseline == pytest.approx(0.5 * 0.8)
     summary = summary_of(tmp_path / "out")
     assert result.value == max(t["value"] for t in summary["trials"])
-    assert result.trials <= 10 or algorithm in ("pbt", "dehb")
+    assert result.trials <= 10
     done = [(name, stop) for name, stop in pretended.jobs]
     assert len(set(done)) == len(done)  # nothing twice
     assert (tmp_path / "out/train/pc_model_best.pth").read_text().split()[0] == str(result.trial)
@@ -317,6 +318,35 @@ def test_a_search_is_not_mixed_with_another(pretended, tmp_path):
     tune(training_spec(tmp_path, *settings(automl_max_concurrent=2)))
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ("{model.dropout: {valid_max: 0.3}}", "with model.dropout in 0 to 0.2, but now it is 0 to 0.3: use"),
+        ("{}", "with model.dropout in 0 to 0.2, but now it is 0 to 0.6: use another results_dir"),
+        (
+            "{model.dropout: {valid_max: 0.2}, model.graph_strategy: {valid_options: [uniform]}}",
+            "with model.graph_strategy not searched, but now it is searched",
+        ),
+    ],
+)
+def test_another_range_is_named_with_both(pretended, tmp_path, changed, words):
+    ranges = "automl_settings.custom_param_ranges="
+    tune(training_spec(tmp_path, *settings(), ranges + "{model.dropout: {valid_max: 0.2}}"))
+    with pytest.raises(KinetagError, match=re.escape(words)):
+        tune(training_spec(tmp_path, *settings(), ranges + changed))
+
+
+def test_pbt_keeps_the_number_of_trials_and_dehb_says_when_they_are_too_few_for_it(pretended, tmp_path):
+    assert tune(training_spec(tmp_path, *settings(algorithm="pbt", automl_max_recommendations=2))).trials == 2
+    few = settings(algorithm="dehb", automl_max_recommendations=3, automl_max_epochs=3)
+    result = tune(training_spec(tmp_path, *few, name="dehb"))
+    words = "dehb breeds after its first bracket of 3 trials, so this search is hyperband's"
+    assert any(note.startswith(words) for note in result.notes)
+    more = settings(algorithm="dehb", automl_max_recommendations=5, automl_max_epochs=3)
+    result = tune(training_spec(tmp_path, *more, name="more"))
+    assert not any(note.startswith("dehb") for note in result.notes)
+
+
 def test_a_plain_training_is_not_written_over(pretended, tmp_path):
     folder = tmp_path / "out" / "train"
     folder.mkdir(parents=True)
@@ -373,6 +403,11 @@ def test_what_a_length_is(pretended, tmp_path):
     ):  # fmt: skip
         tune(training_spec(tmp_path, *options, *spec, name=str(number)))
         assert summary_of(tmp_path / str(number))["epochs_of_a_full_trial"] == length
+    path = tmp_path / "0.yaml"
+    path.write_text(path.read_text().replace("num_epochs: 3", "num_gpus: 1"))
+    for algorithm in ("bayesian", "asha"):
+        spec_without = load_spec(path, settings(algorithm=algorithm), action="train")
+        assert plan.make_plan(spec_without).rules.epochs == 27
 
 
 def test_a_search_that_was_begun_before_an_option_existed_goes_on(pretended, tmp_path, monkeypatch):
@@ -402,6 +437,7 @@ def test_checkpoints_are_deleted_when_that_is_asked_for_but_never_the_best(prete
         (["train.max_steps=5"], "automl_max_epochs"),
         (["automl_settings.storage=mysql://a:hush@b/c"], "give postgresql://"),
         (["automl_settings.storage=postgresql://a:hush@127.0.0.1:9/c"], "cannot be used"),
+        (["automl_settings.storage=sqlite:////tmp/study.db"], "or nothing for a file in the results folder"),
         (["automl_settings.search_schema=/nowhere"], NOT_RUNNABLE),
         (
             ["automl_settings.algorithm=asha", "train.resume_training_checkpoint_path=a.pth"],
@@ -435,6 +471,22 @@ def test_a_password_that_the_spec_hides_is_that_of_the_environment(pretended, tm
     with pytest.raises(KinetagError, match=r"storage postgresql://a:\*\*\*@127.0.0.1:9/c cannot be used") as caught:
         tune(training_spec(tmp_path, *settings(), hidden))
     assert "hush" not in str(caught.value)
+
+
+def test_the_reason_of_a_storage_is_told_in_full_without_secrets(pretended, tmp_path, monkeypatch):
+    import sqlite3
+
+    long = "role 'kinetag' has no right to create tables in the schema public of studies, ask the owner of the database"
+
+    def refuse(*args, **kwargs):
+        raise sqlite3.OperationalError(f"FATAL:  {long} at postgresql://a:hush@b/c{' and so on' * 50}")
+
+    monkeypatch.setattr(store, "_file", refuse)
+    with pytest.raises(KinetagError) as caught:
+        tune(training_spec(tmp_path, *settings()))
+    assert f"cannot be used: {long} at" in str(caught.value)
+    assert "hush" not in str(caught.value)
+    assert len(str(caught.value)) < 400
 
 
 def test_a_damaged_record_is_said_plainly(pretended, tmp_path):
@@ -476,9 +528,30 @@ def test_train_searches_where_the_policy_says_so(pretended, tmp_path, capsys):
     err = capsys.readouterr().err
     assert "searching instead of one plain training: automl_policy is auto" in err
     assert (tmp_path / "out/train/automl.json").exists()
+    lines = [json.loads(line)["message"] for line in (tmp_path / "out/train/status.json").read_text().splitlines()]
+    assert "searching instead of one plain training: automl_policy is auto" in lines
     assert policy(training_spec(tmp_path)) == ("off", "automl_policy is not written, and off here")
     assert policy(training_spec(tmp_path), "auto")[0] == "auto"
     assert policy(training_spec(tmp_path, "automl_policy=off"), "auto") == ("off", "automl_policy is off")
+
+
+@pytest.mark.parametrize("written", [(), ("automl_policy=off",)])
+def test_a_plain_training_says_that_it_is_no_search_and_why(tmp_path, capsys, written):
+    path = write_spec(tmp_path)
+    assert main(["train", "-e", str(path), "train.num_epochs=1", *written]) == 0
+    why = "automl_policy is off" if written else "automl_policy is not written, and off here"
+    line = f"one plain training, no search: {why}"
+    assert line in capsys.readouterr().err.splitlines()
+    told = [json.loads(text)["message"] for text in (tmp_path / "out/train/status.json").read_text().splitlines()]
+    assert told.count(line) == 1
+
+
+def test_tune_says_that_it_searches_whatever_the_policy(pretended, tmp_path, capsys):
+    path = write_spec(tmp_path)
+    assert main(["tune", "-e", str(path), "automl_policy=off", *settings()]) == 0
+    line = "searching, though automl_policy is off: that is for 'kinetag train'"
+    assert line in capsys.readouterr().err.splitlines()
+    assert line in (tmp_path / "out/train/status.json").read_text()
 
 
 def test_the_module_loads_nothing_heavy():

@@ -96,15 +96,42 @@ def test_all_failed_is_an_end_too(name):
     assert not trained
 
 
+def test_importances_that_are_all_the_same_are_left_out(monkeypatch):
+    import optuna
+
+    trials, _ = simulate("random", bowl(1), rules(epochs=1, most=20))
+    assert sampling.importances(SPACE, trials)
+    same = {dimension.key: 0.2 for dimension in SPACE.dimensions}
+    monkeypatch.setattr(optuna.importance, "get_param_importances", lambda *args, **more: same)
+    assert sampling.importances(SPACE, trials) == {}
+
+
 # --- what each is known for ------------------------------------------------------------------------------------------
 
 
 def test_the_number_of_trials_is_kept():
-    for name in ("random", "bayesian", "asha", "hyperband", "bohb", "dehb"):
-        trials, _ = simulate(name, bowl(1), rules(most=7))
-        asked = [trial for trial in trials if name != "dehb" or trial.bracket == 0 or trial.slot < 0]
-        assert len(asked) <= 7, name
-        assert name in ("dehb",) or len(trials) == 7, name
+    for name in ALGORITHMS:
+        for most in (7, 13):
+            trials, _ = simulate(name, bowl(1), rules(most=most))
+            assert len(trials) == min(most, 8) if name == "pbt" else len(trials) == most, name  # as many as it breeds
+            assert any(trial.state == "done" for trial in trials), name
+
+
+def test_pbt_with_enough_trials_goes_on_without_breeding_also_when_asked_again():
+    settings = rules(epochs=12, interval=3, most=6, population=6)
+    trials, trained = simulate("pbt", bowl(1), settings)
+    assert [trial.parent for trial in trials] == [-1] * 6
+    assert all(trial.state == "done" for trial in trials)
+    assert len(trained) == 12 * 6
+    assert evolution.pbt(trials, rules(epochs=12, interval=3, most=9, population=6)) is Rest.DONE  # too late for more
+
+
+def test_a_member_of_a_population_is_judged_when_all_that_it_came_to_is_on_record():
+    """Its last epoch is told a little before that, and it must not pass for the weakest then."""
+    score = {3: (0.9, 0.0)}
+    others = [Trial(n, {"x0": 0.5}, 3, slot=n, kept={3: (0.1 * n, 0.0)}, latest={3: (0.1 * n, 0.0)}) for n in range(5)]
+    last = Trial(5, {"x0": 0.5}, 3, state="running", slot=5, kept=score)
+    assert evolution.pbt([*others, last], rules()) is Rest.WAIT
 
 
 def test_hyperband_does_one_round_of_all_brackets():

@@ -19,9 +19,10 @@ from kinetag.spec import Spec, load_spec
 from kinetag.spec.schema import action_schema, write_schemas
 from kinetag.spec.template import template
 from kinetag.tune.conditions import Bound, holds
-from kinetag.tune.sampling import random
+from kinetag.tune.sampling import random, results_of
 from kinetag.tune.schema import NOT_RUNNABLE, build_space, read_schema
 from kinetag.tune.space import Dimension, Interval, Space
+from kinetag.tune.trials import Trial
 
 SGD = ("automl_settings.automl_hyperparameters=[train.optim.optimizer_type,train.optim.lr,train.optim.momentum,"
        "train.optim.lr_scheduler,train.optim.patience,train.optim.min_lr,train.warmup_epochs]")  # fmt: skip
@@ -332,6 +333,21 @@ DEPENDENT = Space(
         Dimension("m", "int", (Interval(1, 4),), 2),
     )
 )
+
+
+def test_what_lies_outside_of_the_ranges_is_not_learned_from():
+    space = Space(
+        (
+            Dimension("x", "float", (Interval(0.01, 0.1, log=True),), 0.5),
+            Dimension("c", "choice", (Interval(options=("a", "b")),), "z"),
+        )
+    )
+    inside = [{"x": 0.01, "c": "a"}, {"x": 0.1, "c": "b"}, {"x": 0.05}]
+    outside = [{"x": 0.5, "c": "a"}, {"x": 0.05, "c": "z"}, {"x": 0.0, "c": "a"}]
+    trials = [Trial(i, v, 1, kept={1: (0.1 * i, 0.0)}, state="done") for i, v in enumerate(outside + inside)]
+    assert [round(result.score, 1) for result in results_of(trials, space)] == [0.3, 0.4, 0.5]
+    for drawn in (random(DEPENDENT, (), 1, number) for number in range(50)):
+        assert DEPENDENT.contains(drawn)
 
 
 def test_conditions_on_values_are_kept():

@@ -34,12 +34,13 @@ def run_action(args: argparse.Namespace) -> int:
     action = args.action
     spec = _load(args, action)
     if action == "train":
-        from kinetag.tune import policy
+        from kinetag.status import is_first_process
+        from kinetag.tune import policy, policy_line
 
-        chosen, why = policy(spec)
-        if chosen == "auto":
-            print(f"searching instead of one plain training: {why}", file=sys.stderr)
+        if policy(spec)[0] == "auto":
             return _search(spec, quiet=args.quiet, file=args.progress_file)
+        if not args.quiet and is_first_process():
+            print(policy_line(spec, searches=False), file=sys.stderr, flush=True)
     function = getattr(import_module(f"kinetag.actions.{action}"), action)
     with _progress(args.quiet, args.progress_file) as progress:
         result = function(spec, progress=progress)

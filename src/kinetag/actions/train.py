@@ -20,6 +20,7 @@ from kinetag.progress import Progress, silent
 from kinetag.spec import Spec, save_spec
 from kinetag.status import Status
 from kinetag.storage import Names, stored
+from kinetag.tune import policy_line
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def train(
     folder = spec.results_folder("train")
     held = (folder / LATEST).exists()  # it may be of another run, whose record must stay
     with Status(folder, "train", secret=spec.secret(), shown=spec.shown, held=held) as status:
+        if not stop_after:  # else it is a part of something larger, such as a trial of a search
+            status.running(policy_line(spec, searches=False))
         work = plain(spec) | {"stop_after": stop_after}
 
         def on_event(event: Mapping[str, Any]) -> None:

@@ -13,6 +13,8 @@ Row = Mapping[str, Any]
 
 _MOST = 400  # trials in a chart or a table; the rest is in automl.json
 _FAR = 3.0  # times as far from the best as the median is: further is not shown to scale
+_NEAR = 0.1  # of the best value: what is no further off is always to scale
+_LEAST = 0.02  # of the best value: the least that an axis spans
 _WIDTH, _HEIGHT = 1000, 100  # units of a drawing, which stretches to any size
 
 
@@ -61,12 +63,14 @@ def _found(content: Mapping[str, Any]) -> str:
     )
     rows = []
     for key, searched in content["search"].items():
-        share = content["importance"].get(key)
-        bar = f'<span class="share" style="width:{5 * share:.2f}em"></span>{share:.0%}' if share is not None else ""
-        texts = (_written(searched["start"]), _written(best["parameters"].get(key, "–")), _ranges(searched))
-        cells = (*map(escape, texts), bar)
+        texts = (_written(searched["start"]), _written(best["parameters"].get(key, "–")), ranges_text(searched))
+        cells = list(map(escape, texts))
+        if content["importance"]:
+            share = content["importance"].get(key)
+            bar = '<span class="share" style="width:{:.2f}em"></span>{:.0%}'
+            cells.append("" if share is None else bar.format(5 * share, share))
         rows.append(f'<tr><th scope="row">{escape(key)}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    found = table(("Option", "Spec", "Best", "Searched", "Importance"), rows)
+    found = table(("Option", "Spec", "Best", "Searched", *(["Importance"] if content["importance"] else [])), rows)
     return f'<section class="card"><h2>What was found</h2><div class="found">{shown}</div>{found}</section>'
 
 
@@ -94,7 +98,7 @@ def _curves(content: Mapping[str, Any], judged: Sequence[Row]) -> str:
     last = max((epoch for row in judged for epoch, _ in row["curve"]), default=1)
     if last < 2:
         return ""
-    scale = Scale(min(values) - 0.02, max(values) + 0.02)
+    scale = Scale.around(min(values), max(values), content)
     lines = ""
     chosen = (content["best"] or {}).get("number")
     for row in sorted(judged[:_MOST], key=lambda row: row["number"] == chosen):
@@ -103,7 +107,7 @@ def _curves(content: Mapping[str, Any], judged: Sequence[Row]) -> str:
             places = [places[0], (min(1.0, places[0][0] + 0.004), places[0][1])]
         kind = "best" if row["number"] == chosen else "start" if row["how"] == "baseline" else "faint"
         lines += _line(places, kind)
-    ticks = _ticks([((epoch - 1) / (last - 1), f"epoch {epoch}") for epoch in _some(range(1, last + 1))])
+    ticks = _ticks([((epoch - 1) / (last - 1), f"epoch {epoch}") for epoch in _some(range(1, last + 1), 3)])
     return (
         '<section class="card"><h2>Epoch by epoch</h2>'
         '<p class="soft">What the kept checkpoint of each trial was worth.</p>'
@@ -154,22 +158,39 @@ def _trials(content: Mapping[str, Any]) -> str:
         cells = [what, value, str(row["epoch"]), f"{row['seconds']:.0f} s"]
         cells += [_written(row["parameters"].get(key, "–")) for key in keys]
         mark = ' class="chosen"' if row["number"] == chosen else ""
-        title = f' title="{escape(row["error"])}"' if "error" in row else ""
         texts = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-        rows.append(f'<tr{mark}{title}><th scope="row">{row["number"]}</th>{texts}</tr>')
+        rows.append(f'<tr{mark}><th scope="row">{row["number"]}</th>{texts}</tr>')
     headings = ["Trial", "State", content["metric"], "Epoch", "Time", *(key.rpartition(".")[2] for key in keys)]
     more = len(content["trials"]) - len(shown)
     rest = f'<p class="soft">{more} more are in automl.json.</p>' if more > 0 else ""
-    return f'<section class="card"><h2>All trials</h2>{table(map(escape, headings), rows)}{rest}</section>'
+    below = rest + _reasons(shown)
+    return f'<section class="card"><h2>All trials</h2>{table(map(escape, headings), rows)}{below}</section>'
+
+
+def _reasons(rows: Sequence[Row]) -> str:
+    """Why trials failed, each reason once."""
+    numbers: dict[str, list[str]] = {}
+    for row in rows:
+        if "error" in row:
+            numbers.setdefault(row["error"], []).append(str(row["number"]))
+    items = "".join(
+        f"<li>trial{'s' * (len(those) > 1)} {', '.join(those)}: {escape(reason)}</li>"
+        for reason, those in numbers.items()
+    )
+    return f'<h3>Why trials failed</h3><ul class="reasons">{items}</ul>' if items else ""
 
 
 def _footer(content: Mapping[str, Any]) -> str:
     return (
         f"<footer><p>Made by kinetag {__version__}. Every number is measured on the validation data, by which the "
         "trials were also chosen: the best one's flatters a little. For a verdict that counts, evaluate it on clips of "
-        "people that it has never seen.</p><p>Importance: PED-ANOVA, how much an option decides over being among the "
-        "best quarter of the trials.</p></footer>"
+        "people that it has never seen.</p>" + (_IMPORTANCE if content["importance"] else "") + "</footer>"
     )
+
+
+_IMPORTANCE = (
+    "<p>Importance: PED-ANOVA, how much an option decides over being among the best quarter of the trials.</p>"
+)
 
 
 # --- drawing ---------------------------------------------------------------------------------------------------------
@@ -185,19 +206,31 @@ class Scale:
     def of(cls, values: Sequence[float], content: Mapping[str, Any]) -> "Scale":
         low, high, middle = min(values), max(values), sorted(values)[len(values) // 2]
         if content["direction"] == "maximize":
-            low = max(low, high - _FAR * (high - middle))
+            low = max(low, high - max(_FAR * (high - middle), _NEAR * abs(high)))
         else:
-            high = min(high, low + _FAR * (middle - low))
-        edge = 0.06 * (high - low) or 0.05 * max(abs(high), 1e-6)
-        return cls(low - edge, high + edge)
+            high = min(high, low + max(_FAR * (middle - low), _NEAR * abs(low)))
+        return cls.around(low, high, content)
+
+    @classmethod
+    def around(cls, low: float, high: float, content: Mapping[str, Any]) -> "Scale":
+        """From a little below to a little above; an accuracy is never outside of 0 to 1."""
+        lacking = max(0.0, _LEAST * max(abs(low), abs(high), 1e-6) - (high - low))
+        edge = 0.06 * (high - low + lacking)
+        low, high = low - lacking / 2 - edge, high + lacking / 2 + edge
+        return cls(max(0.0, low), min(1.0, high)) if content["metric"] == "val_acc" else cls(low, high)
 
     def y(self, value: float) -> float:
         return min(1.0, max(0.0, (self.high - value) / (self.high - self.low)))
 
     def labels(self) -> str:
-        shares = (0.06, 0.5, 0.94)
-        texts = [(share, self.high - share * (self.high - self.low)) for share in shares]
-        return "".join(f'<i style="top:{100 * share:.0f}%">{value:.3f}</i>' for share, value in texts)
+        """Some round numbers."""
+        step = 10.0 ** math.floor(math.log10(self.high - self.low))
+        step = next(step * part for part in (2, 1, 0.5, 0.2) if (self.high - self.low) / (step * part) >= 2.5)
+        digits = max(0, -math.floor(math.log10(step) + 1e-9))
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return "".join(
+            f'<i style="top:{100 * self.y(i * step):.1f}%">{i * step:.{digits}f}</i>' for i in range(first, last + 1)
+        )
 
 
 def _chart(lines: str, points: Sequence[str], scale: Scale, *, small: bool = False) -> str:
@@ -236,7 +269,11 @@ def _point(x: float, y: float, row: Row, content: Mapping[str, Any]) -> str:
 
 
 def _ticks(ticks: Sequence[tuple[float, str]]) -> str:
-    spans = "".join(f'<span style="left:{100 * x:.1f}%">{escape(text)}</span>' for x, text in ticks)
+    sides = [' class="left"' if x < 0.02 else ' class="right"' if x > 0.98 else "" for x, _ in ticks]
+    spans = "".join(
+        f'<span{side} style="left:{100 * x:.1f}%">{escape(text)}</span>'
+        for side, (x, text) in zip(sides, ticks, strict=True)
+    )
     return f'<div class="ticks" aria-hidden="true">{spans}</div>'
 
 
@@ -253,7 +290,8 @@ def _some(numbers: range, most: int = 8) -> list[int]:
     return list(numbers)[::step]
 
 
-def _ranges(searched: Mapping[str, Any]) -> str:
+def ranges_text(searched: Mapping[str, Any]) -> str:
+    """The ranges of an option as a person writes them; ``searched`` is what automl.json says of it."""
     return "; ".join(_range(one) for one in searched["ranges"])
 
 

@@ -64,14 +64,14 @@ class AutomlSettings(Section):
         20,
         "Trials",
         "How many combinations are tried, the first of them yours. hyperband, bohb and dehb do one round of all their "
-        "brackets when this is not written, pbt its whole population.",
+        "brackets when this is not written, pbt its whole population with all that it breeds.",
         ours=True,
         ge=1,
     )
     automl_max_epochs: int = option(
         27,
         "Epochs of a full trial",
-        "The length of a trial that is not stopped early. Without it: train.num_epochs where that is written.",
+        "The length of a trial that is not stopped early. Where this is not written: train.num_epochs, if that is.",
         ours=True,
         ge=1,
     )
@@ -107,7 +107,10 @@ class AutomlSettings(Section):
         automl=False,
     )
     override_automl_disabled_params: bool = option(
-        False, "Search disabled ones", "Let automl_hyperparameters name options that a search must not vary.", ours=True
+        False,
+        "Search disabled ones",
+        "Let a search vary options that are marked as not searched; never folders, data, cards or checkpoints.",
+        ours=True,
     )
     seed: int = option(
         0, "Seed", "Another seed draws other combinations; train.seed is each training's.", ours=True, ge=0

@@ -53,6 +53,18 @@ def policy(spec: "Spec", default: str = "off") -> tuple[str, str]:
     return default, f"automl_policy is not written, and {default} here"
 
 
+def policy_line(spec: "Spec", *, searches: bool) -> str:
+    """Which of the two is done now, and why, in a line."""
+    chosen, why = policy(spec, "auto" if searches else "off")
+    if searches and chosen == "off":
+        return f"searching, though {why}: that is for 'kinetag train'"
+    if searches:
+        return f"searching instead of one plain training: {why}"
+    if chosen == "auto":
+        return f"one plain training, though {why}: that is for 'kinetag train' and jobs"
+    return f"one plain training, no search: {why}"
+
+
 @stored("train")
 def tune(
     spec: "Spec",
@@ -82,6 +94,7 @@ def tune(
             done = sum(trial.epoch - trial.start for trial in now.trials)
             (progress or silent)(f"Trial {len(now.trials)}", float(done), None)
 
+        say(policy_line(spec, searches=True), {})
         summary, begun = _search(spec, notes, say, picture)
         if not begun:
             notes.append("the search is over: raise automl_settings.automl_max_recommendations to go on")
@@ -149,4 +162,4 @@ def _result(folder: Path, summary: dict[str, Any], notes: list[str]) -> TuneResu
     )
 
 
-__all__ = ["TuneResult", "policy", "tune"]
+__all__ = ["TuneResult", "policy", "policy_line", "tune"]

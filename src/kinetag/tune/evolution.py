@@ -33,12 +33,18 @@ def dehb(trials: Sequence[Trial], rules: Rules) -> Decision:
     for number, bracket in planned(rules):
         members = [trial for trial in trials if trial.bracket == number]
         decision = halve(members, bracket, number) if number == 0 else _bred(trials, members, bracket, number, rules)
+        if isinstance(decision, New) and _enough(trials, rules):
+            continue  # a later bracket breeds at every rung
         if isinstance(decision, New | Go):
             return decision
         if decision is Rest.WAIT and number == 0:
             return decision  # nothing to breed from yet
         waits |= decision is Rest.WAIT
     return Rest.WAIT if waits else Rest.DONE
+
+
+def _enough(trials: Sequence[Trial], rules: Rules) -> bool:
+    return rules.most is not None and len(trials) >= rules.most
 
 
 def _bred(trials: Sequence[Trial], members: Sequence[Trial], bracket: Bracket, number: int, rules: Rules) -> Decision:
@@ -128,7 +134,10 @@ def _values(space: Space, vector: np.ndarray) -> dict[str, Any]:
 
 
 def pbt(trials: Sequence[Trial], rules: Rules) -> Decision:
-    """All members come to the end of a generation; then the weakest fifth begin anew from the strongest."""
+    """All members come to the end of a generation; then the weakest fifth begin anew from the strongest.
+
+    When there have been enough trials, the members go on as they are.
+    """
     ends = [*range(rules.interval, rules.epochs, rules.interval), rules.epochs]
     if len({trial.slot for trial in trials}) < rules.population:
         return New(ends[0], slot=len({trial.slot for trial in trials}))
@@ -138,13 +147,14 @@ def pbt(trials: Sequence[Trial], rules: Rules) -> Decision:
             return Rest.WAIT
         if following is None or all(trial.failed for trial in members):
             break
-        exchanged = _exchanged(members, end, rules)
+        begun = {trial.slot for trial in trials if trial.start == end}
+        exchanged = {} if any(trial.target > end for trial in members) else _exchanged(members, end, rules)
         for slot, parent in exchanged.items():
-            if not any(trial.slot == slot and trial.start == end for trial in trials):
+            if slot not in begun and not _enough(trials, rules):
                 values = _explored(parent, rules, np.random.default_rng([rules.seed, end, slot, 2]))
                 return New(following, values, slot=slot, parent=parent.number, start=end)
         for trial in members:
-            if trial.slot not in exchanged and trial.target < following:
+            if trial.slot not in begun and not trial.failed and trial.target < following:
                 return Go(trial.number, following)
     return Rest.WAIT if any(trial.running for trial in trials) else Rest.DONE
 

@@ -137,19 +137,20 @@ def make_plan(spec: Spec, drawn_seed: int | None = None) -> Plan:
     space = build_space(spec, schema)
     if settings.algorithm == "pbt":
         space = _changeable(space, spec)
+    rules = _rules(spec, space)
     slots, threads, cards, note = _workplaces(spec)
     return Plan(
         spec=spec,
         settings=settings,
         algorithm=algorithm,
         space=space,
-        rules=_rules(spec, space, algorithm),
+        rules=rules,
         maximize=settings.direction == "maximize" or (settings.direction == "auto" and "loss" not in settings.metric),
         folder=spec.results_folder("train"),
         slots=slots,
         threads=threads,
         cards=cards,
-        notes=(*space.notes, *filter(None, [note])),
+        notes=(*space.notes, *filter(None, [_unbred(settings, rules), note])),
     )
 
 
@@ -175,24 +176,39 @@ def _check(spec: Spec, algorithm: Algorithm) -> None:
         )
 
 
-def _rules(spec: Spec, space: Space, algorithm: Algorithm) -> Rules:
+def _rules(spec: Spec, space: Space) -> Rules:
     settings, name = spec.automl_settings, spec.automl_settings.algorithm
     written = {key.removeprefix("automl_settings.") for key in spec.explicit}
     epochs = settings.automl_max_epochs
-    if "automl_max_epochs" not in written and ("train.num_epochs" in spec.explicit or not algorithm.stops):
+    if "automl_max_epochs" not in written and "train.num_epochs" in spec.explicit:
         epochs = spec.train.num_epochs
     most: int | None = settings.automl_max_recommendations - settings.baseline
-    if name in ("hyperband", "bohb", "dehb") and "automl_max_recommendations" not in written:
+    if name in ("hyperband", "bohb", "dehb", "pbt") and "automl_max_recommendations" not in written:
         most = None
+    population = settings.automl_population_size
+    if name == "pbt" and most is not None:
+        population = min(population, most)
     return Rules(
         space=space,
         epochs=epochs,
         eta=settings.automl_reduction_factor,
         first=min(settings.min_epochs, epochs),
         most=most,
-        population=settings.automl_population_size,
+        population=population,
         interval=settings.pbt_interval or max(1, round(epochs / 10)),
         seed=settings.seed,
+    )
+
+
+def _unbred(settings: AutomlSettings, rules: Rules) -> str:
+    """That dehb would breed nothing, in a sentence, where the trials are too few for it."""
+    first = halving.brackets_of(rules)[0].sizes[0]
+    if settings.algorithm != "dehb" or rules.most is None or rules.most > first:
+        return ""
+    least = first + settings.baseline + 1
+    return (
+        f"dehb breeds after its first bracket of {first} trials, so this search is hyperband's: for more set "
+        f"automl_settings.automl_max_recommendations to {least} at least, or leave it out"
     )
 
 

@@ -82,8 +82,10 @@ def density(space: Space, results: Sequence[Result], seed: int, number: int) -> 
 def results_of(trials: Sequence[Trial], space: Space, enough: int = _START) -> list[Result]:
     """What a model learns from: the results at the highest epoch that enough trials have come to.
 
-    A failed trial counts as bad as the worst. Those still on their way there have no result yet.
+    A failed trial counts as bad as the worst. Those still on their way there have no result yet. What lies outside of
+    the ranges, as the spec's own values may, has no place that it could be learned for.
     """
+    trials = [trial for trial in trials if space.contains(trial.values)]
     epochs = sorted({epoch for trial in trials for epoch in trial.kept}, reverse=True)
     able = [trial for trial in trials if not trial.failed]
     level = next((e for e in epochs if sum(trial.reached(e) for trial in able) >= enough), epochs[-1] if epochs else 1)
@@ -118,7 +120,9 @@ def importances(space: Space, trials: Sequence[Trial]) -> dict[str, float]:
     for name, share in found.items():
         key = name.partition("#")[0]
         shares[key] = shares.get(key, 0.0) + float(share)
-    return dict(sorted(shares.items(), key=lambda item: -item[1])) if all(map(math.isfinite, shares.values())) else {}
+    if not all(map(math.isfinite, shares.values())) or (len(shares) > 1 and np.ptp(list(shares.values())) < 1e-9):
+        return {}  # the same of each is what is said where nothing could be told apart
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
 def import_optuna() -> Any:

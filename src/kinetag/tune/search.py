@@ -302,15 +302,31 @@ def check_identity(plan: Plan, store: Store) -> None:
     for key in mine:
         before = theirs.get(key, value_at(defaults, key))
         if before != mine[key]:
+            what = _searched_apart(before, mine[key]) if key == "search" else (key, shown(before), shown(mine[key]))
             raise KinetagError(
-                f"{store.shown or plan.folder} holds a search with {key} {shown(before)}, but now it is "
-                f"{shown(mine[key])}: use another results_dir{' or study_name' if store.shared else ''}"
+                f"{store.shown or plan.folder} holds a search with {what[0]} {what[1]}, but now it is "
+                f"{what[2]}: use another results_dir{' or study_name' if store.shared else ''}"
             )
     if facts.get("folder") != results.token(plan.folder):
         raise KinetagError(
             f"the study in {store.shown} keeps its trials in another folder than {plan.folder}: machines that share a "
             "study share its results folder too; or use another automl_settings.study_name"
         )
+
+
+def _searched_apart(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, str, str]:
+    """The first option that is searched otherwise than before: its key, and both ranges or what else is different."""
+    from kinetag.report.tuning import ranges_text
+
+    key = next(key for key in (*now, *before) if before.get(key) != now.get(key))
+    if key not in before:
+        return key, "not searched", "searched"
+    if key not in now:
+        return key, "searched", "not searched"
+    if ranges_text(before[key]) != ranges_text(now[key]):
+        return f"{key} in", ranges_text(before[key]), ranges_text(now[key])
+    part = next(part for part in (*now[key], *before[key]) if before[key].get(part) != now[key].get(part))
+    return f"{part} of {key}", shown(before[key].get(part)), shown(now[key].get(part))
 
 
 __all__ = ["Picture", "Search", "check_folder", "check_identity"]

@@ -96,6 +96,25 @@ class Space:
                 places[name_of(dimension, number)] = _place(dimension, interval, values[dimension.key], look)
         return places
 
+    def contains(self, values: Mapping[str, Value]) -> bool:
+        """Whether values lie in the ranges, as those of a spec need not where the user gave the ranges."""
+
+        def look(key: str) -> Value:
+            return values[key] if key in values else self.fixed.get(key)
+
+        for dimension in self.dimensions:
+            found = dimension.interval(look)
+            if found is None or dimension.key not in values:
+                continue
+            interval, value = found[1], values[dimension.key]
+            if dimension.kind == "choice":
+                inside = json.dumps(value) in map(json.dumps, interval.options)
+            else:
+                inside = interval.low <= value <= interval.high
+            if not inside:
+                return False
+        return True
+
     def start(self) -> dict[str, Value]:
         """The spec's own values."""
         own = {dimension.key: dimension.start for dimension in self.dimensions}

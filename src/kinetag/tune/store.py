@@ -24,7 +24,7 @@ from kinetag.spec.errors import shown
 from kinetag.tune.sampling import import_optuna
 from kinetag.tune.space import Dimension, Space
 from kinetag.tune.trials import Go, New, Score, Trial
-from kinetag.urls import MASK, split_password
+from kinetag.urls import MASK, hide_secrets, split_password
 
 FILE = "study.db"
 BASELINE = "baseline"  # how the first trial came about
@@ -48,7 +48,7 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self._states = optuna.trial.TrialState
         with self._told(), self._file_lock():
-            self.storage = _storage(optuna, url or f"sqlite:///{folder / FILE}")
+            self.storage = _server(optuna, url) if url else _file(optuna, folder / FILE)
             direction = optuna.study.StudyDirection.MAXIMIZE if maximize else optuna.study.StudyDirection.MINIMIZE
             study = optuna.create_study(
                 storage=self.storage, study_name=name, load_if_exists=True, directions=[direction]
@@ -274,9 +274,12 @@ class Store:
             reason = str(getattr(cause, "orig", None) or cause).strip().partition("\n")[0]
             reason = reason.rpartition("FATAL:")[2].strip()  # the server's own word, after where it was asked
             where = self.shown or self.folder / FILE
-            raise KinetagError(f"the study's storage {where} cannot be used: {shown(reason)[1:-1]}") from None
+            reason = " ".join(hide_secrets(reason).split())  # before it is cut: half an address is not known for one
+            reason = reason if len(reason) <= _REASON else f"{reason[: _REASON - 3]}..."
+            raise KinetagError(f"the study's storage {where} cannot be used: {reason}") from None
 
 
+_REASON = 200  # characters of what a server says
 _WHO = "searches for settings"
 _LOCK = 0x6B74 << 32  # the keys of our locks on a server, apart from those of others
 
@@ -285,19 +288,19 @@ def _of_storage(error: Exception) -> bool:
     return type(error).__module__.partition(".")[0] in ("sqlalchemy", "optuna", "psycopg", "sqlite3", "alembic")
 
 
-def _storage(optuna: Any, url: str) -> Any:
-    scheme, colon, rest = url.partition("://")
-    if scheme in ("postgresql", "postgres", "postgresql+psycopg"):
-        url = f"postgresql+psycopg://{_with_password(rest)}"
-        options: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
-    elif scheme == "sqlite" and colon:
-        options = {"connect_args": {"timeout": 60}}
-    else:
+def _file(optuna: Any, path: Path) -> Any:
+    return optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
+
+
+def _server(optuna: Any, url: str) -> Any:
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
         raise KinetagError(
             f"automl_settings.storage is {shown(url)}; give postgresql://user@host/database, or nothing "
             "for a file in the results folder"
         )
-    return optuna.storages.RDBStorage(url, engine_kwargs=options)
+    options = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
+    return optuna.storages.RDBStorage(f"postgresql+psycopg://{_with_password(rest)}", engine_kwargs=options)
 
 
 def _with_password(address: str) -> str:

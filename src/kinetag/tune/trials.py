@@ -46,8 +46,13 @@ class Trial:
         return max(self.kept, default=self.start)
 
     def reached(self, epoch: int) -> bool:
-        """Whether it has been judged at an epoch. One that stopped by itself counts wherever it was sent."""
-        return not self.failed and (self.epoch >= epoch or (not self.running and self.target >= epoch))
+        """Whether it has been judged at an epoch. One that stopped by itself counts wherever it was sent.
+
+        One that is under way has not come to its target before all that it came to is on record.
+        """
+        if self.running:
+            return self.epoch >= epoch and epoch < self.target
+        return not self.failed and (self.epoch >= epoch or self.target >= epoch)
 
     def at(self, epoch: int) -> Score:
         """The score of the checkpoint that it had kept by an epoch."""
