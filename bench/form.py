@@ -32,7 +32,8 @@ JOINTS = [BODY.index(joint) for joint in KINETAG13.joints]
 AZIMUTHS = {"front": (0, 180), "side": (90, 270)}  # degrees from which a fault is seen
 ACROSS = (
     "pull_up", "overhead_press", "lateral_raise", "jumping_jack", "lat_pulldown", "arm_circles", "goddess", "jump_rope",
-    "shoulder_abduction", "shoulder_rotation", "side_bend", "torso_twist", "russian_twist", "upright_row", "warrior_2",
+    "shoulder_abduction", "shoulder_rotation", "side_bend", "torso_twist", "triangle", "russian_twist", "upright_row",
+    "warrior_2",
 )  # fmt: skip # movements in the frontal plane, and turns
 
 SHORT = ("quarter", "half", "half_squat")  # variants that are short of the full range on purpose

@@ -58,7 +58,7 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
     },
     "bent_over_row": {
         "rising": {"base": {"trunk": [55, 80]}, "poses": {"up": {"trunk": [5, 15]}}},
-        "too_small": {"poses": {"down": {"elbow": [2, 10]}, "up": {"elbow": [34, 44], "shoulder": [5, 20]}}},
+        "too_small": {"poses": {"down": {"elbow": [2, 10]}, "up": {"elbow": [38, 48], "shoulder": [5, 20]}}},
     },
     "deadlift": {"not_upright": {"poses": {"top": {"trunk": [28, 36], "thigh": [22, 30], "shin": [2, 8]}}}},
     "good_morning": {
@@ -71,16 +71,11 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
     },
     "lunge": {
         "too_shallow": {
-            "poses": {"low": {"left": {"thigh": [30, 36], "shin": [0, 4]}, "right": {"thigh": -15, "knee": 34}}}
+            "poses": {"low": {"left": {"thigh": [30, 38], "shin": [0, 4]}, "right": {"thigh": -15, "knee": 34}}}
         },
         "leaning": {"poses": {"low": {"trunk": [55, 75]}}},
     },
-    "split_squat": {
-        "too_shallow": {
-            "poses": {"bottom": {"left": {"thigh": [30, 38], "shin": [0, 6]}, "right": {"thigh": -20, "knee": 36}}}
-        },
-        "leaning": {"poses": {"bottom": {"trunk": [60, 75]}}},
-    },
+    "split_squat": {"leaning": {"poses": {"bottom": {"trunk": [60, 75]}}}},
     "sit_up": {"too_small": {"poses": {"up": {"trunk": [-84, -78]}}}},
     "glute_bridge": {"too_low": {"poses": {"up": {"trunk": [-99, -96], "thigh": [136, 144]}}}},
     "hip_thrust": {"too_low": {"poses": {"up": {"trunk": [-72, -64], "thigh": [104, 112]}}}},
@@ -122,7 +117,7 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
     },
     "butt_kick": {"heels_low": {"poses": {"kick": {"left": {"knee": [42, 58]}}}}},
     "calf_raise": {
-        "bent_knees": {"poses": {"up": {"thigh": [22, 30], "shin": [26, 32]}}},
+        "rocking": {"poses": {"up": {"trunk": [22, 32]}}},
     },
     "chair_pose": {
         "too_shallow": {"poses": {"held": {"thigh": [14, 24], "shin": [4, 12]}}},
@@ -142,32 +137,26 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "cobra": {
-        "chest_low": {"base": {"spine": [-6, 0], "trunk": [86, 90], "elbow": [120, 135], "hip": [-4, 2]}},
         "hips_up": {"base": {"spine": [-6, 0], "hip": [18, 32]}},
     },
     "downward_dog": {
         "hips_low": {"base": {"hip": [38, 50], "trunk": [95, 108]}},
-        "shoulders_forward": {"base": {"shoulder": [85, 105]}},
     },
     "goddess": {
         "too_shallow": {"poses": {"held": {"thigh": [8, 16], "abduction": [22, 30], "shin": [0, 4]}}},
         "leaning": {"poses": {"held": {"trunk": [42, 55]}}},
     },
-    "high_knees": {"knees_low": {"poses": {"drive": {"left": {"thigh": [26, 36], "knee": [50, 70]}}}}},
+    "high_knees": {"leaning": {"base": {"trunk": [-40, -32]}}},
     "jump_rope": {
         "arms_wide": {"poses": {p: {"shoulder": [80, 95], "elbow": [20, 60]} for p in ("ground", "air")}},
-        "kicking_back": {"poses": {"air": {"knee": [95, 115], "thigh": [0, 15]}}},
     },
     "mountain_climber": {
-        "far_knee": {"poses": {"drive": {"left": {"hip": [45, 58], "knee": [60, 80]}}}},
         "piking": {"base": {"hip": [65, 80]}, "poses": {"drive": {"right": {"hip": [65, 80]}}}},
     },
     "shoulder_rotation": {
-        "elbow_away": {"poses": {"out": {"shoulder": [62, 80]}}},
         "too_small": {"poses": {"in": {"rotation": [-72, -60]}, "out": {"rotation": [-25, -15]}}},
     },
     "side_bend": {
-        "too_small": {"poses": {"bent": {"side_bend": [10, 14], "shift": 0}}},
         "forward": {"poses": {"bent": {"trunk": [45, 60], "side_bend": [15, 25]}}},
     },
     "side_lying_leg_raise": {"too_low": {"poses": {"up": {"left": {"abduction": [4, 10]}}}}},
@@ -179,21 +168,19 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
         "bent_knees": {"poses": {"up": {"knee": [60, 85]}}},
     },
     "tree": {
-        "foot_low": {"poses": {"held": {"left": {"thigh": [14, 22], "knee": [25, 38], "abduction": [8, 14], "hip_rotation": [15, 25]}}}},
         "leaning": {"base": {"side_bend": [30, 40]}},
     },
-    "triangle": {"too_upright": {"poses": {"held": {"roll": [8, 14], "side_bend": [2, 8]}}}},
+    "triangle": {"hand_high": {"poses": {"held": {"roll": [-2, 6], "side_bend": [0, 6], "left": {"abduction": [38, 48]}, "right": {"abduction": [34, 44]}}}}},
     "upright_row": {
         "too_low": {"poses": {"up": {"shoulder": [22, 34], "elbow": [75, 95]}}},
         "too_high": {"poses": {"up": {"shoulder": [135, 152]}}},
     },
     "warrior_1": {
-        "too_shallow": {"poses": {"held": {"left": {"thigh": [20, 28], "shin": [-4, 2]}}}},
-        "arms_low": {"base": {"shoulder": [75, 92], "plane": [10, 60]}},
+        "arms_low": {"arms": "forward"},
         "leaning": {"poses": {"held": {"trunk": [40, 52]}}},
     },
     "warrior_2": {
-        "too_shallow": {"poses": {"held": {"left": {"abduction": [34, 42], "knee": [18, 28]}}}},
+        "too_shallow": {"poses": {"held": {"left": {"abduction": [32, 40], "knee": [10, 20]}, "right": {"abduction": [30, 38]}}}},
         "arms_low": {"base": {"shoulder": [35, 50]}},
     },
     "bicycle_crunch": {
@@ -203,7 +190,7 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
     "chest_fly": {"pressing": {"poses": {"apart": {"elbow": [88, 110], "shoulder": [60, 85]}}}},
     "crunch": {"sitting_up": {"poses": {"up": {"trunk": [-35, -15]}}}},
     "donkey_kick": {"too_low": {"poses": {"kick": {"left": {"hip": [72, 80]}}}}},
-    "fire_hydrant": {"too_low": {"poses": {"lifted": {"left": {"abduction": [14, 20]}}}}},
+    "fire_hydrant": {"arms_bent": {"base": {"elbow": [58, 72]}}},
     "hurdle_step": {"leaning": {"poses": {"raise": {"trunk": [30, 42]}, "over": {"trunk": [30, 42]}}}},
     "plank_jack": {"sagging": {"base": {"hip": [-42, -32]}}},
     "russian_twist": {"too_small": {"poses": {"turned": {"twist": [10, 15]}}}},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinetag.alignment import View, form_confidence, form_signals, is_height, lies_flat, view_of
+from kinetag.alignment import View, form_confidence, form_signals, in_degrees, is_height, lies_flat, view_of
 from kinetag.angles import Space, world_is_sane
 from kinetag.sequence import PoseSequence
 from kinetag.timeline import WAYS, Asymmetry, FormFault, Repetition, Segment
@@ -113,7 +113,7 @@ def _inside(time: float, whole: Window) -> float:
 
 
 def _margin(fault: "Fault") -> float:
-    return _LENGTHS if is_height(fault.angle) or fault.angle == "knee_gap" else _DEGREES
+    return _DEGREES if in_degrees(fault.angle) else _LENGTHS
 
 
 def _seconds(segment: Segment) -> list[Window]:
@@ -263,7 +263,7 @@ def _measure_by_norm(exercise: "Exercise", look: _Look, repetitions: list[Repeti
     from kinetag.exercises.library import Fault
 
     counting = exercise.counting
-    if counting is None or counting.signal not in exercise.norms:
+    if counting is None or counting.signal not in exercise.norms or not in_degrees(counting.signal):
         return
     low, high = exercise.norms[counting.signal]
     closes = counting.peak < counting.rest
