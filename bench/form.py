@@ -4,8 +4,8 @@
     python bench/form.py --data FOLDER    and UI-PRMD's deep squats and lunges, which were done right and wrong
 
 Right: every exercise that has faults, in all its variants, from random cameras and from those that see its faults; a
-set with any fault reported is a false alarm. Wrong: the plain form with the poses of form_wrong.py, from where the fault can
-be seen. Both through an estimator's errors (see sensor.py).
+set with any fault reported is a false alarm. Wrong: the plain form with the poses of form_wrong.py, from
+where the fault can be seen. Both through an estimator's errors (see sensor.py).
 """
 
 import argparse
@@ -33,7 +33,7 @@ AZIMUTHS = {"front": (0, 180), "side": (90, 270)}  # degrees from which a fault 
 ACROSS = (
     "pull_up", "overhead_press", "lateral_raise", "jumping_jack", "lat_pulldown", "arm_circles", "goddess", "jump_rope",
     "shoulder_abduction", "shoulder_rotation", "side_bend", "torso_twist", "triangle", "russian_twist", "upright_row",
-    "warrior_2",
+    "warrior_2", "chest_fly",
 )  # fmt: skip # movements in the frontal plane, and turns
 
 SHORT = ("quarter", "half", "half_squat")  # variants that are short of the full range on purpose

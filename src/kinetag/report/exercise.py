@@ -80,7 +80,10 @@ def show_exercise(
     facts.add_row("family", readable(exercise.family))
     facts.add_row("counted by", _counting(exercise))
     facts.add_row("shortest", f"{exercise.min_duration:g} s")
-    norms = [f"{readable(name)} {low:g}{_unit(name)} to {high:g}{_unit(name)}" for name, (low, high) in exercise.norms.items()]
+    norms = [
+        f"{readable(name)} {low:g}{_unit(name)} to {high:g}{_unit(name)}"
+        for name, (low, high) in exercise.norms.items()
+    ]
     if norms:
         facts.add_row("usual range", ", ".join(norms))
     if exercise.faults:
