@@ -4,8 +4,8 @@
     python bench/form.py --data FOLDER    and UI-PRMD's deep squats and lunges, which were done right and wrong
 
 Right: every exercise that has faults, in all its variants, from random cameras and from those that see its faults; a
-set with any fault reported is a false alarm. Wrong: the plain form with the poses below, from where the fault can be
-seen. Both through an estimator's errors (see sensor.py).
+set with any fault reported is a false alarm. Wrong: the plain form with the poses of form_wrong.py, from
+where the fault can be seen. Both through an estimator's errors (see sensor.py).
 """
 
 import argparse
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from common import data_folder, save, show
+from form_wrong import WRONG
 from repetitions import RATE, VIEWS, prmd_sets
 from sensor import observe
 
@@ -30,115 +31,12 @@ from kinetag.timeline import FormFault, Segment
 JOINTS = [BODY.index(joint) for joint in KINETAG13.joints]
 AZIMUTHS = {"front": (0, 180), "side": (90, 270)}  # degrees from which a fault is seen
 ACROSS = (
-    "pull_up",
-    "overhead_press",
-    "lateral_raise",
-    "jumping_jack",
-    "lat_pulldown",
-)  # movements in the frontal plane
+    "pull_up", "overhead_press", "lateral_raise", "jumping_jack", "lat_pulldown", "arm_circles", "goddess", "jump_rope",
+    "shoulder_abduction", "shoulder_rotation", "side_bend", "torso_twist", "triangle", "russian_twist", "upright_row",
+    "warrior_2", "chest_fly",
+)  # fmt: skip # movements in the frontal plane, and turns
 
 SHORT = ("quarter", "half", "half_squat")  # variants that are short of the full range on purpose
-
-LEANING = {"trunk": [68, 85]}
-SWING = {"trunk": [-38, -30]}
-# What is done differently where a fault is done on purpose, as a variant in an exercise's file says it.
-WRONG: dict[str, dict[str, dict[str, Any]]] = {
-    "squat": {
-        "too_shallow": {"poses": {"bottom": {"thigh": [25, 38], "shin": [4, 14], "trunk": [8, 25]}}},
-        "leaning": {"poses": {"bottom": {**LEANING, "thigh": [60, 90]}}},
-        "knees_inward": {
-            "base": {"abduction": [10, 14]},
-            "poses": {"bottom": {"abduction": [-18, -12], "hip_rotation": [-25, -15]}},
-        },
-        "not_straight": {"poses": {"top": {"thigh": [26, 36], "shin": [22, 30], "trunk": [10, 25]}}},
-    },
-    "jump_squat": {"too_shallow": {"poses": {"bottom": {"thigh": [12, 22], "shin": [2, 10]}}}},
-    "push_up": {
-        "too_shallow": {"poses": {"down": {"elbow": [35, 50]}}},
-        "not_straight": {"poses": {"up": {"elbow": [60, 72]}}},
-        "sagging": {"base": {"hip": [-40, -30]}},
-        "piking": {"base": {"hip": [42, 60]}},
-    },
-    "knee_push_up": {
-        "too_shallow": {"poses": {"down": {"elbow": [30, 45]}}},
-        "not_straight": {"poses": {"up": {"elbow": [60, 72]}}},
-    },
-    "plank": {"sagging": {"base": {"hip": [-42, -32]}}, "piking": {"base": {"hip": [42, 60]}}},
-    "pull_up": {
-        "chin_below_bar": {"poses": {"up": {"elbow": [60, 80], "shoulder": [95, 115]}}},
-        "not_hanging": {"poses": {"hang": {"elbow": [62, 75], "shoulder": [110, 130]}}},
-    },
-    "dip": {
-        "too_shallow": {"poses": {"down": {"elbow": [30, 45], "shoulder": [-30, -15]}}},
-        "not_straight": {"poses": {"up": {"elbow": [60, 72], "shoulder": [-35, -20]}}},
-    },
-    "bench_press": {
-        "too_shallow": {"poses": {"down": {"elbow": [30, 45], "shoulder": [70, 90]}}},
-        "not_straight": {"poses": {"up": {"elbow": [62, 74]}}},
-    },
-    "overhead_press": {
-        "not_straight": {"poses": {"up": {"elbow": [62, 74], "shoulder": [125, 145]}}},
-        "not_overhead": {"poses": {"up": {"shoulder": [95, 115]}}},
-    },
-    "biceps_curl": {
-        "swinging": {"poses": {"up": SWING}},
-        "not_straight": {"poses": {"down": {"elbow": [72, 85]}}},
-        "too_small": {"poses": {"up": {"elbow": [42, 58]}}},
-    },
-    "front_raise": {
-        "swinging": {"poses": {"up": SWING}},
-        "too_low": {"poses": {"up": {"shoulder": [26, 36]}}},
-    },
-    "lateral_raise": {
-        "swinging": {"poses": {"up": SWING}},
-        "too_low": {"poses": {"up": {"shoulder": [26, 36]}}},
-    },
-    "bent_over_row": {
-        "rising": {"base": {"trunk": [55, 80]}, "poses": {"up": {"trunk": [5, 15]}}},
-        "too_small": {"poses": {"up": {"elbow": [18, 28], "shoulder": [5, 20]}}},
-    },
-    "deadlift": {"not_upright": {"poses": {"top": {"trunk": [28, 36], "thigh": [22, 30], "shin": [2, 8]}}}},
-    "good_morning": {
-        "squatting": {"poses": {"low": {"thigh": [75, 95], "shin": [18, 30], "trunk": [40, 60]}}},
-        "too_shallow": {"poses": {"low": {"trunk": [10, 18], "thigh": [0, 4]}}},
-    },
-    "kettlebell_swing": {
-        "not_upright": {"poses": {"up": {"trunk": [25, 35], "thigh": [15, 22]}}},
-        "squatting": {"poses": {"back": {"thigh": [75, 95], "shin": [22, 35], "trunk": [25, 40]}}},
-    },
-    "lunge": {
-        "too_shallow": {
-            "poses": {"low": {"left": {"thigh": [30, 36], "shin": [0, 4]}, "right": {"thigh": -15, "knee": 34}}}
-        },
-        "leaning": {"poses": {"low": {"trunk": [55, 75]}}},
-    },
-    "split_squat": {
-        "too_shallow": {
-            "poses": {"bottom": {"left": {"thigh": [30, 38], "shin": [0, 6]}, "right": {"thigh": -20, "knee": 36}}}
-        },
-        "leaning": {"poses": {"bottom": {"trunk": [60, 75]}}},
-    },
-    "sit_up": {"too_small": {"poses": {"up": {"trunk": [-84, -78]}}}},
-    "glute_bridge": {"too_low": {"poses": {"up": {"trunk": [-99, -96], "thigh": [136, 144]}}}},
-    "hip_thrust": {"too_low": {"poses": {"up": {"trunk": [-72, -64], "thigh": [104, 112]}}}},
-    "leg_raise": {
-        "too_low": {"poses": {"up": {"thigh": [112, 122]}}},
-        "bent_knees": {"poses": {"up": {"knee": [65, 95]}}},
-    },
-    "lat_pulldown": {
-        "swinging": {"poses": {"down": {"trunk": [-66, -54]}, "up": {"trunk": [-8, 4]}}},
-        "too_small": {"poses": {"down": {"elbow": [40, 55], "shoulder": [100, 120]}}},
-    },
-    "triceps_pushdown": {
-        "not_straight": {"poses": {"straight": {"elbow": [60, 72]}, "bent": {"elbow": [120, 135]}}},
-        "elbows_swing": {"poses": {"bent": {"shoulder": [70, 85]}, "straight": {"shoulder": [0, 10]}}},
-    },
-    "overhead_triceps_extension": {
-        "not_straight": {"poses": {"straight": {"elbow": [60, 72]}, "bent": {"elbow": [120, 140]}}},
-    },
-    "jumping_jack": {"arms_low": {"poses": {"open": {"shoulder": [62, 78]}, "hop": {"shoulder": [35, 50]}}}},
-    "wall_sit": {"too_high": {"poses": {"held": {"thigh": [20, 32], "knee": [20, 32]}}}},
-}  # fmt: skip
 
 
 def faults_of(sequence: PoseSequence, exercise: Exercise) -> tuple[list[FormFault], int]:

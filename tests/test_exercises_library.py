@@ -54,6 +54,24 @@ def test_every_shipped_exercise_is_complete(exercise: Exercise):
     assert all(exercise.looks_like.values()), "each says how it differs"
 
 
+def test_exercises_have_norms_and_faults_where_they_can_be_seen():
+    unseen = {"standing", "sitting", "lying", "kneeling", "walking", "running", "bear_crawl"}
+    library = load_library()
+    assert {name for name, exercise in library.items() if not exercise.norms} == unseen
+    assert {name for name, exercise in library.items() if not exercise.faults} == unseen | {"fire_hydrant"}
+
+
+def test_look_alikes_know_each_other():
+    library = load_library()
+    one_sided = {
+        (name, other)
+        for name, exercise in library.items()
+        for other in exercise.looks_like
+        if other in library and name not in library[other].looks_like
+    }
+    assert one_sided == {("downward_dog", "toe_touch"), ("shoulder_extension", "bent_over_row")}
+
+
 def test_static_and_counted():
     library = load_library()
     static = {name for name, e in library.items() if e.static}

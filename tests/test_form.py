@@ -117,6 +117,31 @@ def test_what_is_missing_to_the_norm():
         assert repetition.short_of_norm == pytest.approx(125 - 105, abs=6)  # the norm ends at 105 degrees
 
 
+def test_a_height_tells_a_fault_in_torso_lengths():
+    low = Fault(description="the hips go down", angle="hip_height", below=1.5)
+    for azimuth in (0, 90):
+        assert faults(judged(squats(4, depth=100, azimuth=azimuth), "squat", faults={"low": low})) == {"low"}
+        assert not faults(judged(squats(4, depth=40, azimuth=azimuth), "squat", faults={"low": low}))
+
+
+def test_a_height_has_no_degrees_short_of_the_norm():
+    counting = LIBRARY["squat"].counting.model_copy(update={"signal": "hip_height", "rest": 1.7, "peak": 1.0})
+    segment = judged(squats(4, depth=70, azimuth=90), "squat", counting=counting, norms={"hip_height": (0.1, 0.2)})
+    assert segment.repetitions
+    assert all(repetition.short_of_norm is None for repetition in segment.repetitions)
+
+
+def test_an_arm_that_hangs_is_no_low_raise_when_the_other_points_at_the_camera():
+    times = np.arange(0, 14, 1 / 15)
+    joints, raised = body(len(times)), np.radians(humps(times, 5, depth=85))
+    for part, length in (("elbow", 0.3), ("wrist", 0.55)):
+        shoulder = joints["left_shoulder"]
+        joints[f"left_{part}"] = shoulder + length * np.stack([0 * raised, -np.cos(raised), np.sin(raised)], axis=-1)
+    segment = judged(smooth(seen(joints, times, azimuth=25, world=False)), "front_raise")
+    assert len(segment.repetitions) == 5
+    assert "too_low" not in faults(segment)
+
+
 def test_tempo_of_a_set_with_pauses():
     """1 s down, 0.8 s held, 0.6 s up, 0.5 s at rest."""
     times = np.arange(0, 14, 1 / 30)

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from kinetag.angles import HEIGHTS, TRIPLES, Space, included, joint_points, signal_confidence, signals
+from kinetag.angles import HEIGHTS, TRIPLES, WIDTHS, Space, included, joint_points, signal_confidence, signals
 from kinetag.body import torso_length
 from kinetag.sequence import PoseSequence
 from kinetag.skeletons import get_layout
@@ -60,8 +60,13 @@ def form_confidence(sequence: PoseSequence) -> dict[str, np.ndarray]:
 
 
 def is_height(name: str) -> bool:
-    """Whether a signal is a height, which is read from the picture alone, from wherever it was taken."""
-    return name in HEIGHTS or name == "chin_height"
+    """Whether a signal, with or without its side, is a height: read from the picture alone, wherever it was taken."""
+    return name == "chin_height" or not {name, f"left_{name}"}.isdisjoint(HEIGHTS)
+
+
+def in_degrees(name: str) -> bool:
+    """Whether a signal is an angle: heights and ``stance`` are torso lengths, ``knee_gap`` is a share."""
+    return not is_height(name) and name not in (*WIDTHS, "knee_gap")
 
 
 def lies_flat(sequence: PoseSequence) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinetag.alignment import View, form_confidence, form_signals, is_height, lies_flat, view_of
+from kinetag.alignment import View, form_confidence, form_signals, in_degrees, is_height, lies_flat, view_of
 from kinetag.angles import Space, world_is_sane
 from kinetag.sequence import PoseSequence
 from kinetag.timeline import WAYS, Asymmetry, FormFault, Repetition, Segment
@@ -113,7 +113,7 @@ def _inside(time: float, whole: Window) -> float:
 
 
 def _margin(fault: "Fault") -> float:
-    return _LENGTHS if is_height(fault.angle) or fault.angle == "knee_gap" else _DEGREES
+    return _DEGREES if in_degrees(fault.angle) else _LENGTHS
 
 
 def _seconds(segment: Segment) -> list[Window]:
@@ -153,22 +153,23 @@ def _values(fault: "Fault", inside: np.ndarray, look: _Look, whole: np.ndarray) 
     """The signal in the frames ``inside`` (T,), for every side and space in which it was seen well.
 
     Where not both sides were, and they need not do the same, one counts that moves in the ``whole`` repetition (T,):
-    the other may be the one at work.
+    the other, unseen or pointing at the camera, may be the one at work.
     """
     names = [f"{side}_{fault.angle}" for side in ("left", "right")]
     names = names if names[0] in look.confidence else [fault.angle]
     sure = [name for name in names if inside.any() and np.median(look.confidence[name][inside]) >= _SURE]
-    if len(sure) < len(names) and not (look.as_one or fault.both):
-        sure = [name for name in sure if look.symmetric and look.moves(name, whole)]
+    alike = look.as_one or fault.both
     found = []
     for space, values in look.values.items():
-        sides = []
+        doubt = _margin(fault) if space == "3d" else 0.0  # their depth may be further off
+        sides = {}
         for name in sure:
             seen = values[name][inside & np.isfinite(values[name])]
             if len(seen) >= max(1, _SEEN * inside.sum()) and _shows(space, name, fault, inside, look):
-                doubt = _margin(fault) if space == "3d" else 0.0  # their depth may be further off
-                sides.append(_summary(seen, fault) - (doubt if fault.above is not None else -doubt))
-        found += [float(np.mean(sides))] if sides and (look.as_one or fault.both) else sides
+                sides[name] = _summary(seen, fault) - (doubt if fault.above is not None else -doubt)
+        if len(sides) < len(names) and not alike:
+            sides = {name: value for name, value in sides.items() if look.symmetric and look.moves(name, whole)}
+        found += [float(np.mean(list(sides.values())))] if sides and alike else sides.values()
     return found
 
 
@@ -262,7 +263,7 @@ def _measure_by_norm(exercise: "Exercise", look: _Look, repetitions: list[Repeti
     from kinetag.exercises.library import Fault
 
     counting = exercise.counting
-    if counting is None or counting.signal not in exercise.norms:
+    if counting is None or counting.signal not in exercise.norms or not in_degrees(counting.signal):
         return
     low, high = exercise.norms[counting.signal]
     closes = counting.peak < counting.rest

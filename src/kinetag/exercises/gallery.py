@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kinetag.alignment import in_degrees
 from kinetag.errors import KinetagError
 from kinetag.exercises.library import Exercise, load_library
 from kinetag.whole_file import whole_file
@@ -58,7 +59,7 @@ def _counting(exercise: Exercise) -> str:
     rule = exercise.counting
     if rule is None:
         return "held, not counted" if exercise.static else "not counted"
-    unit = " torso lengths" if rule.signal.endswith("height") else "°"
+    unit = "°" if in_degrees(rule.signal) else " torso lengths"
     return f"counted by {_plain(rule.signal)}: {rule.rest:g}{unit} at rest, {rule.peak:g}{unit} at the turning point"
 
 

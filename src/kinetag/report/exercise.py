@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from kinetag.alignment import in_degrees
 from kinetag.errors import KinetagError
 from kinetag.naming import readable
 from kinetag.timeline import OTHER
@@ -79,7 +80,10 @@ def show_exercise(
     facts.add_row("family", readable(exercise.family))
     facts.add_row("counted by", _counting(exercise))
     facts.add_row("shortest", f"{exercise.min_duration:g} s")
-    norms = [f"{readable(angle)} {low:g}° to {high:g}°" for angle, (low, high) in exercise.norms.items()]
+    norms = [
+        f"{readable(name)} {low:g}{_unit(name)} to {high:g}{_unit(name)}"
+        for name, (low, high) in exercise.norms.items()
+    ]
     if norms:
         facts.add_row("usual range", ", ".join(norms))
     if exercise.faults:
@@ -124,9 +128,13 @@ def _counting(exercise: "Exercise") -> str:
     if exercise.counting is None:
         return "not counted: a pose that is held" if exercise.static else "not counted"
     rule = exercise.counting
-    unit = "°" if not rule.signal.endswith("height") else " torso lengths"
+    unit = _unit(rule.signal)
     sides = {"both": "both sides together", "either": "either side", "alternate": "sides in turn"}[rule.sides]
     return f"{readable(rule.signal)}, {rule.rest:g}{unit} at rest to {rule.peak:g}{unit} at the turning point, {sides}"
+
+
+def _unit(signal: str) -> str:
+    return "°" if in_degrees(signal) else " torso lengths"
 
 
 def figures(exercise: "Exercise") -> str:
