@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinetag.exercises.balance import stand
 from kinetag.exercises.grip import hold_together
 from kinetag.exercises.kinematics import (
     BODY,
@@ -48,21 +49,22 @@ class Surfaces:
 
 def bear(
     parameters: np.ndarray, body: Proportions, supports: list[Support], rng: np.random.Generator,
-    *, grips: list[str] | None = None,
+    *, grips: list[str] | None = None, every: float | None = None,
 ) -> np.ndarray:  # fmt: skip
     """Joints (B, T, 25, 3) in the world of people with ``parameters`` (B, T, P), each on their own support.
 
-    ``grips``: what each has in both hands, as `grip.hold_together` takes it.
+    ``grips``: what each has in both hands, as `grip.hold_together` takes it; ``every`` seconds there is a frame (None:
+    each is a pose by itself).
     """
     joints = np.empty((*parameters.shape[:2], len(BODY), 3), np.float32)
-    kinds = [(s.by, s.feet or _DEFAULT_FEET[s.by], s.elbows) for s in supports]
+    kinds = [(s.by, s.feet or _DEFAULT_FEET[s.by], s.elbows, s.leans) for s in supports]
     draws = rng.random((len(supports), 5), np.float32)
     for kind in dict.fromkeys(kinds):
         rows = np.array([i for i, k in enumerate(kinds) if k == kind])
         group = Proportions(body.height[rows], {name: value[rows] for name, value in body.lengths.items()})
         surfaces = _surfaces([supports[i] for i in rows], draws[rows], group)
         held = [grips[i] for i in rows] if grips is not None else []
-        joints[rows] = _bear(parameters[rows], group, kind, surfaces, held)
+        joints[rows] = _bear(parameters[rows], group, kind, surfaces, held, every)
     return joints
 
 
@@ -75,9 +77,10 @@ def _surfaces(supports: list[Support], draws: np.ndarray, body: Proportions) -> 
 
 
 def _bear(
-    parameters: np.ndarray, body: Proportions, kind: tuple[str, str, bool], at: Surfaces, grips: list[str]
-) -> np.ndarray:
-    on, feet, elbows = kind
+    parameters: np.ndarray, body: Proportions, kind: tuple[str, str, bool, bool], at: Surfaces, grips: list[str],
+    every: float | None,
+) -> np.ndarray:  # fmt: skip
+    on, feet, elbows, leans = kind
     if on in ("hands_and_feet", "hands_and_knees"):
         joints = _on_all_fours(parameters, body, at, knees=on == "hands_and_knees", elbows=elbows)
         if on == "hands_and_knees":
@@ -101,6 +104,8 @@ def _bear(
             joints = _carried_along(joints, parameters) if feet == "stepping" else joints
     if feet != "free":
         _plant_feet(joints, parameters, body, at.feet, pinned=feet == "fixed", free_to_sink=on == "feet")
+        if on == "feet" and not leans:
+            stand(joints, body, np.stack([_touch(parameters, side) for side, _ in _SIDES], -1), every)
     return _lifted(joints, body, always=False)
 
 

@@ -166,6 +166,7 @@ class Support(_Model):
     hand_width: Range = (1.0, 1.6)
     hand_ahead: Range = (-0.05, 0.1)
     elbows: bool = Field(default=False, description="The forearms lie on the support, not only the hands.")
+    leans: bool = Field(default=False, description="More than the feet holds the body up: a wall, a hand on a bench.")
 
 
 class Tempo(_Model):

@@ -117,7 +117,7 @@ def perform(
     times = np.arange(max(2, round(duration * rate) + exact)) / rate
     parameters = _play(poses, _rest(poses, recipes), schedule, times, rng, calm=exact)
     parameters = _style(parameters, recipes, times, rng, calm=exact)
-    joints = bear(parameters, body, [r.support for r in recipes], rng, grips=[r.grip for r in recipes])
+    joints = bear(parameters, body, [r.support for r in recipes], rng, grips=[r.grip for r in recipes], every=1 / rate)
     flip = rng.random(len(recipes)) < 0.5
     joints[flip] = mirrored(joints[flip])
     done = [own if r.counted else [] for r, own in zip(recipes, schedule.repetitions, strict=True)]
