@@ -171,11 +171,13 @@ class Support(_Model):
 
 class Tempo(_Model):
     """``period``: seconds a repetition. ``hold``: share of it spent in a pose, by pose name. ``move``: relative time to
-    reach a pose, by pose name (1 if not given)."""
+    reach a pose, by pose name (1 if not given). ``flight``: whether the legs move on in the air, as in running, or are
+    still from taking off to landing."""
 
     period: Annotated[tuple[Positive, Positive], BeforeValidator(_as_range), AfterValidator(_rising)]
     hold: dict[str, Range] = {}
     move: dict[str, Range] = {}
+    flight: Literal["moving", "still"] = "moving"
 
 
 class Counting(_Model):

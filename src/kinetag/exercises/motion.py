@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from kinetag.errors import KinetagError
+from kinetag.exercises.balance import GRAVITY
 from kinetag.exercises.contacts import bear
 from kinetag.exercises.kinematics import BODY_MIRROR, Proportions, random_proportions
 from kinetag.exercises.library import Exercise, load_library
@@ -111,11 +112,14 @@ def perform(
     poses = draw_poses(recipes, rng, spread=0.8 if exact else 1.0)  # (B, C, P)
     if not exact:
         poses = _accompanied(_narrowed(poses, rng), recipes, rng)
-    schedule = make_schedule(recipes, rng, duration, repetitions)
+    rise = np.maximum(poses[..., INDEX["lift"]], 0) * body.height[:, None] / 100
+    schedule = make_schedule(recipes, rng, duration, repetitions, rise)
     if exact:
         duration = max(own[-1][2] for own in schedule.repetitions) + 0.5
     times = np.arange(max(2, round(duration * rate) + exact)) / rate
-    parameters = _play(poses, _rest(poses, recipes), schedule, times, rng, calm=exact)
+    clock = times + (0 if exact else 0.03) * _slow_noise(rng, (len(recipes), len(times), 1), 5)[..., 0]
+    parameters = _play(poses, _rest(poses, recipes), schedule, clock, rng, calm=exact)
+    parameters[..., INDEX["lift"]] = 100 * _flight(schedule, clock) / body.height[:, None]
     parameters = _style(parameters, recipes, times, rng, calm=exact)
     joints = bear(parameters, body, [r.support for r in recipes], rng, grips=[r.grip for r in recipes], every=1 / rate)
     flip = rng.random(len(recipes)) < 0.5
@@ -167,25 +171,24 @@ def _rest(poses: np.ndarray, recipes: Sequence[Recipe]) -> np.ndarray:
 
 
 def _play(
-    poses: np.ndarray, rest: np.ndarray, schedule: Schedule, times: np.ndarray, rng: np.random.Generator, *, calm: bool
+    poses: np.ndarray, rest: np.ndarray, schedule: Schedule, clock: np.ndarray, rng: np.random.Generator, *, calm: bool
 ) -> np.ndarray:
-    """Parameters (B, T, P) at ``times``: monotone cubic curves through the knots of the schedule.
+    """Parameters (B, T, P) at each one's ``clock`` (B, T) s: monotone cubic curves through the knots of the schedule.
 
     Tangents are those of Fritsch and Butland (1984): a parameter that goes on in the same direction passes a pose
     without stopping, one that turns around or rests there comes to a halt.
     """
     count, knots = schedule.times.shape
-    used = min(knots, int((schedule.times <= times[-1]).sum(axis=1).max()) + 2)
+    used = min(knots, int((schedule.times <= clock.max()).sum(axis=1).max()) + 2)
     at, depth = schedule.times[:, :used], schedule.depth[:, :used, None].astype(np.float32)
     last = np.isfinite(at).sum(axis=1) - 1
-    at = np.where(np.isfinite(at), at, times[-1] + 100.0 + np.arange(used))
+    at = np.where(np.isfinite(at), at, clock.max() + 100.0 + np.arange(used))
     pose = np.where(np.arange(used) <= last[:, None], schedule.pose[:, :used], 0)
     rows = np.arange(count)[:, None]
     values = rest + depth * (poses[rows, pose] - rest)  # (B, N, P)
     # Nobody reaches a pose twice in just the same way.
     jitter = rng.standard_normal((count, used // 2 + 1, values.shape[-1]), np.float32) * (0.4 if calm else 1.5) * _NOISY
     values = values + np.repeat(jitter, 2, axis=1)[:, :used]
-    clock = times + (0 if calm else 0.03) * _slow_noise(rng, (count, len(times), 1), 5)[..., 0]
     step = np.clip((at[:, None, :] <= clock[..., None]).sum(axis=-1) - 1, 0, used - 2)  # (B, T)
     gap = np.maximum(np.diff(at, axis=1), 1e-3)[..., None]  # (B, N - 1, 1)
     slope = (np.diff(values, axis=1) / gap).astype(np.float32)
@@ -199,6 +202,22 @@ def _play(
     m, n = tangent[rows, step] * width, tangent[rows, step + 1] * width
     u2, u3 = u * u, u * u * u
     return (2 * u3 - 3 * u2 + 1) * p + (u3 - 2 * u2 + u) * m + (3 * u2 - 2 * u3) * q + (u3 - u2) * n
+
+
+def _flight(schedule: Schedule, clock: np.ndarray) -> np.ndarray:
+    """How far each body is off the floor at its ``clock`` (B, T), metres: a parabola about the middle of each jump."""
+    height = np.zeros(clock.shape, np.float32)
+    rows = np.flatnonzero((schedule.rise > 0).any(axis=1))
+    if not len(rows):
+        return height
+    tops, rise, now = schedule.times[rows].reshape(len(rows), -1, 2).mean(axis=2), schedule.rise[rows, ::2], clock[rows]
+    tops, rise = (np.take_along_axis(a, np.argsort(rise <= 0, axis=1, kind="stable"), 1) for a in (tops, rise))
+    tops = np.where(rise > 0, tops, np.inf)
+    after = np.minimum((tops[:, None] <= now[..., None]).sum(axis=-1), tops.shape[1] - 1)  # of the next jump
+    for jump in (after, np.maximum(after - 1, 0)):
+        top, up = np.take_along_axis(tops, jump, 1), np.take_along_axis(rise, jump, 1)
+        height[rows] = np.maximum(height[rows], up - GRAVITY / 2 * (now - top) ** 2)
+    return height
 
 
 def _style(

@@ -53,7 +53,8 @@ class Recipe:
     ``low``, ``high`` (K, P); ``own`` (K, P): drawn for this pose rather than once for the whole set; ``sided`` (K, P):
     drawn for this side rather than once for both. ``cycle`` (C, 2): pose and which side works; ``peaks`` (C,) bool;
     ``hold`` (C, 2) ranges of the share of a repetition spent there; ``move`` (C, 2) relative time to get there;
-    ``equipment``: what is held and what stands there; ``grip``: 'bar' or 'weight' if both hands hold one thing.
+    ``equipment``: what is held and what stands there; ``grip``: 'bar' or 'weight' if both hands hold one thing;
+    ``still``: in the air the pose stays as it is.
     """
 
     label: str
@@ -72,6 +73,7 @@ class Recipe:
     counted: bool
     equipment: tuple[str, ...] = ()
     grip: str = ""
+    still: bool = False
 
 
 def pick_recipe(
@@ -157,7 +159,7 @@ def _compiled(key: _Key, arm: str, side: Side) -> Recipe:
     return Recipe(
         exercise.name, variant.name if variant else "plain", support, low, high, own, sided, cycle, peaks,
         hold, move, tempo.period, depth, exercise.counting is not None and (variant is None or variant.counted),
-        equipment, grip,
+        equipment, grip, tempo.flight == "still",
     )  # fmt: skip
 
 

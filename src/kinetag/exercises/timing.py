@@ -1,27 +1,36 @@
-"""When which key pose is reached: tempo, holds, pauses, fatigue, and the exact times of repetitions."""
+"""When which key pose is reached: tempo, holds, pauses, flights, fatigue, and the exact times of repetitions."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from kinetag.exercises.balance import GRAVITY
 from kinetag.exercises.recipes import Recipe, padded
+
+_ALOFT = 0.6  # the most of a repetition's time that jumps are in the air
 
 
 @dataclass(frozen=True)
 class Schedule:
     """Knots of B people, padded: ``times`` (B, N) s, not decreasing; ``pose`` (B, N) index into the cycle;
-    ``depth`` (B, N) share of the way from the first pose; ``repetitions``: (start, peak, end) s of each person."""
+    ``depth`` (B, N) share of the way from the first pose; ``rise`` (B, N) metres off the floor, at the top of a jump;
+    ``repetitions``: (start, peak, end) s of each person."""
 
     times: np.ndarray
     pose: np.ndarray
     depth: np.ndarray
+    rise: np.ndarray
     repetitions: list[list[tuple[float, float, float]]]
 
 
 def make_schedule(
-    recipes: list[Recipe], rng: np.random.Generator, duration: float, repetitions: int | None = None
-) -> Schedule:
-    """Plan B people's sets so that each fills ``duration`` seconds, or does exactly that many ``repetitions``."""
+    recipes: list[Recipe], rng: np.random.Generator, duration: float, repetitions: int | None = None,
+    rise: np.ndarray | None = None,
+) -> Schedule:  # fmt: skip
+    """Plan B people's sets so that each fills ``duration`` seconds, or does exactly that many ``repetitions``.
+
+    ``rise`` (B, C) metres is how far each pose of the cycle is off the floor (None: nobody jumps).
+    """
     steps = np.array([len(r.cycle) for r in recipes])
     work = np.array([max(int(r.peaks.sum()), 1) for r in recipes])
     low, high = np.array([r.period for r in recipes]).T
@@ -32,11 +41,36 @@ def make_schedule(
     count = int(rounds.max())
     pace = _pace(rng, len(recipes), count, exact)  # (B, R)
     lasts = np.stack([hold, move], -1)[:, None] * (period * work)[:, None, None, None] * pace[..., None, None]
-    if not exact:
-        lasts[..., 0, 0] += _pauses(rng, len(recipes), count, period)
     valid = np.arange(steps.max()) < steps[:, None]
     depth = _depths(recipes, rng, count, exact)
-    return _knots(recipes, rng, lasts, valid, depth, duration, repetitions)
+    height = np.zeros(lasts.shape[:3], np.float32)
+    if rise is not None:
+        height += np.where(valid, rise[:, : valid.shape[1]], 0)[:, None] * depth[..., None]
+        _fly(lasts, height, np.array([r.still for r in recipes]))
+    if not exact:
+        lasts[..., 0, 0] += _pauses(rng, len(recipes), count, period)
+    return _knots(recipes, rng, lasts, valid, depth, height, duration, repetitions)
+
+
+def _fly(lasts: np.ndarray, height: np.ndarray, still: np.ndarray) -> None:
+    """Give every jump the time in the air that its height takes, or the height that there is time for; in place.
+
+    ``lasts`` (B, R, C, 2) seconds; ``height`` (B, R, C) metres; people who are ``still`` (B,) in the air keep their pose
+    from taking off to landing, and have less time for all else.
+    """
+    rows = np.flatnonzero((height > 0).any(axis=(1, 2)))
+    if not len(rows):
+        return
+    own, up = lasts[rows], height[rows]
+    total, jumps = own.sum(axis=(2, 3)), (up > 0).sum(axis=2)
+    longest = _ALOFT * total / np.maximum(jumps, 1) / 2
+    climb = np.minimum(np.sqrt(2 * up / GRAVITY), longest[..., None])  # seconds from the floor to the top
+    height[rows] = GRAVITY * climb**2 / 2
+    held = np.where(up > 0, own[..., 0], 0).sum(axis=2)
+    slower = (total - 2 * climb.sum(axis=2)) / np.maximum(total - held, 1e-6)
+    changed = own * slower[..., None, None]
+    changed[..., 0] = np.where(up > 0, 2 * climb, changed[..., 0])
+    lasts[rows] = np.where(still[rows, None, None, None], changed, own)
 
 
 def _rounds(cycle: np.ndarray, duration: float) -> np.ndarray:
@@ -83,7 +117,7 @@ def _depths(recipes: list[Recipe], rng: np.random.Generator, rounds: int, exact:
 
 def _knots(
     recipes: list[Recipe], rng: np.random.Generator, lasts: np.ndarray, valid: np.ndarray, depth: np.ndarray,
-    duration: float, repetitions: int | None,
+    height: np.ndarray, duration: float, repetitions: int | None,
 ) -> Schedule:  # fmt: skip
     """Lay rounds end to end. ``lasts`` (B, R, C, 2): seconds in a pose, then on the way to the next."""
     count, turns, steps, _ = lasts.shape
@@ -98,13 +132,14 @@ def _knots(
     times = np.take_along_axis(np.where(use, times, np.inf), order, 1)
     pose = np.take_along_axis(pose, order, 1)
     depth = np.take_along_axis(np.repeat(depth, steps * 2, axis=1), order, 1)
+    rise = np.take_along_axis(np.repeat(height.reshape(count, -1), 2, axis=1), order, 1)
     wanted = [recipe.counted or repetitions is not None for recipe in recipes]
     done = [_repetitions(r, times[i], repetitions) if wanted[i] else [] for i, r in enumerate(recipes)]
     if repetitions is not None:
         for i, own in enumerate(done):  # then they stay where the last one ended
             times[i, times[i] > own[-1][2] + 1e-6] = np.inf
     done = [[rep for rep in own if 0 <= rep[1] <= duration or repetitions is not None] for own in done]
-    return Schedule(times, pose, depth, done)
+    return Schedule(times, pose, depth, rise, done)
 
 
 def _start(rng: np.random.Generator, cycle: np.ndarray, *, exact: bool) -> np.ndarray:
