@@ -60,3 +60,36 @@ def test_who_is_still_in_the_air_lands_as_they_took_off():
     knees = np.linalg.norm(motion.joints[:, JOINT["left_hip"]] - motion.joints[:, JOINT["left_ankle"]], axis=-1)
     low = motion.joints[:, FEET, 1].min(axis=1)
     assert (knees[low > low.min() + 0.03] > 0.9 * knees.max()).all()
+
+
+def worn(monkeypatch, name: str, tired: float, **wishes) -> np.ndarray:
+    """Joints (B, T, 25, 3) of the same people doing the same, as tired as that at the end."""
+    monkeypatch.setattr("kinetag.exercises.timing._fatigue", lambda rng, count: np.full(count, tired))
+    made = generate_batch(name, np.random.default_rng(4), 40, duration=9, variant="plain", **wishes)
+    return np.stack([motion.joints for motion in made]) if not wishes else made[0].joints
+
+
+def test_the_form_of_tired_people_gets_worse(monkeypatch):
+    fresh, tired = (worn(monkeypatch, "squat", amount) for amount in (0, 1))
+
+    def lean(joints):
+        up = joints[..., JOINT["chest"], :] - joints[..., JOINT["pelvis"], :]
+        return np.rad2deg(np.arctan2(up[..., 2], up[..., 1]))
+
+    def knees(joints):
+        gaps = [joints[..., JOINT[f"left_{j}"], 0] - joints[..., JOINT[f"right_{j}"], 0] for j in ("knee", "ankle")]
+        return gaps[0] / gaps[1]
+
+    first, last = slice(0, 15), slice(-45, None)
+    deep = [joints[:, last, JOINT["pelvis"], 1].min(axis=1) for joints in (fresh, tired)]
+    np.testing.assert_allclose(lean(tired)[:, first].mean(), lean(fresh)[:, first].mean(), atol=1.5)
+    assert 2 < lean(tired)[:, last].mean() - lean(fresh)[:, last].mean() < 12
+    assert knees(tired)[:, last].mean() < knees(fresh)[:, last].mean() - 0.02
+    assert (deep[1] > deep[0]).mean() > 0.7, "they go less deep"
+
+
+def test_exact_repetitions_are_whole_however_tired(monkeypatch):
+    fresh, tired = (worn(monkeypatch, "squat", amount, repetitions=4) for amount in (0, 1))
+    lowest = [joints[:, JOINT["pelvis"], 1].min() for joints in (fresh, tired)]
+    assert lowest[0] == pytest.approx(lowest[1], abs=0.01)
+    assert len(tired) > len(fresh), "but they slow down"

@@ -120,7 +120,7 @@ def perform(
     clock = times + (0 if exact else 0.03) * _slow_noise(rng, (len(recipes), len(times), 1), 5)[..., 0]
     parameters = _play(poses, _rest(poses, recipes), schedule, clock, rng, calm=exact)
     parameters[..., INDEX["lift"]] = 100 * _flight(schedule, clock) / body.height[:, None]
-    parameters = _style(parameters, recipes, times, rng, calm=exact)
+    parameters = _style(parameters, recipes, times, rng, schedule.tired, calm=exact)
     joints = bear(parameters, body, [r.support for r in recipes], rng, grips=[r.grip for r in recipes], every=1 / rate)
     flip = rng.random(len(recipes)) < 0.5
     joints[flip] = mirrored(joints[flip])
@@ -221,13 +221,23 @@ def _flight(schedule: Schedule, clock: np.ndarray) -> np.ndarray:
 
 
 def _style(
-    parameters: np.ndarray, recipes: list[Recipe], times: np.ndarray, rng: np.random.Generator, *, calm: bool
-) -> np.ndarray:
-    """A person's habits: an offset of each angle, left and right a little different, and slow sway."""
+    parameters: np.ndarray, recipes: list[Recipe], times: np.ndarray, rng: np.random.Generator, tired: np.ndarray,
+    *, calm: bool,
+) -> np.ndarray:  # fmt: skip
+    """A person's habits: an offset of each angle, left and right a little different, and slow sway.
+
+    While people get ``tired`` (B,), all that grows, and on their feet the trunk leans and the knees come inwards. Not
+    of those who are ``calm``: their form is what benches judge.
+    """
     count, _, width = parameters.shape
     amount = rng.uniform(0, 0.6 if calm else 1.1, (count, 1, 1)).astype(np.float32)
     offset = rng.standard_normal((count, 1, width), np.float32) * 4.0 * amount
     sway = _slow_noise(rng, (count, len(times), width), max(3, int(times[-1] / 1.5))) * amount * (0.6 if calm else 3.0)
+    if not calm:
+        worse = (tired[:, None] * np.linspace(0, 1, len(times))).astype(np.float32)[..., None]  # (B, T, 1)
+        offset, sway = offset * (1 + 0.8 * worse), sway * (1 + 1.2 * worse)
+        standing = np.array([r.support.by == "feet" for r in recipes])[:, None, None]
+        parameters = parameters + standing * worse * _WORN
     # A still pose wobbles less.
     still = np.array([0.6 if len(r.cycle) == 1 else 1.0 for r in recipes], np.float32)[:, None, None]
     # Hands that bear keep the shoulders level.
@@ -255,6 +265,13 @@ _NOISY = np.array(
     np.float32,
 )  # fmt: skip
 
+
+# Degrees by which the form of somebody who is as tired as people get is off: the trunk leans, the knees cave in.
+_WORN = np.array(
+    [{"trunk": 8.0, "spine": 4.0, "hip_rotation": -9.0, "abduction": -3.0}.get(
+        name.removeprefix("left_").removeprefix("right_"), 0.0) for name in PARAMETERS],
+    np.float32,
+)  # fmt: skip
 
 # Degrees by which an angle that a file keeps still moves along with a repetition: arms most.
 _ALONG = np.array(
