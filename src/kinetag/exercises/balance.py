@@ -58,9 +58,8 @@ def stand(joints: np.ndarray, body: Proportions, bears: np.ndarray, every: float
     """
     mass = centre_of_mass(joints)
     pushed = mass[..., _LEVEL].copy()
-    rate = np.float32(0)
+    rate = np.sqrt(GRAVITY / np.maximum(mass[..., 1].mean(axis=1), 0.2))[:, None, None]  # (B, 1, 1), 1/s
     if every is not None and joints.shape[1] > 2:
-        rate = np.sqrt(GRAVITY / np.maximum(mass[..., 1].mean(axis=1), 0.2))[:, None, None]  # (B, 1, 1), 1/s
         pushed[:, 1:-1] -= np.diff(pushed, 2, axis=1) / (rate * every) ** 2
     on_floor = np.minimum(1, 4 * bears.max(axis=-1, keepdims=True))
     # In the air nothing pushes, so nothing speeds up.
