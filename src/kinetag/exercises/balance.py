@@ -101,14 +101,15 @@ def _nearest(joints: np.ndarray, bears: np.ndarray, point: np.ndarray) -> np.nda
 def _spread(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
     """``values`` (B, T, 2) smoothed over the time before and after: weights ``keep`` (B, 1, 1) to the power of how many
     frames away; before the first and after the last frame all is as there."""
-    keep = keep[:, 0]
-    before, after = np.empty_like(values), np.empty_like(values)
-    before[:, 0], after[:, -1] = values[:, 0], values[:, -1]
-    for t in range(1, values.shape[1]):
-        before[:, t] = values[:, t] + keep * (before[:, t - 1] - values[:, t])
-        after[:, -1 - t] = values[:, -1 - t] + keep * (after[:, -t] - values[:, -1 - t])
-    keep = keep[:, None]
-    return (before + after - (1 - keep) * values) / (1 + keep)
+    runs = np.stack([values, values[:, ::-1]]).transpose(2, 0, 1, 3)  # (T, 2, B, 2): there and back
+    new = runs * (1 - keep[:, 0])
+    out = np.empty_like(new)
+    out[0] = runs[0]
+    for t in range(1, len(out)):
+        np.multiply(out[t - 1], keep[:, 0], out=out[t])
+        out[t] += new[t]
+    before, after = out.transpose(1, 2, 0, 3)
+    return (before + after[:, ::-1] - (1 - keep) * values) / (1 + keep)
 
 
 def _shift(joints: np.ndarray, body: Proportions, off: np.ndarray, bears: np.ndarray) -> None:
