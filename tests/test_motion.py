@@ -132,7 +132,7 @@ def test_walking_travels_over_feet_that_stay():
         low = np.stack(feet)[..., 1].min(axis=0)
         assert low.max() < 0.08, "one foot is always on the floor"
         travelled = np.linalg.norm(path(motion, "pelvis")[-1, [0, 2]] - path(motion, "pelvis")[0, [0, 2]])
-        assert motion.variant in ("in_place", "treadmill") or travelled > 1.0
+        assert motion.variant in ("in_place", "treadmill") or travelled > 0.6  # the smallest steps
         far += travelled > 2.5
     assert far > 8
 

@@ -191,7 +191,7 @@ def test_scene_behaviours():
     assert pillar.min() < 0.3
     assert pillar[-1] > 0.9
     away = make_scene("return", width=320, height=180, frame_rate=10).truth().people[0].visible_fraction
-    gone = np.flatnonzero(away == 0)
+    gone = np.flatnonzero(away < 0.02)  # but for a hand that swings back into the picture
     assert away[0] > 0.9
     assert away[-1] > 0.9
     assert 20 <= len(gone) == gone[-1] - gone[0] + 1  # two seconds and more, at a stretch

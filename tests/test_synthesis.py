@@ -1,7 +1,7 @@
 import numpy as np
 
 from kinetag import features
-from kinetag.exercises.synthesis import PARTS, camera_space, drop, observe, project, world_points
+from kinetag.exercises.synthesis import PARTS, _take_over, camera_space, drop, estimate, observe, project, world_points
 from kinetag.skeletons import get_layout
 
 LAYOUT, ALL = get_layout("kinetag"), get_layout(features.LAYOUT)
@@ -124,3 +124,36 @@ def observed_joints(count: int) -> np.ndarray:
     """People with ears and feet, (N, T, 19, 3)."""
     body = people(count)
     return np.concatenate([body, body[:, :, :1], body[:, :, :1], body[:, :, -2:], body[:, :, -2:]], axis=2)
+
+
+def shaken(part: str) -> float:
+    """How much the joints of a part are displaced anew in every frame, of people who stand still."""
+    still = np.repeat(people(400, 1), 48, axis=1)
+    rng = np.random.default_rng(0)
+    points = np.concatenate([still, still[:, :, :1], still[:, :, :1], still[:, :, -2:], still[:, :, -2:]], axis=2)[
+        ..., :2
+    ]
+    seen, _ = estimate(points, np.zeros(points.shape[:3], np.float32), rng)
+    joints = [i for i, name in enumerate(ALL.joints) if part in name]
+    return float(np.median(np.abs(np.diff(seen[:, :, joints], 2, axis=1))))
+
+
+def test_wrists_shake_more_than_hips():
+    assert shaken("wrist") > 1.15 * shaken("ankle") > 1.15 * shaken("hip")
+
+
+def test_now_and_then_a_limb_is_anothers():
+    rng = np.random.default_rng(0)
+    points = np.zeros((4000, 48, len(ALL), 5), np.float32)
+    points[..., 0] = np.arange(4000)[:, None, None]  # each person somewhere else
+    seen, confidence = _take_over(points, np.ones(points.shape[:3], np.float32), rng)
+    off = np.abs(seen[..., 0] - points[..., 0]) > 5
+    assert 0.02 < off.any(axis=(1, 2)).mean() < 0.08
+    frames = off.any(axis=2).sum(axis=1)
+    assert frames.max() <= 30
+    assert 2 < frames[frames > 0].mean() < 16
+    trunk = ALL.indices(("nose", "left_shoulder", "right_shoulder", "left_hip", "right_hip"))
+    assert not off[:, :, trunk].any()
+    assert (seen[..., 4] == 0).all(), "the depth stays"
+    np.testing.assert_allclose(seen[..., 0], seen[..., 2] + points[..., 0], atol=1e-2)
+    assert (confidence == 1).all()

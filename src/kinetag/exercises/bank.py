@@ -187,8 +187,8 @@ def _synthetic(bank: Bank, rng: np.random.Generator, size: int, weights: np.ndar
     fade = _fades(size, rng)  # (N, T), 0 while the first motion lasts, 1 in the second
     joints = _join(first, second, fade)
     clips = None if clean else bank.recorded
-    errors = clips.lent(round(_LENT_SHARE * size), rng) if clips is not None and len(clips) else None
-    seen = observe(joints, rng, clean=clean, errors=errors)
+    lender = clips.lent if clips is not None and len(clips) else None
+    seen = observe(joints, rng, clean=clean, lender=lender, lent=round(_LENT_SHARE * size))
     features, mask = window_features(seen.keypoints, seen.confidence, world=seen.world)
     return Batch(features, mask, pick[:, 0], pick[:, 1], fade)
 

@@ -9,13 +9,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinetag.exercises.kinematics import BODY, CLEARANCE, JOINT, Proportions, forward, place_foot
+from kinetag.exercises.balance import stand
+from kinetag.exercises.grip import hold_together
+from kinetag.exercises.kinematics import (
+    BODY,
+    CLEARANCE,
+    JOINT,
+    REACH,
+    Proportions,
+    bend_limb,
+    forward,
+    place_foot,
+    unit,
+)
 from kinetag.exercises.library import Support
 from kinetag.exercises.recipes import INDEX
 
 _SIDES = (("left", 1.0), ("right", -1.0))
 _UP, _AHEAD = np.array([[0, 1, 0], [0, -0.1, 0.995]], np.float32)  # of fingers on a wall, on the floor
-_REACH = 0.9995  # of a limb's length: how straight it may get
 _DEFAULT_FEET = {"feet": "fixed", "seat": "fixed", "hands": "free", "back": "fixed", "ground": "free",
                  "shoulders": "fixed",
                  "hands_and_feet": "fixed", "hands_and_knees": "free", "both_ends": "free"}  # fmt: skip
@@ -36,16 +47,24 @@ class Surfaces:
     hand_ahead: np.ndarray
 
 
-def bear(parameters: np.ndarray, body: Proportions, supports: list[Support], rng: np.random.Generator) -> np.ndarray:
-    """Joints (B, T, 25, 3) in the world of people with ``parameters`` (B, T, P), each on their own support."""
+def bear(
+    parameters: np.ndarray, body: Proportions, supports: list[Support], rng: np.random.Generator,
+    *, grips: list[str] | None = None, every: float | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Joints (B, T, 25, 3) in the world of people with ``parameters`` (B, T, P), each on their own support.
+
+    ``grips``: what each has in both hands, as `grip.hold_together` takes it; ``every`` seconds there is a frame (None:
+    each is a pose by itself).
+    """
     joints = np.empty((*parameters.shape[:2], len(BODY), 3), np.float32)
-    kinds = [(s.by, s.feet or _DEFAULT_FEET[s.by], s.elbows) for s in supports]
+    kinds = [(s.by, s.feet or _DEFAULT_FEET[s.by], s.elbows, s.leans) for s in supports]
     draws = rng.random((len(supports), 5), np.float32)
     for kind in dict.fromkeys(kinds):
         rows = np.array([i for i, k in enumerate(kinds) if k == kind])
         group = Proportions(body.height[rows], {name: value[rows] for name, value in body.lengths.items()})
         surfaces = _surfaces([supports[i] for i in rows], draws[rows], group)
-        joints[rows] = _bear(parameters[rows], group, kind, surfaces)
+        held = [grips[i] for i in rows] if grips is not None else []
+        joints[rows] = _bear(parameters[rows], group, kind, surfaces, held, every)
     return joints
 
 
@@ -57,8 +76,11 @@ def _surfaces(supports: list[Support], draws: np.ndarray, body: Proportions) -> 
     return Surfaces(back * scale, hands * scale, feet * scale, width * body.lengths["clavicle"], ahead * body.arm)
 
 
-def _bear(parameters: np.ndarray, body: Proportions, kind: tuple[str, str, bool], at: Surfaces) -> np.ndarray:
-    on, feet, elbows = kind
+def _bear(
+    parameters: np.ndarray, body: Proportions, kind: tuple[str, str, bool, bool], at: Surfaces, grips: list[str],
+    every: float | None,
+) -> np.ndarray:  # fmt: skip
+    on, feet, elbows, leans = kind
     if on in ("hands_and_feet", "hands_and_knees"):
         joints = _on_all_fours(parameters, body, at, knees=on == "hands_and_knees", elbows=elbows)
         if on == "hands_and_knees":
@@ -67,19 +89,23 @@ def _bear(parameters: np.ndarray, body: Proportions, kind: tuple[str, str, bool]
         joints = forward(parameters, body)
         if on == "hands":
             joints = _on_hands(joints, parameters, body, at)
-        elif on in ("feet", "seat"):
+        else:
+            hold_together(joints, body, grips)
+        if on in ("feet", "seat"):
             joints = _on_feet(joints, parameters, body, feet, seated=on == "seat")
         elif on == "back":
             joints[..., 1] += (at.back + CLEARANCE[JOINT["pelvis"]] * body.height)[:, None, None]
         elif on == "shoulders":
             joints = joints - joints[..., [JOINT["neck"]], :]
             joints[..., 1] += (at.back + CLEARANCE[JOINT["neck"]] * body.height)[:, None, None]
-        else:
+        elif on != "hands":
             joints = _lifted(_levelled(joints, body, parameters) if on == "both_ends" else joints, body, always=True)
             joints[..., 1] += (parameters[..., INDEX["lift"]] * body.height[:, None] / 100)[..., None]
             joints = _carried_along(joints, parameters) if feet == "stepping" else joints
     if feet != "free":
         _plant_feet(joints, parameters, body, at.feet, pinned=feet == "fixed", free_to_sink=on == "feet")
+        if on == "feet" and not leans:
+            stand(joints, body, np.stack([_touch(parameters, side) for side, _ in _SIDES], -1), every)
     return _lifted(joints, body, always=False)
 
 
@@ -97,7 +123,7 @@ def _levelled(joints: np.ndarray, body: Proportions, parameters: np.ndarray) -> 
     While the hands leave the floor, the body is tipped less and less.
     """
     along = joints[:, :, JOINT["neck"]] - joints[:, :, JOINT["pelvis"]]
-    along = _unit(along * np.array([1, 0, 1], np.float32))[:, :, None]  # (B, T, 1, 3) level, towards the head
+    along = unit(along * np.array([1, 0, 1], np.float32))[:, :, None]  # (B, T, 1, 3) level, towards the head
     far, high = (joints * along).sum(axis=-1), joints[..., 1]  # (B, T, J) each
     aside = joints * np.array([1, 0, 1], np.float32) - far[..., None] * along
     angle = np.zeros_like(far[..., :1])  # (B, T, 1)
@@ -216,10 +242,10 @@ def _plant_feet(
             spot /= bears.sum(axis=1, keepdims=True) + 1e-6
         spot[..., 1] = surface[:, None] + _toe_height(parameters, body, side)
         goals[side] = bears * (spot + to_ankle) + (1 - bears) * ankle
-        in_air = _unit(joints[..., JOINT[f"{side}_foot_index"], :] - joints[..., JOINT[f"{side}_heel"], :])
-        toes = _unit(bears * forward_ + (1 - bears) * in_air)
-        rise = bears * up + (1 - bears) * _unit(_above(joints, body, side))
-        rise = _unit(rise - toes * (rise * toes).sum(axis=-1, keepdims=True))
+        in_air = unit(joints[..., JOINT[f"{side}_foot_index"], :] - joints[..., JOINT[f"{side}_heel"], :])
+        toes = unit(bears * forward_ + (1 - bears) * in_air)
+        rise = bears * up + (1 - bears) * unit(_above(joints, body, side))
+        rise = unit(rise - toes * (rise * toes).sum(axis=-1, keepdims=True))
         soles[side] = toes, rise, in_air
         # A foot that swings by is lifted over the floor rather than the whole body.
         drop = np.maximum(-body["foot"] * toes, body["heel"] * toes) + body["ankle"] * rise
@@ -251,7 +277,7 @@ def _above(joints: np.ndarray, body: Proportions, side: str) -> np.ndarray:
 def _come_down(joints: np.ndarray, body: Proportions, goals: dict[str, np.ndarray], parameters: np.ndarray) -> None:
     """Lower the body where a leg is too short to reach its foot's place; in place."""
     excess = np.zeros(joints.shape[:2], np.float32)
-    reach = (_REACH * body.leg)[:, None]
+    reach = (REACH * body.leg)[:, None]
     for side, _ in _SIDES:
         gap = joints[..., JOINT[f"{side}_hip"], :] - goals[side]
         level = np.hypot(gap[..., 0], gap[..., 2])
@@ -291,7 +317,7 @@ def _on_hands(joints: np.ndarray, parameters: np.ndarray, body: Proportions, at:
     towards[..., 0] = 0
     hands = np.zeros_like(shoulders)
     hands[..., 1] = at.hands[:, None]
-    joints = joints + (hands - _unit(towards) * reach[..., None] - shoulders)[:, :, None]
+    joints = joints + (hands - unit(towards) * reach[..., None] - shoulders)[:, :, None]
     feet = (joints[..., 1].min(axis=-1) - 0.03).min(axis=1)  # (B,)
     raised = np.maximum(-feet, 0) * (at.hands > 0.9 * body.height / 1.71)  # a bar is as high as it must be
     joints[..., 1] += raised[:, None, None]
@@ -315,10 +341,10 @@ def _place_hands(
         goal = goal + (1 - bears[side]) * (joints[..., JOINT[f"{side}_wrist"], :] - goal)
         bend_limb(joints, body, (f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist"), goal)
         wrist, elbow = joints[..., JOINT[f"{side}_wrist"], :], joints[..., JOINT[f"{side}_elbow"], :]
-        along = _unit(wrist - elbow)
+        along = unit(wrist - elbow)
         if flat:
             fingers = np.where(_is_wall(height, body), _UP, _AHEAD)
-            along = _unit(along + bears[side] * (fingers - along))
+            along = unit(along + bears[side] * (fingers - along))
         joints[..., JOINT[f"{side}_hand"], :] = wrist + body["hand"] * along
 
 
@@ -379,7 +405,7 @@ def _feet_clear(joints: np.ndarray, body: Proportions) -> None:
         knee, ankle = joints[..., JOINT[f"{side}_knee"], :], joints[..., foot[0], :].copy()
         shin = (ankle - knee) / body["shin"]
         height = np.clip(shin[..., 1:2] + np.maximum(sunk, 0) / body["shin"], -1, 0.9)
-        level = _unit(shin * np.array([1, 0, 1], np.float32)) * np.sqrt(1 - height * height)
+        level = unit(shin * np.array([1, 0, 1], np.float32)) * np.sqrt(1 - height * height)
         turned = knee + body["shin"] * (level + height * np.array([0, 1, 0], np.float32))
         joints[..., foot, :] += np.where(sunk > 0, turned - ankle, 0)[..., None, :]
 
@@ -425,36 +451,8 @@ def _place_elbows(
     for side, sign in _SIDES:
         shoulder = joints[..., JOINT[f"{side}_shoulder"], :]
         goal = np.stack(np.broadcast_arrays(sign * width, height, ahead), -1)
-        elbow = shoulder + body["upper_arm"] * _unit(goal - shoulder)
+        elbow = shoulder + body["upper_arm"] * unit(goal - shoulder)
         along = np.array([-0.25 * sign, 0, 0.97], np.float32)
         joints[..., JOINT[f"{side}_elbow"], :] = elbow
         joints[..., JOINT[f"{side}_wrist"], :] = elbow + body["forearm"] * along
         joints[..., JOINT[f"{side}_hand"], :] = elbow + (body["forearm"] + body["hand"]) * along
-
-
-# ---- two-bone inverse kinematics
-
-
-def bend_limb(
-    joints: np.ndarray, body: Proportions, chain: tuple[str, str, str], goal: np.ndarray, hint: np.ndarray | float = 0.0
-) -> None:
-    """Move the middle and end joint of a limb so that its end is at ``goal`` (B, T, 3) or near it; in place.
-
-    It bends towards where its middle joint is now, and towards ``hint`` when it is straight.
-    """
-    first, middle, last = (joints[..., JOINT[name], :] for name in chain)
-    segments = ("thigh", "shin") if "hip" in chain[0] else ("upper_arm", "forearm")
-    a, b = body[segments[0]], body[segments[1]]
-    way = goal - first
-    distance = np.clip(np.linalg.norm(way, axis=-1, keepdims=True), np.abs(a - b) + 0.02, _REACH * (a + b))
-    along = _unit(way)
-    pole = (middle - (first + last) / 2) / (a + b) + hint
-    pole = _unit(pole - along * (pole * along).sum(axis=-1, keepdims=True))
-    to_foot = (a * a - b * b + distance * distance) / (2 * distance)
-    out = np.sqrt(np.maximum(a * a - to_foot * to_foot, 0))
-    joints[..., JOINT[chain[1]], :] = first + to_foot * along + out * pole
-    joints[..., JOINT[chain[2]], :] = first + distance * along
-
-
-def _unit(v: np.ndarray) -> np.ndarray:
-    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-6)

@@ -34,6 +34,8 @@ CLEARANCE = np.array([
     for n in BODY
 ], np.float32)  # fmt: skip
 
+REACH = 0.9995  # of a limb's length: how straight it may get
+
 
 @dataclass(frozen=True)
 class Proportions:
@@ -205,3 +207,31 @@ def place_foot(
     down = body["ankle"] * -up_
     joints[..., JOINT[f"{side}_heel"], :] = ankle + down - body["heel"] * forward_
     joints[..., JOINT[f"{side}_foot_index"], :] = ankle + down + body["foot"] * forward_
+
+
+# ---- two-bone inverse kinematics
+
+
+def bend_limb(
+    joints: np.ndarray, body: Proportions, chain: tuple[str, str, str], goal: np.ndarray, hint: np.ndarray | float = 0.0
+) -> None:
+    """Move the middle and end joint of a limb so that its end is at ``goal`` (B, T, 3) or near it; in place.
+
+    It bends towards where its middle joint is now, and towards ``hint`` when it is straight.
+    """
+    first, middle, last = (joints[..., JOINT[name], :] for name in chain)
+    segments = ("thigh", "shin") if "hip" in chain[0] else ("upper_arm", "forearm")
+    a, b = body[segments[0]], body[segments[1]]
+    way = goal - first
+    distance = np.clip(np.linalg.norm(way, axis=-1, keepdims=True), np.abs(a - b) + 0.02, REACH * (a + b))
+    along = unit(way)
+    pole = (middle - (first + last) / 2) / (a + b) + hint
+    pole = unit(pole - along * (pole * along).sum(axis=-1, keepdims=True))
+    to_foot = (a * a - b * b + distance * distance) / (2 * distance)
+    out = np.sqrt(np.maximum(a * a - to_foot * to_foot, 0))
+    joints[..., JOINT[chain[1]], :] = first + to_foot * along + out * pole
+    joints[..., JOINT[chain[2]], :] = first + distance * along
+
+
+def unit(v: np.ndarray) -> np.ndarray:
+    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-6)

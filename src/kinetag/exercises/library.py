@@ -166,15 +166,18 @@ class Support(_Model):
     hand_width: Range = (1.0, 1.6)
     hand_ahead: Range = (-0.05, 0.1)
     elbows: bool = Field(default=False, description="The forearms lie on the support, not only the hands.")
+    leans: bool = Field(default=False, description="More than the feet holds the body up: a wall, a hand on a bench.")
 
 
 class Tempo(_Model):
     """``period``: seconds a repetition. ``hold``: share of it spent in a pose, by pose name. ``move``: relative time to
-    reach a pose, by pose name (1 if not given)."""
+    reach a pose, by pose name (1 if not given). ``flight``: whether the legs move on in the air, as in running, or are
+    still from taking off to landing."""
 
     period: Annotated[tuple[Positive, Positive], BeforeValidator(_as_range), AfterValidator(_rising)]
     hold: dict[str, Range] = {}
     move: dict[str, Range] = {}
+    flight: Literal["moving", "still"] = "moving"
 
 
 class Counting(_Model):

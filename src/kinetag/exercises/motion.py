@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from kinetag.errors import KinetagError
+from kinetag.exercises.balance import GRAVITY
 from kinetag.exercises.contacts import bear
 from kinetag.exercises.kinematics import BODY_MIRROR, Proportions, random_proportions
 from kinetag.exercises.library import Exercise, load_library
@@ -111,13 +112,16 @@ def perform(
     poses = draw_poses(recipes, rng, spread=0.8 if exact else 1.0)  # (B, C, P)
     if not exact:
         poses = _accompanied(_narrowed(poses, rng), recipes, rng)
-    schedule = make_schedule(recipes, rng, duration, repetitions)
+    rise = np.maximum(poses[..., INDEX["lift"]], 0) * body.height[:, None] / 100
+    schedule = make_schedule(recipes, rng, duration, repetitions, rise)
     if exact:
         duration = max(own[-1][2] for own in schedule.repetitions) + 0.5
     times = np.arange(max(2, round(duration * rate) + exact)) / rate
-    parameters = _play(poses, _rest(poses, recipes), schedule, times, rng, calm=exact)
-    parameters = _style(parameters, recipes, times, rng, calm=exact)
-    joints = bear(parameters, body, [r.support for r in recipes], rng)
+    clock = times + (0 if exact else 0.03) * _slow_noise(rng, (len(recipes), len(times), 1), 5)[..., 0]
+    parameters = _play(poses, _rest(poses, recipes), schedule, clock, rng, calm=exact)
+    parameters[..., INDEX["lift"]] = 100 * _flight(schedule, clock) / body.height[:, None]
+    parameters = _style(parameters, recipes, times, rng, schedule.tired, calm=exact)
+    joints = bear(parameters, body, [r.support for r in recipes], rng, grips=[r.grip for r in recipes], every=1 / rate)
     flip = rng.random(len(recipes)) < 0.5
     joints[flip] = mirrored(joints[flip])
     done = [own if r.counted else [] for r, own in zip(recipes, schedule.repetitions, strict=True)]
@@ -167,25 +171,24 @@ def _rest(poses: np.ndarray, recipes: Sequence[Recipe]) -> np.ndarray:
 
 
 def _play(
-    poses: np.ndarray, rest: np.ndarray, schedule: Schedule, times: np.ndarray, rng: np.random.Generator, *, calm: bool
+    poses: np.ndarray, rest: np.ndarray, schedule: Schedule, clock: np.ndarray, rng: np.random.Generator, *, calm: bool
 ) -> np.ndarray:
-    """Parameters (B, T, P) at ``times``: monotone cubic curves through the knots of the schedule.
+    """Parameters (B, T, P) at each one's ``clock`` (B, T) s: monotone cubic curves through the knots of the schedule.
 
     Tangents are those of Fritsch and Butland (1984): a parameter that goes on in the same direction passes a pose
     without stopping, one that turns around or rests there comes to a halt.
     """
     count, knots = schedule.times.shape
-    used = min(knots, int((schedule.times <= times[-1]).sum(axis=1).max()) + 2)
+    used = min(knots, int((schedule.times <= clock.max()).sum(axis=1).max()) + 2)
     at, depth = schedule.times[:, :used], schedule.depth[:, :used, None].astype(np.float32)
     last = np.isfinite(at).sum(axis=1) - 1
-    at = np.where(np.isfinite(at), at, times[-1] + 100.0 + np.arange(used))
+    at = np.where(np.isfinite(at), at, clock.max() + 100.0 + np.arange(used))
     pose = np.where(np.arange(used) <= last[:, None], schedule.pose[:, :used], 0)
     rows = np.arange(count)[:, None]
     values = rest + depth * (poses[rows, pose] - rest)  # (B, N, P)
     # Nobody reaches a pose twice in just the same way.
     jitter = rng.standard_normal((count, used // 2 + 1, values.shape[-1]), np.float32) * (0.4 if calm else 1.5) * _NOISY
     values = values + np.repeat(jitter, 2, axis=1)[:, :used]
-    clock = times + (0 if calm else 0.03) * _slow_noise(rng, (count, len(times), 1), 5)[..., 0]
     step = np.clip((at[:, None, :] <= clock[..., None]).sum(axis=-1) - 1, 0, used - 2)  # (B, T)
     gap = np.maximum(np.diff(at, axis=1), 1e-3)[..., None]  # (B, N - 1, 1)
     slope = (np.diff(values, axis=1) / gap).astype(np.float32)
@@ -201,14 +204,40 @@ def _play(
     return (2 * u3 - 3 * u2 + 1) * p + (u3 - 2 * u2 + u) * m + (3 * u2 - 2 * u3) * q + (u3 - u2) * n
 
 
+def _flight(schedule: Schedule, clock: np.ndarray) -> np.ndarray:
+    """How far each body is off the floor at its ``clock`` (B, T), metres: a parabola about the middle of each jump."""
+    height = np.zeros(clock.shape, np.float32)
+    rows = np.flatnonzero((schedule.rise > 0).any(axis=1))
+    if not len(rows):
+        return height
+    tops, rise, now = schedule.times[rows].reshape(len(rows), -1, 2).mean(axis=2), schedule.rise[rows, ::2], clock[rows]
+    tops, rise = (np.take_along_axis(a, np.argsort(rise <= 0, axis=1, kind="stable"), 1) for a in (tops, rise))
+    tops = np.where(rise > 0, tops, np.inf)
+    after = np.minimum((tops[:, None] <= now[..., None]).sum(axis=-1), tops.shape[1] - 1)  # of the next jump
+    for jump in (after, np.maximum(after - 1, 0)):
+        top, up = np.take_along_axis(tops, jump, 1), np.take_along_axis(rise, jump, 1)
+        height[rows] = np.maximum(height[rows], up - GRAVITY / 2 * (now - top) ** 2)
+    return height
+
+
 def _style(
-    parameters: np.ndarray, recipes: list[Recipe], times: np.ndarray, rng: np.random.Generator, *, calm: bool
-) -> np.ndarray:
-    """A person's habits: an offset of each angle, left and right a little different, and slow sway."""
+    parameters: np.ndarray, recipes: list[Recipe], times: np.ndarray, rng: np.random.Generator, tired: np.ndarray,
+    *, calm: bool,
+) -> np.ndarray:  # fmt: skip
+    """A person's habits: an offset of each angle, left and right a little different, and slow sway.
+
+    While people get ``tired`` (B,), all that grows, and on their feet the trunk leans and the knees come inwards. Not
+    of those who are ``calm``: their form is what benches judge.
+    """
     count, _, width = parameters.shape
     amount = rng.uniform(0, 0.6 if calm else 1.1, (count, 1, 1)).astype(np.float32)
     offset = rng.standard_normal((count, 1, width), np.float32) * 4.0 * amount
     sway = _slow_noise(rng, (count, len(times), width), max(3, int(times[-1] / 1.5))) * amount * (0.6 if calm else 3.0)
+    if not calm:
+        worse = (tired[:, None] * np.linspace(0, 1, len(times))).astype(np.float32)[..., None]  # (B, T, 1)
+        offset, sway = offset * (1 + 0.8 * worse), sway * (1 + 1.2 * worse)
+        standing = np.array([r.support.by == "feet" for r in recipes])[:, None, None]
+        parameters = parameters + standing * worse * _WORN
     # A still pose wobbles less.
     still = np.array([0.6 if len(r.cycle) == 1 else 1.0 for r in recipes], np.float32)[:, None, None]
     # Hands that bear keep the shoulders level.
@@ -236,6 +265,13 @@ _NOISY = np.array(
     np.float32,
 )  # fmt: skip
 
+
+# Degrees by which the form of somebody who is as tired as people get is off: the trunk leans, the knees cave in.
+_WORN = np.array(
+    [{"trunk": 8.0, "spine": 4.0, "hip_rotation": -9.0, "abduction": -3.0}.get(
+        name.removeprefix("left_").removeprefix("right_"), 0.0) for name in PARAMETERS],
+    np.float32,
+)  # fmt: skip
 
 # Degrees by which an angle that a file keeps still moves along with a repetition: arms most.
 _ALONG = np.array(

@@ -40,6 +40,9 @@ _ALIASES = {
     "shoulder": ("shoulder", "arm_in_space", 0), "upper_arm": ("shoulder", "arm_in_space", 1),
 }  # fmt: skip
 
+_ARMS = np.array([name.endswith(("_shoulder", "_elbow", "_plane", "_rotation")) for name in PARAMETERS])
+_GRIPS = {"barbell": "bar", "cable_bar": "bar", "dumbbell": "weight", "kettlebell": "weight"}
+
 AS_IS, MIRRORED, LEFT_ONLY, RIGHT_ONLY = range(4)
 
 
@@ -50,7 +53,8 @@ class Recipe:
     ``low``, ``high`` (K, P); ``own`` (K, P): drawn for this pose rather than once for the whole set; ``sided`` (K, P):
     drawn for this side rather than once for both. ``cycle`` (C, 2): pose and which side works; ``peaks`` (C,) bool;
     ``hold`` (C, 2) ranges of the share of a repetition spent there; ``move`` (C, 2) relative time to get there;
-    ``equipment``: what is held and what stands there.
+    ``equipment``: what is held and what stands there; ``grip``: 'bar' or 'weight' if both hands hold one thing;
+    ``still``: in the air the pose stays as it is.
     """
 
     label: str
@@ -68,6 +72,8 @@ class Recipe:
     depth: tuple[float, float]
     counted: bool
     equipment: tuple[str, ...] = ()
+    grip: str = ""
+    still: bool = False
 
 
 def pick_recipe(
@@ -147,10 +153,13 @@ def _compiled(key: _Key, arm: str, side: Side) -> Recipe:
     move = np.array([tempo.move.get(names[k], (1.0, 1.0)) for k, _ in cycle])
     support = _either(variant, exercise, "support") or Support()
     depth = _either(variant, exercise, "depth") or (0.6, 1.0)
+    equipment = _equipment(_either(variant, exercise, "equipment") or (), style, support)
+    one_by_one = bool((cycle[:, 1] >= LEFT_ONLY).any()) and bool(own[:, _ARMS].any())
+    grip = "" if one_by_one or sided[:, _ARMS].any() else _grip(equipment)
     return Recipe(
         exercise.name, variant.name if variant else "plain", support, low, high, own, sided, cycle, peaks,
         hold, move, tempo.period, depth, exercise.counting is not None and (variant is None or variant.counted),
-        _equipment(_either(variant, exercise, "equipment") or (), style, support),
+        equipment, grip, tempo.flight == "still",
     )  # fmt: skip
 
 
@@ -159,6 +168,11 @@ def _equipment(said: Sequence[str], style: ArmStyle | None, support: Support) ->
     held = list(style.equipment) if style is not None else []
     stands = [thing for thing in said if not (held and thing in HELD)]
     return (*held, *stands, *(["seat"] if support.by == "seat" and "seat" not in said else []))
+
+
+def _grip(equipment: Sequence[str]) -> str:
+    """How both hands hold one thing: '' where each has its own, or none."""
+    return next((_GRIPS.get(thing, "") for thing in equipment if thing in HELD), "")
 
 
 def _merge(pose: Pose, over: Pose | None) -> Pose:

@@ -12,7 +12,7 @@ import numpy as np
 from kinetag.errors import KinetagError
 from kinetag.exercises.kinematics import BODY
 from kinetag.exercises.recordings import Recording
-from kinetag.exercises.synthesis import Errors, Observation, drop, own_scale, unit_scale
+from kinetag.exercises.synthesis import Errors, Observation, Stances, drop, own_scale, unit_scale
 from kinetag.features import LAYOUT, RATE, WINDOW
 from kinetag.sequence import PoseSequence
 from kinetag.skeletons import get_layout
@@ -29,12 +29,13 @@ class Recorded:
     """Clips (R,) of F frames on the classifier's time grid: ``points`` (R, F, V, 5) are x, y of the picture and the
     world's x, y, z; ``confidence`` (R, F, V), 0 where a joint or the whole person was not seen. ``errors``
     (R, F, V, 5): how far the points are off, in body scales, with ``slope`` (R,), how much of the depth came out, taken
-    out."""
+    out; ``stances``, how each person is seen."""
 
     points: np.ndarray
     confidence: np.ndarray
     errors: np.ndarray
     slope: np.ndarray
+    stances: Stances
 
     def __len__(self) -> int:
         return len(self.points)
@@ -64,14 +65,26 @@ class Recorded:
             errors[row, at], slope[row] = _errors(clip, seen, at)
         lost = ~np.isfinite(errors).all(axis=-1) | (np.abs(errors) > _WILD).any(axis=-1)
         errors[lost] = 0
-        return cls(points, confidence, errors, slope)
+        space = np.stack([clip.joints[:, _BODY] for clip in clips]) if clips else np.zeros((0, 1, _JOINTS, 3))
+        stances = Stances.of(space, np.array([clip.up for clip in clips]).reshape(-1, 3))
+        return cls(points, confidence, errors, slope, stances)
 
-    def lent(self, count: int, rng: np.random.Generator) -> Errors:
-        """What went wrong in ``count`` windows of random clips, some of them in a mirror, more or less of it."""
-        rows = rng.integers(0, len(self), count)
+    def lent(self, to: Stances, rng: np.random.Generator) -> Errors:
+        """What went wrong in windows of clips of people who are seen like those ``to`` whom it is lent, more or less.
+
+        Where no clip is as alike, one of the same posture will do, and else any. From the side, the near side of the
+        one is that of the other; else some clips are in a mirror.
+        """
+        count = len(to.posture)
+        rows, own = np.zeros(count, int), self.stances
+        for posture, view in sorted(set(zip(to.posture.tolist(), to.view.tolist(), strict=True))):
+            same = own.posture == posture
+            pools = (np.flatnonzero(same & (own.view == view)), np.flatnonzero(same), np.arange(len(self)))
+            wanted = np.flatnonzero((to.posture == posture) & (to.view == view))
+            rows[wanted] = rng.choice(next(pool for pool in pools if len(pool)), len(wanted))
+        flip = np.where(to.view == 1, to.left != own.left[rows], rng.random(count) < 0.5)
         at = rng.integers(0, self.points.shape[1] - WINDOW + 1, count)[:, None] + np.arange(WINDOW)  # (N, T)
         errors, confidence = self.errors[rows[:, None], at], self.confidence[rows[:, None], at]
-        flip = rng.random(count) < 0.5
         twins = _SKELETON.mirror
         errors[flip] = errors[flip][:, :, twins] * np.array([-1, 1, -1, 1, 1], np.float32)
         confidence[flip] = confidence[flip][:, :, twins]

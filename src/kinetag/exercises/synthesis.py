@@ -8,6 +8,7 @@ limbs are guessed and joints are missing was chosen by looking at its output on 
 is more than was measured, since other estimators and real footage are worse.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,8 @@ PARTS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (0.04, _FEET),
 )
 
+_CROSSED = 0.012  # chance that a limb is for a moment that of somebody who crosses
+
 # Errors of BlazePose's world points along z, smoothed, in torso lengths: that stay, that wander, that are new in every
 # frame; fitted to what bench/sensor_errors.py measures.
 _BY_PART = {
@@ -52,6 +55,13 @@ _BY_PART = {
     "index": (0.26, 0.15, 0.036),
 }  # fmt: skip
 _WORLD_ERRORS = np.array([_BY_PART[name.rsplit("_", 1)[-1]] for name in _SKELETON.joints], np.float32).T
+# How much more or less than others a joint shakes and drifts in the picture; measured likewise, but for ears, heels and
+# toes, which are to nose and ankle as in depth.
+_SHAKES = {
+    "nose": 0.72, "ear": 0.72, "shoulder": 0.82, "elbow": 1.30, "wrist": 1.55, "hip": 0.68, "knee": 0.96, "ankle": 1.0,
+    "heel": 1.05, "index": 1.1,
+}  # fmt: skip
+_SHAKY = np.array([[_SHAKES[name.rsplit("_", 1)[-1]]] for name in _SKELETON.joints], np.float32)  # (V, 1)
 _WORLD_SPREAD = 0.5  # people differ: spread (log) of all errors
 _WORLD_SLOPE = (0.70, 0.13)  # how much of the depth comes out
 
@@ -77,11 +87,38 @@ class Errors:
     confidence: np.ndarray
 
 
-def observe(joints: np.ndarray, rng: Rng, *, clean: bool = False, errors: Errors | None = None) -> Observation:
+@dataclass
+class Stances:
+    """How N people are seen. ``posture`` (N,): 0 upright, 1 inclined, 2 lying (or upside down), by the trunk; ``view``
+    (N,): 0 from the front, 1 from a side, 2 from behind; ``left`` (N,) bool: the left side is nearer to the camera."""
+
+    posture: np.ndarray
+    view: np.ndarray
+    left: np.ndarray
+
+    @classmethod
+    def of(cls, space: np.ndarray, up: np.ndarray) -> "Stances":
+        """Of joints (N, T, 19, 3) in a camera's axes, in which ``up`` (N, 3) points away from the floor."""
+        left, right = (space[:, :, _TRUNK[side::2]].mean(axis=1) for side in (0, 1))  # (N, 2, 3): shoulder and hip
+        trunk = (left + right)[:, 0] - (left + right)[:, 1]
+        rise = (trunk * up).sum(axis=1) / np.maximum(np.linalg.norm(trunk, axis=1), 1e-6)
+        front = np.cross((left - right)[:, 0], trunk)
+        toward = -front[:, 2] / np.maximum(np.linalg.norm(front, axis=1), 1e-6)
+        posture = np.where(rise > np.cos(np.deg2rad(35)), 0, np.where(rise > np.cos(np.deg2rad(65)), 1, 2))
+        view = np.where(toward > 0.65, 0, np.where(toward < -0.65, 2, 1))
+        return cls(posture, view, (left - right)[..., 2].mean(axis=1) < 0)
+
+
+Lender = Callable[[Stances, Rng], Errors]
+
+
+def observe(
+    joints: np.ndarray, rng: Rng, *, clean: bool = False, lender: Lender | None = None, lent: int = 0
+) -> Observation:
     """Look at each motion (N, T, V, 3) with a camera and an estimator of its own; V are 13 or 19 joints.
 
-    ``clean`` leaves out the estimator's errors and all occlusion: only the camera remains. ``errors`` of a real
-    estimator take the place of its imitation for the first of the motions, as many as there are.
+    ``clean`` leaves out the estimator's errors and all occlusion: only the camera remains. For the first ``lent`` of
+    the motions, errors of a real estimator take the place of its imitation: ``lender`` has some for how they are seen.
     """
     joints, given = _all_joints(joints)
     space = camera_space(joints, rng)
@@ -92,11 +129,13 @@ def observe(joints: np.ndarray, rng: Rng, *, clean: bool = False, errors: Errors
         return _given(Observation(truth, confidence, space.astype(np.float32)), given)
     keypoints, confidence = estimate(truth, depth, rng)
     world = world_points(space, keypoints - truth, rng)
-    if errors is not None:
-        real = slice(0, len(errors.flat))
+    if lender is not None and lent:
+        errors = lender(_stances(joints[:lent], space[:lent]), rng)
+        real = slice(0, lent)
         keypoints[real], confidence[real] = truth[real] + errors.flat, errors.confidence
         world[real] = own_scale(space[real]) * _depth_only(errors.slope) + errors.deep
     both = np.concatenate([keypoints, world], axis=-1)
+    both, confidence = _take_over(both, confidence, rng)
     both, confidence = _swap_sides(both, confidence, rng)
     keypoints, world = both[..., :2], both[..., 2:]
     confidence = confidence * crop_visibility(keypoints, rng)
@@ -116,6 +155,13 @@ def _all_joints(joints: np.ndarray) -> tuple[np.ndarray, int]:
     ears = np.repeat(joints[:, :, :1], 2, axis=2)
     feet = np.tile(joints[:, :, -2:], (1, 1, 2, 1))
     return np.concatenate([joints, ears, feet], axis=2), given
+
+
+def _stances(joints: np.ndarray, space: np.ndarray) -> Stances:
+    """How people are seen whose joints with Y up are also known in a camera's axes."""
+    stances = Stances.of(space, np.zeros((len(space), 3)))
+    upright = Stances.of(joints, np.tile([0.0, 1.0, 0.0], (len(joints), 1)))
+    return Stances(upright.posture, stances.view, stances.left)
 
 
 def _given(seen: Observation, joints: int) -> Observation:
@@ -201,8 +247,9 @@ def estimate(points: np.ndarray, depth: np.ndarray, rng: Rng) -> tuple[np.ndarra
     noise = _each(rng, count, 0, 1, 4)
     points = points + 0.05 * noise * rng.standard_normal((count, 1, joints, 2), np.float32)
     # Most estimates are steady from frame to frame; a few shake a lot.
-    points = points + 0.11 * _each(rng, count, 0, 1, 4) ** 3 * _drift(rng, points.shape, knots=8)
-    points = points + 0.05 * _each(rng, count, 0, 1, 4) ** 2 * rng.standard_normal(points.shape, np.float32)
+    drift, jitter = 0.11 * _each(rng, count, 0, 1, 4) ** 3, 0.05 * _each(rng, count, 0, 1, 4) ** 2
+    points = points + drift * _SHAKY * _drift(rng, points.shape, knots=8)
+    points = points + jitter * _SHAKY * rng.standard_normal(points.shape, np.float32)
     points, confidence = _far_side(points, depth, rng)
     points = _limb_failures(points, rng)
     outlier = (rng.random((count, frames, joints)) < 0.01) & (rng.random((count, 1, 1)) < 0.25)
@@ -247,6 +294,28 @@ def _smooth(points: np.ndarray, rng: Rng) -> np.ndarray:
     for t in range(1, points.shape[1]):
         out[:, t : t + 1] += lag * (out[:, t - 1 : t] - out[:, t : t + 1])
     return out
+
+
+def _take_over(points: np.ndarray, confidence: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+    """Somebody crosses: for a moment an arm or a leg is that of another person of the batch who is about there.
+
+    points (N, T, V, 5): the picture's x, y and the world's x, y, z, of which the depth stays.
+    """
+    count, frames, _, _ = points.shape
+    taken, sure = points.copy(), confidence.copy()
+    other = rng.permutation(count)
+    for limb in (_LEGS[0::2], _LEGS[1::2], _ARMS[0::2], _ARMS[1::2]):
+        rows = np.flatnonzero((rng.random(count) < _CROSSED) & (other != np.arange(count)))
+        when = _segments(rng, len(rows), frames, 3, 14)[..., None]  # (R, T, 1)
+        away = rng.normal(0, (0.5, 0.15), (len(rows), 1, 1, 2)) + 0.3 * _drift(rng, (len(rows), frames, 1, 2), knots=3)
+        own, theirs = points[rows][:, :, limb], points[other[rows]][:, :, limb, :2]
+        off = np.where(when[..., None], theirs * _each(rng, len(rows), 0.8, 1.25, 4) + away - own[..., :2], 0)
+        own[..., :2] += off
+        own[..., 2:4] += off
+        taken[rows[:, None], :, limb] = own.transpose(0, 2, 1, 3)
+        mine, sure_of = confidence[rows][:, :, limb], confidence[other[rows]][:, :, limb]
+        sure[rows[:, None], :, limb] = np.where(when, sure_of, mine).transpose(0, 2, 1)
+    return taken, sure
 
 
 def _swap_sides(points: np.ndarray, confidence: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
