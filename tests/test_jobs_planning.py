@@ -295,7 +295,7 @@ def test_tao_s_template_of_an_action_is_completed(tmp_path, action):
     job.folder.mkdir(parents=True)
     write_spec(job.given, values)
     more = {
-        "train": [f"dataset.train_dataset.data_path={arrays(tmp_path / 'data')}"],
+        "train": [f"dataset.train_dataset.data_path={arrays(tmp_path / 'data')}", "dataset.validation_split=0.2"],
         "inference": ["inference.test_dataset.data_path=t"],
         "dataset_convert": ["dataset_convert.data=poses.json"],
     }
