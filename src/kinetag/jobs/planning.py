@@ -28,12 +28,11 @@ from kinetag.spec import (
     put_at,
     value_at,
 )
-from kinetag.spec.errors import nearest, shown
+from kinetag.spec.errors import nearest
 from kinetag.spec.file import SpecSource, dotted, read_spec
-from kinetag.urls import is_remote, local_path, scheme_of, split_password
+from kinetag.urls import is_remote, local_path, split_password
 
 _MOST_ANCESTORS = 100
-_DATABASES = ("postgresql", "postgres", "postgresql+psycopg", "sqlite")  # that a search can keep its record in
 _FOLLOWING = ("automl_max_epochs", "automl_max_recommendations")  # unwritten, they follow from other options
 _SHORTEST_SECRET = 6  # characters; a shorter one is found in other values by chance
 
@@ -136,21 +135,10 @@ def check_search(plan: Plan) -> None:
     if plan.action != "train" or plan.spec.automl_policy != "auto":
         return
     from kinetag.datasets.augment import RECIPES
-    from kinetag.tune import plan as search  # needs neither Optuna nor torch
-    from kinetag.tune.schema import build_space, read_schema
+    from kinetag.tune.plan import search_space  # needs neither Optuna nor torch
 
-    settings = plan.spec.automl_settings
-    spec = plan.spec.with_defaults(RECIPES[plan.spec.train.recipe])
-    if settings.storage and scheme_of(settings.storage) not in _DATABASES:
-        raise KinetagError(
-            f"automl_settings.storage is {shown(settings.storage)}; give postgresql://user@host/database, or nothing "
-            "for a file in the results folder"
-        )
     try:
-        search._check(spec, search.ALGORITHMS[settings.algorithm])
-        space = build_space(spec, read_schema(settings.search_schema))
-        if settings.algorithm == "pbt":
-            search._changeable(space, spec)
+        search_space(plan.spec.with_defaults(RECIPES[plan.spec.train.recipe]))
     except KinetagError as error:
         unasked = any(one.key == "automl_policy" for one in plan.inferred)
         raise KinetagError(f"{error}{'; or train once, with automl_policy=off' if unasked else ''}") from None

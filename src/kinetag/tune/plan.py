@@ -18,6 +18,7 @@ from kinetag.tune import evolution, halving, sampling
 from kinetag.tune.jobs import INHERITED
 from kinetag.tune.schema import build_space, read_schema
 from kinetag.tune.space import Space
+from kinetag.tune.store import need_server
 from kinetag.tune.trials import Decision, Rules, Trial
 
 TRIALS = "trials"  # folder of the trials within the results folder
@@ -128,21 +129,16 @@ class Plan:
 def make_plan(spec: Spec, drawn_seed: int | None = None) -> Plan:
     """Read the settings of a spec; KinetagError for what cannot be. ``drawn_seed``: of an earlier start."""
     settings = spec.automl_settings
-    schema = read_schema(settings.search_schema)
     spec = spec.with_defaults(RECIPES[spec.train.recipe])
-    algorithm = ALGORITHMS[settings.algorithm]
-    _check(spec, algorithm)
+    space = search_space(spec)
     if spec.train.seed == -1:
         spec.train.seed = drawn_seed if drawn_seed is not None else secrets.randbelow(1 << 31)
-    space = build_space(spec, schema)
-    if settings.algorithm == "pbt":
-        space = _changeable(space, spec)
     rules = _rules(spec, space)
     slots, threads, cards, note = _workplaces(spec)
     return Plan(
         spec=spec,
         settings=settings,
-        algorithm=algorithm,
+        algorithm=ALGORITHMS[settings.algorithm],
         space=space,
         rules=rules,
         maximize=settings.direction == "maximize" or (settings.direction == "auto" and "loss" not in settings.metric),
@@ -152,6 +148,16 @@ def make_plan(spec: Spec, drawn_seed: int | None = None) -> Plan:
         cards=cards,
         notes=(*space.notes, *filter(None, [_unbred(settings, rules), note])),
     )
+
+
+def search_space(spec: Spec) -> Space:
+    """What a spec with its recipe's defaults searches; KinetagError for settings that no machine could search by."""
+    settings = spec.automl_settings
+    if settings.storage:
+        need_server(settings.storage)
+    _check(spec, ALGORITHMS[settings.algorithm])
+    space = build_space(spec, read_schema(settings.search_schema))
+    return _changeable(space, spec) if settings.algorithm == "pbt" else space
 
 
 def _check(spec: Spec, algorithm: Algorithm) -> None:

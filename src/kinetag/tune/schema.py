@@ -239,7 +239,9 @@ def _given(
     if low >= high:
         raise KinetagError(f"{where}: valid_min {low:g} is not below valid_max {high:g}")
     if low < bounds[0] or high > bounds[1]:
-        raise KinetagError(f"{where}: {low:g} to {high:g} is out of its bounds, {bounds[0]:g} to {bounds[1]:g}")
+        least = f", from {bounds[0]:g}" if math.isfinite(bounds[0]) else ""
+        most = f", up to {bounds[1]:g}" if math.isfinite(bounds[1]) else ""
+        raise KinetagError(f"{where}: {low:g} to {high:g} is out of its bounds{least}{most}")
     if kind == "int" and (low % 1 or high % 1):
         raise KinetagError(f"{where}: it takes whole numbers")
     log = low > 0 and (usual.log if usual else high / low >= 100)

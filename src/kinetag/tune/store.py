@@ -292,13 +292,19 @@ def _file(optuna: Any, path: Path) -> Any:
     return optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
 
 
-def _server(optuna: Any, url: str) -> Any:
+def need_server(url: str) -> str:
+    """What follows ``://`` in the address of a PostgreSQL server; KinetagError for any other address."""
     scheme, _, rest = url.partition("://")
     if scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
         raise KinetagError(
             f"automl_settings.storage is {shown(url)}; give postgresql://user@host/database, or nothing "
             "for a file in the results folder"
         )
+    return rest
+
+
+def _server(optuna: Any, url: str) -> Any:
+    rest = need_server(url)
     options = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
     return optuna.storages.RDBStorage(f"postgresql+psycopg://{_with_password(rest)}", engine_kwargs=options)
 
