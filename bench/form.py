@@ -36,7 +36,7 @@ ACROSS = (
     "warrior_2", "chest_fly",
 )  # fmt: skip # movements in the frontal plane, and turns
 
-SHORT = ("quarter", "half", "half_squat")  # variants that are short of the full range on purpose
+SHORT = ("quarter", "half", "half_squat", "hips_high")  # variants that are short of the full range on purpose
 
 
 def faults_of(sequence: PoseSequence, exercise: Exercise) -> tuple[list[FormFault], int]:

@@ -1,10 +1,13 @@
-"""Exercises done wrong on purpose, for form.py: what differs, as a variant in an exercise's file says it."""
+"""Exercises done wrong on purpose, for form.py: what is done differently, as a variant in an exercise's file says it.
+
+Each fault of the library has one, from poses that a body can take: hands on a bar keep their distance, who stands is in
+balance.
+"""
 
 from typing import Any
 
 LEANING = {"trunk": [68, 85]}
 SWING = {"trunk": [-38, -30]}
-# What is done differently where a fault is done on purpose, as a variant in an exercise's file says it.
 WRONG: dict[str, dict[str, dict[str, Any]]] = {
     "squat": {
         "too_shallow": {"poses": {"bottom": {"thigh": [25, 38], "shin": [4, 14], "trunk": [8, 25]}}},
@@ -15,7 +18,13 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
         },
         "not_straight": {"poses": {"top": {"thigh": [26, 36], "shin": [22, 30], "trunk": [10, 25]}}},
     },
-    "jump_squat": {"too_shallow": {"poses": {"bottom": {"thigh": [12, 22], "shin": [2, 10]}}}},
+    "jump_squat": {
+        "too_shallow": {"poses": {"bottom": {"thigh": [12, 22], "shin": [2, 10]}}},
+        "knees_inward": {
+            "base": {"abduction": [10, 14]},
+            "poses": {"bottom": {"abduction": [-18, -12], "hip_rotation": [-25, -15]}},
+        },
+    },
     "push_up": {
         "too_shallow": {"poses": {"down": {"elbow": [35, 50]}}},
         "not_straight": {"poses": {"up": {"elbow": [60, 72]}}},
@@ -82,7 +91,7 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
     "leg_raise": {"too_low": {"poses": {"up": {"thigh": [118, 126]}}}},
     "lat_pulldown": {
         "swinging": {"poses": {"down": {"trunk": [-66, -54]}, "up": {"trunk": [-8, 4]}}},
-        "too_small": {"poses": {"down": {"elbow": [40, 55], "shoulder": [100, 120]}}},
+        "too_small": {"poses": {"down": {"elbow": [40, 55], "shoulder": [120, 140]}}},
     },
     "triceps_pushdown": {
         "not_straight": {"poses": {"straight": {"elbow": [60, 72]}, "bent": {"elbow": [120, 135]}}},
@@ -90,6 +99,7 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
     },
     "overhead_triceps_extension": {
         "not_straight": {"poses": {"straight": {"elbow": [60, 72]}, "bent": {"elbow": [120, 140]}}},
+        "elbows_down": {"poses": {"straight": {"shoulder": [70, 88]}}},
     },
     "jumping_jack": {"arms_low": {"poses": {"open": {"shoulder": [62, 78]}, "hop": {"shoulder": [35, 50]}}}},
     "wall_sit": {"too_high": {"poses": {"held": {"thigh": [20, 32], "knee": [20, 32]}}}},
@@ -209,10 +219,10 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
     "bicycle_crunch": {
         "far_knee": {"poses": {"drive": {"left": {"thigh": [130, 142], "knee": [85, 110]}}}},
     },
-    "bird_dog": {"too_low": {"poses": {"out": {"left": {"hip": [72, 80], "knee": [0, 18]}}}}},
+    "bird_dog": {"too_low": {"poses": {"out": {"left": {"hip": [50, 60], "knee": [0, 18]}}}}},
     "chest_fly": {"pressing": {"poses": {"apart": {"elbow": [88, 110], "shoulder": [60, 85]}}}},
     "crunch": {"sitting_up": {"poses": {"up": {"trunk": [-35, -15]}}}},
-    "donkey_kick": {"too_low": {"poses": {"kick": {"left": {"hip": [62, 70]}}}}},
+    "donkey_kick": {"too_low": {"poses": {"kick": {"left": {"hip": [50, 60]}}}}},
     "hurdle_step": {"leaning": {"poses": {"raise": {"trunk": [30, 42]}, "over": {"trunk": [30, 42]}}}},
     "plank_jack": {"sagging": {"base": {"hip": [-42, -32]}}},
     "russian_twist": {"too_small": {"poses": {"turned": {"twist": [10, 15]}}}},

@@ -124,6 +124,19 @@ def test_a_height_tells_a_fault_in_torso_lengths():
         assert not faults(judged(squats(4, depth=40, azimuth=azimuth), "squat", faults={"low": low}))
 
 
+def test_a_height_of_one_side_is_enough_where_it_moves():
+    low = Fault(description="the hips go down", angle="hip_height", below=1.5)
+    sequence = squats(4, depth=100, azimuth=90)
+    sequence.confidence[:, sequence.skeleton.index("right_hip")] = 0.2
+    assert faults(judged(sequence, "squat", sides={"both": 0.5, "alternating": 0.5}, faults={"low": low})) == {"low"}
+
+
+def test_a_height_that_is_seen_from_the_front_is_not_judged_from_the_side():
+    low = Fault(description="the hips go down", angle="hip_height", below=1.5, view="front")
+    assert faults(judged(squats(4, depth=100, azimuth=0), "squat", faults={"low": low})) == {"low"}
+    assert not faults(judged(squats(4, depth=100, azimuth=90), "squat", faults={"low": low}))
+
+
 def test_a_height_has_no_degrees_short_of_the_norm():
     counting = LIBRARY["squat"].counting.model_copy(update={"signal": "hip_height", "rest": 1.7, "peak": 1.0})
     segment = judged(squats(4, depth=70, azimuth=90), "squat", counting=counting, norms={"hip_height": (0.1, 0.2)})

@@ -26,7 +26,7 @@ _AROUND = (0.07, 0.25)  # seconds looked at before and after a moment, at least 
 _MOST = 0.75  # of the time is 'whole'
 _SECOND = 1.0  # a pose that is held is judged second by second
 _MOVES = 15.0  # degrees: joints that move less are not compared
-_WORKS = 25.0  # degrees: a side that moves so far does the exercise
+_WORKS, _WORKS_LENGTHS = 25.0, 0.3  # degrees, torso lengths: a side that moves so far does the exercise
 _IDLE = 0.5  # of the busier side's range of motion: a side that moves less does something else
 _UNEVEN = 35.0  # percent by which ranges of motion must differ to be a fault, and degrees:
 _UNEVEN_DEGREES = 25.0
@@ -50,9 +50,9 @@ class _Look:
         return (self.times >= start) & (self.times <= end)
 
     def moves(self, name: str, inside: np.ndarray) -> bool:
-        """Whether a joint angle changes much in the frames ``inside`` (T,), in every space."""
+        """Whether a signal changes much in the frames ``inside`` (T,), in every space."""
         ranges = [np.ptp(seen) for v in self.values.values() if len(seen := v[name][inside & np.isfinite(v[name])])]
-        return bool(ranges) and min(ranges) >= _WORKS
+        return bool(ranges) and min(ranges) >= (_WORKS if in_degrees(name) else _WORKS_LENGTHS)
 
 
 def assess(poses: PoseSequence, exercise: "Exercise", segment: Segment) -> None:
@@ -179,7 +179,7 @@ def _shows(space: Space, name: str, fault: "Fault", inside: np.ndarray, look: _L
     World points have no vertical of their own (that of a camera that looks down is tilted), so inclinations are read
     from the side; and what must be seen from the front is too fine for their depth.
     """
-    if is_height(fault.angle):
+    if is_height(fault.angle) and (space == "3d" or fault.view != "front"):
         return space == "2d"
     if fault.view == "front" or (fault.angle == "trunk" and fault.at != "range"):
         return look.view == fault.view

@@ -212,9 +212,9 @@ class Fault(_Model):
 
     ``angle`` is a name of `alignment.form_signals` without its side; where both sides are seen, the better one must be
     beyond the limit. A turning point or a rest is a moment of each repetition; 'whole' is most of it (of a held pose:
-    most of each second), 'range' how much the signal changes in it. It is judged only where it can be seen: heights
-    from anywhere, joint angles in trustworthy world points or where their bones lie in the plane of the picture, all
-    else from ``view``: the 'side', or the 'front' (or back).
+    most of each second), 'range' how much the signal changes in it. It is judged only where it can be seen: with
+    ``view`` 'front' from the front or back; else heights from anywhere, joint angles in trustworthy world points or
+    where their bones lie in the plane of the picture, all else from the side.
     """
 
     description: str
