@@ -49,7 +49,9 @@ def content_of(values, **more):
     return content | more
 
 
-@pytest.mark.parametrize("values", [[1.0] * 6, [0.7, 1.0, 1.0, 1.0, 1.0], [0.91, 0.93, 0.95, 0.97], [0.0, 0.0, 0.001]])
+@pytest.mark.parametrize(
+    "values", [[1.0] * 6, [0.7, 1.0, 1.0, 1.0, 1.0], [0.91, 0.93, 0.95, 0.97], [0.0, 0.0, 0.001], [0.0] * 3]
+)
 def test_an_axis_of_accuracies_spans_something_within_0_and_1_and_its_numbers_are_round(values):
     scale = Scale.of(values, content_of(values))
     assert 0 <= scale.low < scale.high <= 1
@@ -57,6 +59,7 @@ def test_an_axis_of_accuracies_spans_something_within_0_and_1_and_its_numbers_ar
     labels = re.findall(r">([\d.]+)<", scale.labels())
     assert 2 <= len(labels) <= 7
     assert len({round(float(b) - float(a), 9) for a, b in pairwise(labels)}) == 1  # and told with the digits needed
+    assert max(map(len, labels)) <= 6
 
 
 def test_an_axis_of_losses_may_go_beyond_1():

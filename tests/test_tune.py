@@ -175,9 +175,35 @@ def test_pbt_hands_weights_on(tmp_path):
     assert left == {str(summary["best"]["number"])}
 
 
-def test_a_killed_trial_goes_on_from_its_checkpoint(tmp_path):
-    """The first process of a trial is killed within its second epoch: the table is that of a search left alone."""
+# Python runs this when it starts: in the nursery, the first process of each trial waits after its second epoch. Without
+# that a busy machine may have trained the third before the test has killed anything.
+WAITS = """
+import sys, time
+if "kinetag.tune.nursery" in sys.orig_argv:
+    import kinetag.tune.jobs as jobs
+    from kinetag.actions.train import spec_of
+    do = jobs.do
+    def waits(work, emit):
+        mark = spec_of(work).results_folder("train") / "begun"
+        first = work["kind"] == "train" and not mark.exists()
+        if first:
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+        def told(event):
+            emit(event)
+            if first and event["event"] == "epoch" and event["kpi"]["epoch"] == 2:
+                time.sleep(600)
+        return do(work, told)
+    jobs.do = waits
+"""
+
+
+def test_a_killed_trial_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
+    """The first process of a trial is killed in or after its second epoch: the table is that of a search left alone."""
     left_alone = tune(training_spec(tmp_path, *settings(automl_max_recommendations=2), name="alone"))
+    (tmp_path / "sitecustomize.py").write_text(WAITS)
+    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     killed: list[int] = []
 
     def kill(picture):

@@ -15,7 +15,8 @@ from kinetag.exercises.kinematics import BODY, JOINT, REACH, Proportions, bend_l
 GRAVITY = 9.81
 
 # Winter, Biomechanics and Motor Control of Human Movement, table 4.1: between which joints a segment is, its share of
-# the body's mass, and how far from the first to the second its centre is. Limbs are there once a side.
+# the body's mass, and how far from the first to the second its centre is (of the trunk's parts, whose ends are other
+# joints there, about the middle). Limbs are there once a side.
 _SEGMENTS = (
     ("neck", "head", 0.081, 1.0), ("pelvis", "pelvis", 0.142, 0.0), ("pelvis", "chest", 0.139, 0.5),
     ("chest", "neck", 0.216, 0.5),

@@ -214,7 +214,7 @@ class Scale:
     @classmethod
     def around(cls, low: float, high: float, content: Mapping[str, Any]) -> "Scale":
         """From a little below to a little above; an accuracy is never outside of 0 to 1."""
-        lacking = max(0.0, _LEAST * max(abs(low), abs(high), 1e-6) - (high - low))
+        lacking = max(0.0, _LEAST * (max(abs(low), abs(high)) or 1.0) - (high - low))
         edge = 0.06 * (high - low + lacking)
         low, high = low - lacking / 2 - edge, high + lacking / 2 + edge
         return cls(max(0.0, low), min(1.0, high)) if content["metric"] == "val_acc" else cls(low, high)
