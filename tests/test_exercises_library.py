@@ -61,6 +61,15 @@ def test_exercises_have_norms_and_faults_where_they_can_be_seen():
     assert {name for name, exercise in library.items() if not exercise.faults} == unseen | {"fire_hydrant"}
 
 
+def test_what_is_usual_is_no_fault():
+    for exercise in load_library().values():
+        for name, fault in exercise.faults.items():
+            if fault.angle in exercise.norms and fault.at in ("peak", "whole"):  # norms are of the turning point
+                low, high = exercise.norms[fault.angle]
+                right = fault.above >= high if fault.above is not None else fault.below <= low
+                assert right, f"{exercise.name}, {name}"
+
+
 def test_look_alikes_know_each_other():
     library = load_library()
     one_sided = {
