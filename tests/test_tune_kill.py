@@ -68,7 +68,10 @@ def _start(path: Path, options: list[str]) -> "subprocess.Popen[str]":
 
 
 def _finish(process: "subprocess.Popen[str]") -> None:
-    _, err = process.communicate(timeout=900)
+    try:
+        _, err = process.communicate(timeout=900)
+    finally:
+        process.kill()  # of a search that took too long nothing stays behind
     assert process.returncode == 0, err
 
 
