@@ -5,8 +5,8 @@
 
 Every class of the library (and 'other'), random people, cameras and rooms; a fifth of the clips is cut off by the
 picture's edge, some are partly hidden. Record with a seed that no training used. A clip's label is the class with the
-highest mean probability over its windows. Cells are 45 degrees of azimuth by three heights of the camera; 'as a kind'
-counts another exercise of the same family as right.
+highest mean probability over its windows. There is a table of 24 azimuths, 15 degrees each, and one of cells, 45 degrees
+by three heights of the camera; 'as a kind' counts another exercise of the same family as right.
 """
 
 import argparse
@@ -22,6 +22,8 @@ from kinetag.smoothing import smooth
 
 DIRECTIONS = ("front", "front left", "left", "back left", "back", "back right", "right", "front right")
 HEIGHTS = (("low", -90.0, 5.0), ("middle", 5.0, 20.0), ("high", 20.0, 90.0))  # degrees above the person's middle
+AZIMUTHS = 24
+_TURN = 360 // AZIMUTHS  # degrees; 0 is the front, 90 the person's left
 _SHOWN = 0.85  # share of the 13 main joints in the picture and free: above it a person counts as wholly seen
 
 
@@ -39,6 +41,7 @@ def judge(classifier: Classifier, clips: list[Recording]) -> list[dict[str, Any]
         rows.append(
             {
                 "label": clip.label,
+                "azimuth": round(clip.azimuth / _TURN) % AZIMUTHS * _TURN,
                 "direction": DIRECTIONS[round(clip.azimuth / 45) % 8],
                 "height": next(name for name, low, high in HEIGHTS if low <= clip.elevation < high),
                 "whole": float(clip.shown.mean()) > _SHOWN,
@@ -69,6 +72,11 @@ def main() -> None:
         for height, *_ in HEIGHTS
         if (found := [row for row in rows if (row["direction"], row["height"]) == (direction, height)])
     ]
+    azimuths = [
+        summary(found, azimuth=azimuth)
+        for azimuth in range(0, 360, _TURN)
+        if (found := [row for row in rows if row["azimuth"] == azimuth])
+    ]
     groups = [summary(rows, people="all")]
     groups += [
         summary(found, people=name)
@@ -80,10 +88,11 @@ def main() -> None:
         for name in sorted({row["label"] for row in rows})
         if (found := [row for row in rows if row["label"] == name])
     ]
+    show("By azimuth", azimuths)
     show("By direction and height of the camera", cells)
     show("Rendered people through BlazePose", groups)
     seeds = sorted({clip.seed for clip in clips})
-    print(f"written: {save('views', seeds=seeds, groups=groups, cells=cells, classes=classes)}")
+    print(f"written: {save('views', seeds=seeds, groups=groups, azimuths=azimuths, cells=cells, classes=classes)}")
 
 
 if __name__ == "__main__":
