@@ -5,8 +5,8 @@
 
 Every class of the library (and 'other'), random people, cameras and rooms; a fifth of the clips is cut off by the
 picture's edge, some are partly hidden. Record with a seed that no training used. A clip's label is the class with the
-highest mean probability over its windows. There is a table of 24 azimuths, 15 degrees each, and one of cells, 45 degrees
-by three heights of the camera; 'as a kind' counts another exercise of the same family as right.
+highest mean probability over its windows. One table is of 24 azimuths, 15 degrees each, one of cells, 45 degrees by
+three heights of the camera; 'as a kind' counts another exercise of the same family as right.
 """
 
 import argparse

@@ -350,6 +350,13 @@ def test_what_lies_outside_of_the_ranges_is_not_learned_from():
         assert DEPENDENT.contains(drawn)
 
 
+def test_a_choice_is_known_however_its_number_is_written():
+    space = Space((Dimension("c", "choice", (Interval(options=(0, 1, "1")),), 0),), {}, ())
+    assert space.contains({"c": 1.0}) and space.places({"c": 1.0}) == space.places({"c": 1})
+    assert not space.contains({"c": True})
+    assert space.places({"c": "1"}) != space.places({"c": 1})
+
+
 def test_conditions_on_values_are_kept():
     drawn = [random(DEPENDENT, (), 1, number) for number in range(300)]
     assert all(values["b"] <= values["a"] for values in drawn)

@@ -4,7 +4,6 @@ A point of the space is a place in [0, 1] for each number and a choice for each 
 logarithms, ranges that follow from other options, and options without effect are settled here alone.
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -108,7 +107,7 @@ class Space:
                 continue
             interval, value = found[1], values[dimension.key]
             if dimension.kind == "choice":
-                inside = json.dumps(value) in map(json.dumps, interval.options)
+                inside = _choice(interval, value) is not None
             else:
                 inside = interval.low <= value <= interval.high
             if not inside:
@@ -179,8 +178,7 @@ def _tidy(value: float, low: float, high: float) -> float:
 
 def _place(dimension: Dimension, interval: Interval, value: Value, look: Callable[[str], Value]) -> Place:
     if dimension.kind == "choice":
-        texts = [json.dumps(option) for option in interval.options]
-        return texts.index(json.dumps(value)) if json.dumps(value) in texts else 0
+        return _choice(interval, value) or 0
     low, high = _limits(dimension, interval, look)
     value = min(high, max(low, float(value)))
     if dimension.kind == "int":
@@ -188,6 +186,12 @@ def _place(dimension: Dimension, interval: Interval, value: Value, look: Callabl
     if interval.log:
         low, high, value = math.log(low), math.log(high), math.log(value)
     return 0.5 if high <= low else min(1.0, max(0.0, (value - low) / (high - low)))
+
+
+def _choice(interval: Interval, value: Value) -> int | None:
+    """Which option a value is: 1.0 is 1, but True, which equals both, is neither."""
+    same = (o == value and isinstance(o, bool) == isinstance(value, bool) for o in interval.options)
+    return next((i for i, found in enumerate(same) if found), None)
 
 
 def _limits(dimension: Dimension, interval: Interval, look: Callable[[str], Value]) -> tuple[float, float]:

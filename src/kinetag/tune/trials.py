@@ -52,7 +52,7 @@ class Trial:
         """
         if self.running:
             return self.epoch >= epoch and epoch < self.target
-        return not self.failed and (self.epoch >= epoch or self.target >= epoch)
+        return not self.failed and self.target >= epoch
 
     def at(self, epoch: int) -> Score:
         """The score of the checkpoint that it had kept by an epoch."""
