@@ -352,7 +352,8 @@ def test_what_lies_outside_of_the_ranges_is_not_learned_from():
 
 def test_a_choice_is_known_however_its_number_is_written():
     space = Space((Dimension("c", "choice", (Interval(options=(0, 1, "1")),), 0),), {}, ())
-    assert space.contains({"c": 1.0}) and space.places({"c": 1.0}) == space.places({"c": 1})
+    assert space.contains({"c": 1.0})
+    assert space.places({"c": 1.0}) == space.places({"c": 1})
     assert not space.contains({"c": True})
     assert space.places({"c": "1"}) != space.places({"c": 1})
 
