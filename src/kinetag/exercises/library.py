@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from kinetag.alignment import ALIGNMENT
 from kinetag.angles import ANGLES, HEIGHTS, TURNS, WIDTHS
 from kinetag.errors import KinetagError
+from kinetag.exercises.values import LookAlikes, Name, Positive, Range, Weights, as_range, as_weights, rising
 from kinetag.exercises.yaml_file import MisplacedError, line_of, nearest, read_models
 from kinetag.timeline import OTHER
 
@@ -26,43 +27,6 @@ Side = Literal["both", "alternating", "one", "seesaw"]
 Held = Literal["dumbbells", "dumbbell", "barbell", "kettlebell", "rope", "cable_bar"]
 Fixture = Literal["bar", "bars", "bench", "seat", "box", "wall", "mat"]
 HELD: tuple[str, ...] = get_args(Held)
-
-
-def _as_range(value: Any) -> Any:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return (value, value)
-    if not (isinstance(value, list | tuple) and len(value) == 2):
-        raise ValueError(f"{str(value)[:60]!r} is neither a number nor [low, high]")
-    return value
-
-
-def _rising(value: tuple[float, float]) -> tuple[float, float]:
-    low, high = value
-    if low > high:
-        raise ValueError(f"[{low:g}, {high:g}] has the higher value first; write [{high:g}, {low:g}]")
-    return value
-
-
-def _as_weights(value: Any) -> Any:
-    """A name, a list of names, or names with weights."""
-    if isinstance(value, str):
-        return {value: 1.0}
-    return dict.fromkeys(value, 1.0) if isinstance(value, list) else value
-
-
-def _as_reasons(value: Any) -> Any:
-    """Names, or names with how they differ."""
-    names = isinstance(value, list) and all(isinstance(name, str) for name in value)
-    return dict.fromkeys(value, "") if names else value
-
-
-_Bounded = Annotated[float, Field(ge=-400, le=400, allow_inf_nan=False)]
-# A number, or [low, high]: drawn anew for every person.
-Range = Annotated[tuple[_Bounded, _Bounded], BeforeValidator(_as_range), AfterValidator(_rising)]
-Positive = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
-Weights = Annotated[dict[str, Annotated[float, Field(ge=0, le=1000)]], BeforeValidator(_as_weights)]
-LookAlikes = Annotated[dict[str, str], BeforeValidator(_as_reasons)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 
 
 class _Model(BaseModel):
@@ -174,7 +138,7 @@ class Tempo(_Model):
     reach a pose, by pose name (1 if not given). ``flight``: whether the legs move on in the air, as in running, or are
     still from taking off to landing."""
 
-    period: Annotated[tuple[Positive, Positive], BeforeValidator(_as_range), AfterValidator(_rising)]
+    period: Annotated[tuple[Positive, Positive], BeforeValidator(as_range), AfterValidator(rising)]
     hold: dict[str, Range] = {}
     move: dict[str, Range] = {}
     flight: Literal["moving", "still"] = "moving"
@@ -242,7 +206,7 @@ class _Parts(_Model):
     base: Pose = Pose()
     poses: dict[Name, Pose] = {}
     order: list[str] | None = None
-    sides: Annotated[dict[Side, float] | None, BeforeValidator(_as_weights)] = None
+    sides: Annotated[dict[Side, float] | None, BeforeValidator(as_weights)] = None
     arms: Weights | None = None
     tempo: Tempo | None = None
     depth: Range | None = Field(default=None, description="Share of the way that partial repetitions go.")

@@ -17,7 +17,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kinetag.errors import KinetagError
-from kinetag.exercises.library import Counting, Exercise, Name, Pose, Tempo
+from kinetag.exercises.library import Counting, Exercise, Pose, Tempo
+from kinetag.exercises.values import Name
 from kinetag.few_shot.clips import TaughtClip
 from kinetag.few_shot.space import Space
 from kinetag.sequence import PoseSequence
