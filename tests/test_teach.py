@@ -81,7 +81,7 @@ def test_what_the_library_knows_stays_known(taught, model, tmp_path):
 
 
 def test_probabilities_sum_to_1_and_name_what_was_taught(taught, model, clips):
-    classifier, library = kinetag.analyzer.known_exercises(model, (), taught)
+    classifier, library, _ = kinetag.analyzer.known_exercises(model, (), taught)
     times, probabilities = classifier.predict(salutes())
     assert classifier.labels == (*Classifier.load(model).labels, "salute", "hands_up")
     assert probabilities.shape == (len(times), len(classifier.labels))
@@ -94,7 +94,7 @@ def test_probabilities_sum_to_1_and_name_what_was_taught(taught, model, clips):
 def test_teaching_what_the_library_knows_replaces_it(model, clips, tmp_path):
     path = tmp_path / "mine.npz"
     teach("squat", [clips / "salute_0.json", clips / "salute_1.json"], path, model=model)
-    classifier, _ = kinetag.analyzer.known_exercises(model, (), path)
+    classifier, *_ = kinetag.analyzer.known_exercises(model, (), path)
     assert classifier.labels == Classifier.load(model).labels
     main = kinetag.analyze(clips / "test.json", model=model, profile=path).people[0].main_segment
     assert (main.label, main.repetition_count) == ("squat", 8)

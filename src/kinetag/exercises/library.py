@@ -7,7 +7,7 @@ what differs from one person to the next. docs/exercises.md explains every key; 
 from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -314,14 +314,26 @@ def load_arm_styles() -> dict[str, ArmStyle]:
     return {name: ArmStyle.model_validate(value) for name, value in styles.items()}
 
 
+class Written(NamedTuple):
+    """An exercise as it was read: its file, and which of the file's documents it is."""
+
+    file: Path
+    document: int
+    exercise: Exercise
+
+
 def load_library(extra: Sequence[Path] = ()) -> dict[str, Exercise]:
     """The exercises that ship with kinetag and those in ``extra`` (YAML files, or folders of them), by name.
 
     An extra exercise with the name of a shipped one takes its place. Raises a KinetagError with file, line and the
     nearest right key when a file is wrong.
     """
+    return library_with([entry for path in extra for entry in read_written(Path(path))])
+
+
+def library_with(own: Sequence[Written]) -> dict[str, Exercise]:
+    """The same, for exercises that were read already."""
     library = {exercise.name: exercise for exercise in read_exercises(FOLDER)}
-    own = [entry for path in extra for entry in _with_names(_entries(Path(path)))]
     library |= {exercise.name: exercise for _, _, exercise in own}
     for file, document, exercise in own:
         for other in exercise.looks_like:
@@ -334,11 +346,9 @@ def load_library(extra: Sequence[Path] = ()) -> dict[str, Exercise]:
     return library
 
 
-_Entry = tuple[Path, int, Exercise]  # the file, which of its documents, and what it says
-
-
-def _with_names(entries: list[_Entry]) -> list[_Entry]:
-    """The same entries, if each has a name of its own that an exercise may have."""
+def read_written(path: Path) -> list[Written]:
+    """Every exercise of a YAML file or folder, if each has a name of its own that an exercise may have."""
+    entries = _entries(path)
     places: dict[str, tuple[Path, int]] = {}
 
     def told(file: Path, document: int) -> str:
@@ -360,27 +370,6 @@ def _look_alikes(library: dict[str, Exercise]) -> list[str]:
     return [*library, *(exercise.name for exercise in read_exercises(FOLDER / OTHER))]
 
 
-def class_names(library: Iterable[str]) -> tuple[str, ...]:
-    """The classes that a library makes: its exercises and 'other', which comes last."""
-    return (*sorted(name for name in library if name != OTHER), OTHER)
-
-
-def exercises_by_label(labels: Sequence[str], library: dict[str, Exercise]) -> dict[str, Exercise]:
-    """The exercise of each class label that means one: by name, title or synonym, however spelled.
-
-    So a classifier of one's own whose classes are called 'Squats' or 'jumping-jack' has its repetitions counted. A
-    label that the library does not know is left out.
-    """
-    words = {_plain(word): e for e in library.values() for word in (*e.synonyms, e.title, e.name)}
-    found = {label: library.get(label) or words.get(_plain(label)) for label in labels}
-    return {label: exercise for label, exercise in found.items() if exercise is not None}
-
-
-def _plain(word: str) -> str:
-    """'Push-ups' and 'pushup' are the same word."""
-    return "".join(c for c in word.lower() if c.isalnum()).removesuffix("s")
-
-
 def read_exercises(path: Path) -> list[Exercise]:
     """All exercises of a YAML file (documents separated by ``---``) or of a folder of such files."""
     return [exercise for _, _, exercise in _entries(path)]
@@ -398,7 +387,9 @@ def exercise_files(path: Path) -> list[Path]:
     return files
 
 
-def _entries(path: Path) -> list[_Entry]:
+def _entries(path: Path) -> list[Written]:
     return [
-        (file, i, exercise) for file in exercise_files(path) for i, exercise in enumerate(read_models(file, Exercise))
+        Written(file, i, exercise)
+        for file in exercise_files(path)
+        for i, exercise in enumerate(read_models(file, Exercise))
     ]
