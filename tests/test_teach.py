@@ -209,7 +209,8 @@ def test_a_clip_that_shows_nothing_is_left_out_and_the_others_are_learned(model,
         (["salute"], "no clips for 'salute'"),
         (["other", "x.json"], "'other' is what none of the exercises is"),
         (["../up", "x.json"], "cannot be the name"),
-        (["salute", *["x.json"] * 11], "give 1 to 10"),
+        (["salute", *["x.json"] * 11], "11 clips for 'salute': give 1 to 10; --finetune takes up to 200"),
+        (["salute", *["x.json"] * 201, "--finetune"], "201 clips for 'salute': give 1 to 200\n"),
         (["salute", "nothing.json"], "no such file or folder: nothing.json"),
         (["salute", "nothing.mp4"], "nothing.mp4"),
         (["salute", "nothing.yaml"], "no exercise file or folder at nothing.yaml"),
@@ -217,7 +218,7 @@ def test_a_clip_that_shows_nothing_is_left_out_and_the_others_are_learned(model,
         (["--list", "--update"], "goes with --profile alone"),
         (["salute", "x.json", "--persn", "1"], "did you mean '--person'"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ids=lambda value: " ".join(value[:3]) if isinstance(value, list) else "",
 )
 def test_mistakes_are_told_in_one_line(words, said, model, tmp_path, capsys):
     extra = ["--profile", str(tmp_path / "p.npz"), "--model", str(model)] if "--persn" not in words else []
@@ -228,8 +229,29 @@ def test_mistakes_are_told_in_one_line(words, said, model, tmp_path, capsys):
     assert not (tmp_path / "p.npz").exists()
 
 
+def test_finetuning_takes_more_clips_and_those_that_are_added_later(model, clips, tmp_path, capsys):
+    pytest.importorskip("torch")
+    many = [tmp_path / f"salute_{i}.json" for i in range(12)]
+    for i, path in enumerate(many):
+        write_poses([salutes(azimuth=40 + 6 * i, period=1.5 + 0.04 * i, count=3)], path)
+    path = tmp_path / "mine.npz"
+    given = ["--profile", str(path), "--model", str(model)]
+    assert cli.main(["teach", "salute", *map(str, many[:10]), *given]) == 0
+    assert cli.main(["teach", "salute", str(many[10]), *given]) == 2
+    said = capsys.readouterr().err
+    assert said == "error: 1 clips for 'salute': no more can be added; it has 10 already; --finetune takes up to 200\n"
+    assert cli.main(["teach", "salute", str(many[10]), "--finetune", *given]) == 0
+    assert cli.main(["teach", "salute", str(many[11]), *given]) == 0
+    profile = load_profile(path)
+    assert profile.finetuned
+    assert len(profile.exercises["salute"].clips) == 12
+    main = kinetag.analyze(clips / "test.json", model=model, profile=path).people[0].main_segment
+    assert (main.label, main.repetition_count) == ("salute", 8)
+
+
 def test_finetuning_without_torch_says_what_to_install(model, clips, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr("kinetag.few_shot.teach._people", None)  # told before any clip is read
     with pytest.raises(KinetagError, match=r"teach --finetune needs the package 'torch'.*kinetag\[train\]"):
         teach("salute", [clips / "salute_0.json"], tmp_path / "mine.npz", model=model, finetune=True)
     assert not (tmp_path / "mine.npz").exists()
@@ -320,6 +342,22 @@ def test_analyze_says_what_it_cannot_recognise_and_how_to_teach_it(written, mode
     assert main.label == "arm_raise"
     with pytest.raises(KinetagError, match="no exercise or family 'arm_rase', did you mean 'arm_raise'"):
         kinetag.analyze("test.json", **known, only=["arm_rase"])
+
+
+def test_analyze_reads_each_exercise_file_once(written, monkeypatch):
+    from kinetag.exercises import library
+
+    read, seen = library.read_models, []
+
+    def counted(path, model):
+        seen.append(path.name)
+        return read(path, model)
+
+    monkeypatch.setattr(library, "read_models", counted)
+    with_exercises = kinetag.analyze(written / "test.json", exercises=[written / "mine"])
+    assert with_exercises.warnings
+    assert seen.count("arm_raise.yaml") == 1
+    assert seen.count("squat.yaml") == 1
 
 
 def test_what_was_taught_under_another_name_is_known(written, model, monkeypatch, tmp_path):
