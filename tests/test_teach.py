@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -229,24 +230,29 @@ def test_mistakes_are_told_in_one_line(words, said, model, tmp_path, capsys):
     assert not (tmp_path / "p.npz").exists()
 
 
-def test_finetuning_takes_more_clips_and_those_that_are_added_later(model, clips, tmp_path, capsys):
+def test_finetuning_takes_more_clips_and_those_that_are_added_later(taught, model, tmp_path, monkeypatch):
     pytest.importorskip("torch")
+    measured, trained = load_profile(taught).space, []
+
+    def training(profile, seen):
+        """In place of the real one, which test_few_shot_profile.py looks at."""
+        trained.append([len(clips) for clips in seen])
+        return replace(profile, finetuned=True)
+
+    monkeypatch.setattr("kinetag.few_shot.teach.build_space", lambda classifier: measured)
+    monkeypatch.setattr("kinetag.few_shot.finetune.finetuned", training)
     many = [tmp_path / f"salute_{i}.json" for i in range(12)]
     for i, path in enumerate(many):
-        write_poses([salutes(azimuth=40 + 6 * i, period=1.5 + 0.04 * i, count=3)], path)
+        write_poses([salutes(azimuth=40 + 6 * i, period=1.5 + 0.04 * i, count=2)], path)
     path = tmp_path / "mine.npz"
-    given = ["--profile", str(path), "--model", str(model)]
-    assert cli.main(["teach", "salute", *map(str, many[:10]), *given]) == 0
-    assert cli.main(["teach", "salute", str(many[10]), *given]) == 2
-    said = capsys.readouterr().err
-    assert said == "error: 1 clips for 'salute': no more can be added; it has 10 already; --finetune takes up to 200\n"
-    assert cli.main(["teach", "salute", str(many[10]), "--finetune", *given]) == 0
-    assert cli.main(["teach", "salute", str(many[11]), *given]) == 0
-    profile = load_profile(path)
-    assert profile.finetuned
-    assert len(profile.exercises["salute"].clips) == 12
-    main = kinetag.analyze(clips / "test.json", model=model, profile=path).people[0].main_segment
-    assert (main.label, main.repetition_count) == ("salute", 8)
+    teach("salute", many[:10], path, model=model)
+    full = "1 clips for 'salute': no more can be added; it has 10 already; --finetune takes up to 200"
+    with pytest.raises(KinetagError, match=f"^{full}$"):
+        teach("salute", many[10:11], path, model=model)
+    teach("salute", many[10:11], path, model=model, finetune=True)
+    teach("salute", many[11:], path, model=model)  # what was trained once stays so
+    assert trained == [[11], [12]]
+    assert len(load_profile(path).exercises["salute"].clips) == 12
 
 
 def test_finetuning_without_torch_says_what_to_install(model, clips, tmp_path, monkeypatch):
