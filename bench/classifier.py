@@ -26,7 +26,8 @@ from common import data_folder, save, show
 
 from kinetag.classifier import DEFAULT_MODEL, Classifier
 from kinetag.exercises.captured import HELD_OUT
-from kinetag.exercises.library import Exercise, exercises_by_label, load_library
+from kinetag.exercises.labels import exercises_by_label
+from kinetag.exercises.library import Exercise, load_library
 from kinetag.models.onnx_file import write_card
 from kinetag.timeline import OTHER
 

@@ -154,7 +154,8 @@ def test_labels_that_the_library_knows_are_counted(tmp_path):
 
     from kinetag.analyzer import label_person
     from kinetag.classifier import Classifier
-    from kinetag.exercises.library import exercises_by_label, load_library
+    from kinetag.exercises.labels import exercises_by_label
+    from kinetag.exercises.library import load_library
 
     library = load_library()
     names = ("Squats", "push-up", "jumping_jacks", "hand stand")

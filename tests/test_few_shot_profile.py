@@ -204,6 +204,16 @@ def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path):
         load_profile(path)
 
 
+def test_a_profile_too_big_to_be_read_is_not_written(profile, tmp_path, monkeypatch):
+    path = tmp_path / "mine.npz"
+    save_profile(profile, path)
+    before = path.read_bytes()
+    monkeypatch.setattr("kinetag.few_shot.profile._MOST_ARRAYS", 10)
+    with pytest.raises(KinetagError, match=r"mine\.npz would hold .* fewer clips, or from shorter ones"):
+        save_profile(profile, path)
+    assert path.read_bytes() == before
+
+
 def test_finetuning_keeps_unit_vectors_and_separates_what_was_taught(profile, space):
     pytest.importorskip("torch")
     from kinetag.few_shot.finetune import finetuned

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -201,6 +202,17 @@ def test_a_file_in_real_time_as_lines_of_json(video):
     assert counts == sorted(set(counts))  # a line for each change, and none without
     assert counts[-1] == 4
     assert made.source == video.name
+
+
+def test_what_cannot_be_recognised_is_told_before_the_first_line(video, monkeypatch, capsys):
+    told = "wave: the classifier does not know it; teach it: kinetag teach wave wave.yaml"
+    monkeypatch.setattr("kinetag.analyzer.untaught", lambda own, *known, **options: [told])
+    made = live(video, window=False, out=sys.stderr)
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first == f"warning: {told}"
+    assert all(json.loads(line)["people"] for line in rest)
+    assert rest
+    assert made.warnings.count(told) == 1
 
 
 def test_ctrl_c_ends_it_with_the_timeline(video):

@@ -12,7 +12,8 @@ from made_teaching import WRITTEN
 from kinetag.errors import KinetagError
 from kinetag.exercises.filming import film
 from kinetag.exercises.kinematics import JOINT
-from kinetag.exercises.library import Exercise, class_names, load_library
+from kinetag.exercises.labels import class_names
+from kinetag.exercises.library import Exercise, load_library
 from kinetag.exercises.recording import follow, main, record, record_many
 from kinetag.exercises.recordings import Recording, read_recordings, write_recordings
 from kinetag.pose.regions import Region

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,7 +82,7 @@ def test_what_the_library_knows_stays_known(taught, model, tmp_path):
 
 
 def test_probabilities_sum_to_1_and_name_what_was_taught(taught, model, clips):
-    classifier, library = kinetag.analyzer.known_exercises(model, (), taught)
+    classifier, library, _ = kinetag.analyzer.known_exercises(model, (), taught)
     times, probabilities = classifier.predict(salutes())
     assert classifier.labels == (*Classifier.load(model).labels, "salute", "hands_up")
     assert probabilities.shape == (len(times), len(classifier.labels))
@@ -94,7 +95,7 @@ def test_probabilities_sum_to_1_and_name_what_was_taught(taught, model, clips):
 def test_teaching_what_the_library_knows_replaces_it(model, clips, tmp_path):
     path = tmp_path / "mine.npz"
     teach("squat", [clips / "salute_0.json", clips / "salute_1.json"], path, model=model)
-    classifier, _ = kinetag.analyzer.known_exercises(model, (), path)
+    classifier, *_ = kinetag.analyzer.known_exercises(model, (), path)
     assert classifier.labels == Classifier.load(model).labels
     main = kinetag.analyze(clips / "test.json", model=model, profile=path).people[0].main_segment
     assert (main.label, main.repetition_count) == ("squat", 8)
@@ -209,7 +210,8 @@ def test_a_clip_that_shows_nothing_is_left_out_and_the_others_are_learned(model,
         (["salute"], "no clips for 'salute'"),
         (["other", "x.json"], "'other' is what none of the exercises is"),
         (["../up", "x.json"], "cannot be the name"),
-        (["salute", *["x.json"] * 11], "give 1 to 10"),
+        (["salute", *["x.json"] * 11], "11 clips for 'salute': give 1 to 10; --finetune takes up to 200"),
+        (["salute", *["x.json"] * 201, "--finetune"], "201 clips for 'salute': give 1 to 200\n"),
         (["salute", "nothing.json"], "no such file or folder: nothing.json"),
         (["salute", "nothing.mp4"], "nothing.mp4"),
         (["salute", "nothing.yaml"], "no exercise file or folder at nothing.yaml"),
@@ -217,7 +219,7 @@ def test_a_clip_that_shows_nothing_is_left_out_and_the_others_are_learned(model,
         (["--list", "--update"], "goes with --profile alone"),
         (["salute", "x.json", "--persn", "1"], "did you mean '--person'"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ids=lambda value: " ".join(value[:3]) if isinstance(value, list) else "",
 )
 def test_mistakes_are_told_in_one_line(words, said, model, tmp_path, capsys):
     extra = ["--profile", str(tmp_path / "p.npz"), "--model", str(model)] if "--persn" not in words else []
@@ -228,8 +230,34 @@ def test_mistakes_are_told_in_one_line(words, said, model, tmp_path, capsys):
     assert not (tmp_path / "p.npz").exists()
 
 
+def test_finetuning_takes_more_clips_and_those_that_are_added_later(taught, model, tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    measured, trained = load_profile(taught).space, []
+
+    def training(profile, seen):
+        """In place of the real one, which test_few_shot_profile.py looks at."""
+        trained.append([len(clips) for clips in seen])
+        return replace(profile, finetuned=True)
+
+    monkeypatch.setattr("kinetag.few_shot.teach.build_space", lambda classifier: measured)
+    monkeypatch.setattr("kinetag.few_shot.finetune.finetuned", training)
+    many = [tmp_path / f"salute_{i}.json" for i in range(12)]
+    for i, path in enumerate(many):
+        write_poses([salutes(azimuth=40 + 6 * i, period=1.5 + 0.04 * i, count=2)], path)
+    path = tmp_path / "mine.npz"
+    teach("salute", many[:10], path, model=model)
+    full = "1 clips for 'salute': no more can be added; it has 10 already; --finetune takes up to 200"
+    with pytest.raises(KinetagError, match=f"^{full}$"):
+        teach("salute", many[10:11], path, model=model)
+    teach("salute", many[10:11], path, model=model, finetune=True)
+    teach("salute", many[11:], path, model=model)  # what was trained once stays so
+    assert trained == [[11], [12]]
+    assert len(load_profile(path).exercises["salute"].clips) == 12
+
+
 def test_finetuning_without_torch_says_what_to_install(model, clips, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr("kinetag.few_shot.teach._people", None)  # told before any clip is read
     with pytest.raises(KinetagError, match=r"teach --finetune needs the package 'torch'.*kinetag\[train\]"):
         teach("salute", [clips / "salute_0.json"], tmp_path / "mine.npz", model=model, finetune=True)
     assert not (tmp_path / "mine.npz").exists()
@@ -320,6 +348,22 @@ def test_analyze_says_what_it_cannot_recognise_and_how_to_teach_it(written, mode
     assert main.label == "arm_raise"
     with pytest.raises(KinetagError, match="no exercise or family 'arm_rase', did you mean 'arm_raise'"):
         kinetag.analyze("test.json", **known, only=["arm_rase"])
+
+
+def test_analyze_reads_each_exercise_file_once(written, monkeypatch):
+    from kinetag.exercises import library
+
+    read, seen = library.read_models, []
+
+    def counted(path, model):
+        seen.append(path.name)
+        return read(path, model)
+
+    monkeypatch.setattr(library, "read_models", counted)
+    with_exercises = kinetag.analyze(written / "test.json", exercises=[written / "mine"])
+    assert with_exercises.warnings
+    assert seen.count("arm_raise.yaml") == 1
+    assert seen.count("squat.yaml") == 1
 
 
 def test_what_was_taught_under_another_name_is_known(written, model, monkeypatch, tmp_path):

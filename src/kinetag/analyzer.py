@@ -13,7 +13,8 @@ from kinetag.appearance import clothing_colors
 from kinetag.classifier import Classifier
 from kinetag.cuts import CutDetector
 from kinetag.errors import KinetagError
-from kinetag.exercises.library import Exercise, exercises_by_label, load_library
+from kinetag.exercises.labels import exercises_by_label
+from kinetag.exercises.library import Exercise, Written, library_with, load_library, read_written
 from kinetag.form import assess
 from kinetag.labelling import describe, label_poses
 from kinetag.pose import PoseEstimator, open_estimator
@@ -85,8 +86,7 @@ def analyze(
         raise KinetagError(f"rate is {rate}, but must be more than 0 poses a second")
     given, source = source, local_source(source)
     with in_users_names({} if given is source else {str(source): str(given)}):
-        classifier, library = known_exercises(model, exercises, profile, only)
-        unknown = untaught(exercises, classifier, library, model=model, profile=profile)
+        classifier, library, unknown = known_exercises(model, exercises, profile, only)
         if is_pose_source(source):
             read = read_pose_file(str(source), frame_rate=frame_rate, frame_size=frame_size)
             cut = (_cut(sequence, start, end) for sequence in read)
@@ -137,13 +137,15 @@ def known_exercises(
     exercises: Sequence[str | Path] = (),
     profile: str | Path | None = None,
     only: Sequence[str] = (),
-) -> tuple[Classifier, dict[str, Exercise]]:
-    """A classifier and a library for `Analyzer`: the shipped ones, others, and what `kinetag teach` added.
+) -> tuple[Classifier, dict[str, Exercise], list[str]]:
+    """A classifier and a library for `Analyzer`: the shipped ones, others, and what `kinetag teach` added; and what is
+    to be told of ``exercises`` that the classifier cannot recognise (see `untaught`).
 
     ``only``: labels, other names of theirs, or families that the classifier shall choose among; all when empty. What
     was taught always stays.
     """
     names: dict[str, str] = {}
+    own: list[tuple[str, Written]] = []  # each with its file as the user wrote it, were it in a store
 
     def here(path: str | Path) -> Path:
         local = local_copy(path)
@@ -154,18 +156,21 @@ def known_exercises(
         try:
             return named(name, classifier, library)
         except KinetagError:
-            if unknown := untaught(exercises, classifier, library, called=name, model=model, profile=profile):
+            if unknown := untaught(own, classifier, library, called=name, model=model, profile=profile):
                 raise KinetagError(unknown[0]) from None
             raise
 
     with in_users_names(names):
         classifier = Classifier.load(None if model is None else here(model))
-        library = load_library([here(path) for path in exercises])
+        for given in exercises:
+            local = here(given)
+            own += [(f"{given}{str(one.file).removeprefix(str(local))}", one) for one in read_written(local)]
+        library = library_with([one for _, one in own])
         file = None if profile is None else here(profile)
         both = _taught(classifier, library, file)
         if only:
             both = _taught(classifier.only([label for name in only for label in asked(name, *both)]), library, file)
-        return both
+        return *both, untaught(own, *both, model=model, profile=profile)
 
 
 def _taught(

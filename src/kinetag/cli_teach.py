@@ -12,7 +12,9 @@ PROFILE = Path("kinetag-profile.npz")
 
 def teach_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="what the exercise or pose is called; of one that is taught, add clips")
-    parser.add_argument("clips", nargs="*", type=place, help="1 to 10 videos or files of poses, or its YAML file")
+    parser.add_argument(
+        "clips", nargs="*", type=place, help="1 to 10 videos or files of poses (--finetune: to 200), or its YAML file"
+    )
     parser.add_argument(
         "--profile", type=place, default=PROFILE, metavar="FILE", help=f"where it is kept (default: {PROFILE})"
     )
@@ -22,7 +24,11 @@ def teach_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="what is taught")
     parser.add_argument("--remove", metavar="NAME", help="forget an exercise")
     parser.add_argument("--update", action="store_true", help="make the profile anew for this --model or kinetag")
-    parser.add_argument("--finetune", action="store_true", help="train the last layer on top (needs the extra 'train')")
+    parser.add_argument(
+        "--finetune",
+        action="store_true",
+        help="train the last layer on top: for more than 10 clips too (needs the extra 'train')",
+    )
     network_options(parser)
     parser.add_argument("--frame-rate", type=positive, default=30.0, metavar="N", help="of poses without times (30)")
     parser.add_argument("--frame-size", type=size, metavar="WxH", help="of the video that poses come from")

@@ -50,18 +50,21 @@ def live(
     """Follow ``source`` until it ends, the window is closed, or Ctrl-C; returns the timeline of what was seen.
 
     ``window`` False prints lines of JSON to ``out`` (stdout) even where there is a display. A video file is played at
-    its own speed. ``snapshots`` keeps small pictures for a report.
+    its own speed. ``snapshots`` keeps small pictures for a report. What of ``exercises`` cannot be recognised is told
+    on stderr before the first frame.
 
     Raises KinetagError when the source cannot be opened.
     """
     from kinetag.analyzer import Analyzer, known_exercises
     from kinetag.storage import fetched
-    from kinetag.untaught import untaught
+    from kinetag.urls import hide_secrets
     from kinetag.video import open_source
 
     with open_source(source) as video:
-        classifier, library = known_exercises(model, exercises, profile, only)
-        video.warnings += untaught(exercises, classifier, library, model=model, profile=profile)
+        classifier, library, unknown = known_exercises(model, exercises, profile, only)
+        for line in unknown:  # at once: at the end is too late for who waits to see it recognised
+            print(f"warning: {hide_secrets(line)}", file=sys.stderr, flush=True)
+        video.warnings += unknown
         analyzer = Analyzer(
             pose=fetched(pose),
             detector=fetched(detector),

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kinetag.classifier import Classifier
-from kinetag.exercises.library import Exercise, exercises_by_label
+from kinetag.exercises.labels import exercises_by_label
+from kinetag.exercises.library import Exercise
 from kinetag.labelling import describe_kind, label_poses
 from kinetag.naming import called, is_doubtful
 from kinetag.reps import count_any

@@ -21,7 +21,8 @@ import numpy as np
 
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.exercises.bank import BANK_RATE, BANK_SECONDS, Bank, Batch, build_bank, sample
-from kinetag.exercises.library import Exercise, class_names, load_library
+from kinetag.exercises.labels import class_names
+from kinetag.exercises.library import Exercise, load_library
 from kinetag.features import LAYOUT, MIRROR_SIGN, RATE, WINDOW
 from kinetag.models import build_window_model
 from kinetag.models.onnx_file import ModelCard, export_onnx, write_int8

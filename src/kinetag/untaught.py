@@ -7,14 +7,14 @@ from pathlib import Path
 
 from kinetag.classifier import Classifier
 from kinetag.errors import KinetagError
-from kinetag.exercises.library import Exercise, exercise_files, exercises_by_label, read_exercises
-from kinetag.storage import local_copy
+from kinetag.exercises.labels import exercises_by_label
+from kinetag.exercises.library import Exercise, Written
 
 Place = str | Path
 
 
 def untaught(
-    exercises: Sequence[Place],
+    own: Sequence[tuple[str, Written]],
     classifier: Classifier,
     library: dict[str, Exercise],
     *,
@@ -22,12 +22,13 @@ def untaught(
     model: Place | None = None,
     profile: Place | None = None,
 ) -> list[str]:
-    """One line that names those in ``exercises`` (YAML files, or folders of them) that ``classifier`` cannot recognise,
-    and the command that teaches them; none where it recognises all. ``called``: only the one of that name counts.
+    """One line that names those of the user's ``own`` (each with its file as the user wrote it) that ``classifier``
+    cannot recognise, and the command that teaches them; none where it recognises all. ``called``: only the one of that
+    name counts.
 
     ``model`` and ``profile`` are what the user chose the classifier by.
     """
-    files = _files(exercises, classifier, library) if exercises else {}
+    files = _files(own, classifier, library) if own else {}
     if called is not None:
         meant = exercises_by_label([called], library)
         files = {each.name: files[each.name] for each in meant.values() if each.name in files}
@@ -44,13 +45,9 @@ def untaught(
     return [f"{problem}; teach {'each' if many else 'it'}: kinetag teach {shlex.join(words)}"]
 
 
-def _files(exercises: Sequence[Place], classifier: Classifier, library: Mapping[str, Exercise]) -> dict[str, str]:
+def _files(
+    own: Sequence[tuple[str, Written]], classifier: Classifier, library: Mapping[str, Exercise]
+) -> dict[str, str]:
     """The file of each exercise that is not recognised. What was taught under another name is."""
     known = [exercise.poses for exercise in exercises_by_label(classifier.labels, dict(library)).values()]
-    found = {}
-    for given in exercises:
-        local = local_copy(given)
-        for file in exercise_files(local):
-            place = f"{given}{str(file).removeprefix(str(local))}"  # as the user wrote it, were it in a store
-            found |= {own.name: place for own in read_exercises(file) if own.poses not in known}
-    return found
+    return {one.exercise.name: file for file, one in own if one.exercise.poses not in known}

@@ -7,13 +7,14 @@ what differs from one person to the next. docs/exercises.md explains every key; 
 from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from kinetag.alignment import ALIGNMENT
 from kinetag.angles import ANGLES, HEIGHTS, TURNS, WIDTHS
 from kinetag.errors import KinetagError
+from kinetag.exercises.values import LookAlikes, Name, Positive, Range, Weights, as_range, as_weights, rising
 from kinetag.exercises.yaml_file import MisplacedError, line_of, nearest, read_models
 from kinetag.timeline import OTHER
 
@@ -26,43 +27,6 @@ Side = Literal["both", "alternating", "one", "seesaw"]
 Held = Literal["dumbbells", "dumbbell", "barbell", "kettlebell", "rope", "cable_bar"]
 Fixture = Literal["bar", "bars", "bench", "seat", "box", "wall", "mat"]
 HELD: tuple[str, ...] = get_args(Held)
-
-
-def _as_range(value: Any) -> Any:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return (value, value)
-    if not (isinstance(value, list | tuple) and len(value) == 2):
-        raise ValueError(f"{str(value)[:60]!r} is neither a number nor [low, high]")
-    return value
-
-
-def _rising(value: tuple[float, float]) -> tuple[float, float]:
-    low, high = value
-    if low > high:
-        raise ValueError(f"[{low:g}, {high:g}] has the higher value first; write [{high:g}, {low:g}]")
-    return value
-
-
-def _as_weights(value: Any) -> Any:
-    """A name, a list of names, or names with weights."""
-    if isinstance(value, str):
-        return {value: 1.0}
-    return dict.fromkeys(value, 1.0) if isinstance(value, list) else value
-
-
-def _as_reasons(value: Any) -> Any:
-    """Names, or names with how they differ."""
-    names = isinstance(value, list) and all(isinstance(name, str) for name in value)
-    return dict.fromkeys(value, "") if names else value
-
-
-_Bounded = Annotated[float, Field(ge=-400, le=400, allow_inf_nan=False)]
-# A number, or [low, high]: drawn anew for every person.
-Range = Annotated[tuple[_Bounded, _Bounded], BeforeValidator(_as_range), AfterValidator(_rising)]
-Positive = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
-Weights = Annotated[dict[str, Annotated[float, Field(ge=0, le=1000)]], BeforeValidator(_as_weights)]
-LookAlikes = Annotated[dict[str, str], BeforeValidator(_as_reasons)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 
 
 class _Model(BaseModel):
@@ -174,7 +138,7 @@ class Tempo(_Model):
     reach a pose, by pose name (1 if not given). ``flight``: whether the legs move on in the air, as in running, or are
     still from taking off to landing."""
 
-    period: Annotated[tuple[Positive, Positive], BeforeValidator(_as_range), AfterValidator(_rising)]
+    period: Annotated[tuple[Positive, Positive], BeforeValidator(as_range), AfterValidator(rising)]
     hold: dict[str, Range] = {}
     move: dict[str, Range] = {}
     flight: Literal["moving", "still"] = "moving"
@@ -242,7 +206,7 @@ class _Parts(_Model):
     base: Pose = Pose()
     poses: dict[Name, Pose] = {}
     order: list[str] | None = None
-    sides: Annotated[dict[Side, float] | None, BeforeValidator(_as_weights)] = None
+    sides: Annotated[dict[Side, float] | None, BeforeValidator(as_weights)] = None
     arms: Weights | None = None
     tempo: Tempo | None = None
     depth: Range | None = Field(default=None, description="Share of the way that partial repetitions go.")
@@ -350,14 +314,26 @@ def load_arm_styles() -> dict[str, ArmStyle]:
     return {name: ArmStyle.model_validate(value) for name, value in styles.items()}
 
 
+class Written(NamedTuple):
+    """An exercise as it was read: its file, and which of the file's documents it is."""
+
+    file: Path
+    document: int
+    exercise: Exercise
+
+
 def load_library(extra: Sequence[Path] = ()) -> dict[str, Exercise]:
     """The exercises that ship with kinetag and those in ``extra`` (YAML files, or folders of them), by name.
 
     An extra exercise with the name of a shipped one takes its place. Raises a KinetagError with file, line and the
     nearest right key when a file is wrong.
     """
+    return library_with([entry for path in extra for entry in read_written(Path(path))])
+
+
+def library_with(own: Sequence[Written]) -> dict[str, Exercise]:
+    """The same, for exercises that were read already."""
     library = {exercise.name: exercise for exercise in read_exercises(FOLDER)}
-    own = [entry for path in extra for entry in _with_names(_entries(Path(path)))]
     library |= {exercise.name: exercise for _, _, exercise in own}
     for file, document, exercise in own:
         for other in exercise.looks_like:
@@ -370,11 +346,9 @@ def load_library(extra: Sequence[Path] = ()) -> dict[str, Exercise]:
     return library
 
 
-_Entry = tuple[Path, int, Exercise]  # the file, which of its documents, and what it says
-
-
-def _with_names(entries: list[_Entry]) -> list[_Entry]:
-    """The same entries, if each has a name of its own that an exercise may have."""
+def read_written(path: Path) -> list[Written]:
+    """Every exercise of a YAML file or folder, if each has a name of its own that an exercise may have."""
+    entries = _entries(path)
     places: dict[str, tuple[Path, int]] = {}
 
     def told(file: Path, document: int) -> str:
@@ -396,27 +370,6 @@ def _look_alikes(library: dict[str, Exercise]) -> list[str]:
     return [*library, *(exercise.name for exercise in read_exercises(FOLDER / OTHER))]
 
 
-def class_names(library: Iterable[str]) -> tuple[str, ...]:
-    """The classes that a library makes: its exercises and 'other', which comes last."""
-    return (*sorted(name for name in library if name != OTHER), OTHER)
-
-
-def exercises_by_label(labels: Sequence[str], library: dict[str, Exercise]) -> dict[str, Exercise]:
-    """The exercise of each class label that means one: by name, title or synonym, however spelled.
-
-    So a classifier of one's own whose classes are called 'Squats' or 'jumping-jack' has its repetitions counted. A
-    label that the library does not know is left out.
-    """
-    words = {_plain(word): e for e in library.values() for word in (*e.synonyms, e.title, e.name)}
-    found = {label: library.get(label) or words.get(_plain(label)) for label in labels}
-    return {label: exercise for label, exercise in found.items() if exercise is not None}
-
-
-def _plain(word: str) -> str:
-    """'Push-ups' and 'pushup' are the same word."""
-    return "".join(c for c in word.lower() if c.isalnum()).removesuffix("s")
-
-
 def read_exercises(path: Path) -> list[Exercise]:
     """All exercises of a YAML file (documents separated by ``---``) or of a folder of such files."""
     return [exercise for _, _, exercise in _entries(path)]
@@ -434,7 +387,9 @@ def exercise_files(path: Path) -> list[Path]:
     return files
 
 
-def _entries(path: Path) -> list[_Entry]:
+def _entries(path: Path) -> list[Written]:
     return [
-        (file, i, exercise) for file in exercise_files(path) for i, exercise in enumerate(read_models(file, Exercise))
+        Written(file, i, exercise)
+        for file in exercise_files(path)
+        for i, exercise in enumerate(read_models(file, Exercise))
     ]

@@ -23,7 +23,8 @@ from kinetag.cores import core_count
 from kinetag.errors import KinetagError
 from kinetag.exercises.filming import film
 from kinetag.exercises.kinematics import JOINT
-from kinetag.exercises.library import Exercise, class_names, load_library
+from kinetag.exercises.labels import class_names
+from kinetag.exercises.library import Exercise, load_library
 from kinetag.exercises.recordings import Recording, read_recordings, write_recordings
 from kinetag.pose.networks import Body, LandmarkNetwork
 from kinetag.pose.people import Followed, credible, look_at

@@ -7,6 +7,7 @@ library's own, better apart; a pull back to where they were keeps few clips from
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -21,10 +22,7 @@ _PULL = 20.0  # on the squared distance from the first prototypes: more stays ne
 
 def finetuned(profile: Profile, seen: Sequence[Sequence[Seen]], *, steps: int = _STEPS, pull: float = _PULL) -> Profile:
     """The profile with its prototypes trained on the windows of what was taught, and on the library's."""
-    try:
-        import torch
-    except ImportError:
-        raise missing_extra("torch", "train", "teach --finetune") from None
+    torch = import_torch()
     space = profile.space
     assert space is not None
     windows, targets, weights = _examples(profile, seen)
@@ -49,6 +47,15 @@ def finetuned(profile: Profile, seen: Sequence[Sequence[Seen]], *, steps: int = 
     moved = torch.nn.functional.normalize(points.detach(), dim=1).numpy()
     library, taught = moved[: len(space.prototypes)], moved[len(space.prototypes) :]
     return replace(profile, space=replace(space, prototypes=library), prototypes=taught, finetuned=True)
+
+
+def import_torch() -> Any:
+    """PyTorch; KinetagError where it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        raise missing_extra("torch", "train", "teach --finetune") from None
+    return torch
 
 
 def _own_labels(profile: Profile) -> np.ndarray:

@@ -17,7 +17,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kinetag.errors import KinetagError
-from kinetag.exercises.library import Counting, Exercise, Name, Pose, Tempo
+from kinetag.exercises.library import Counting, Exercise, Pose, Tempo
+from kinetag.exercises.values import Name
 from kinetag.few_shot.clips import TaughtClip
 from kinetag.few_shot.space import Space
 from kinetag.sequence import PoseSequence
@@ -25,10 +26,12 @@ from kinetag.storage import in_users_names, local_copy, write_file
 from kinetag.urls import is_remote
 
 MAX_CLIPS = 10  # filmed, of one exercise
+MAX_CLIPS_TRAINED = 200  # the same, with --finetune
 
 _FORMAT, _VERSION = "kinetag-profile", 1
-_MAX_BYTES = 256 << 20  # unpacked
-_MOST_CLIPS = 100  # of one exercise, filmed and made
+_MAX_BYTES = 256 << 20  # unpacked, that are read
+_MOST_ARRAYS = 240 << 20  # that are written: a file has headers too
+_MOST_CLIPS = 300  # of one exercise, filmed and made
 _SPACE = ("mean", "whitening", "prototypes", "prototype_labels", "negatives", "negative_labels")
 _SMALL = ("whitening", "prototypes", "negatives")  # stored with 16 bits: they need no more
 
@@ -152,6 +155,12 @@ def save_profile(profile: Profile, path: str | Path) -> None:
         finetuned=profile.finetuned,
     )  # fmt: skip
     arrays["about"] = np.frombuffer(about.model_dump_json().encode(), np.uint8)
+    unpacked = sum(array.nbytes for array in arrays.values())
+    if unpacked > _MOST_ARRAYS:
+        raise KinetagError(
+            f"{path} would hold {unpacked >> 20} MiB of poses, more than {_MOST_ARRAYS >> 20}: teach from fewer "
+            "clips, or from shorter ones; a few repetitions a clip are enough"
+        )
     content = io.BytesIO()
     np.savez_compressed(content, allow_pickle=False, **arrays)
     write_file(path, content.getvalue())

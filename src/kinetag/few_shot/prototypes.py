@@ -8,6 +8,7 @@ so that what was not taught is recognised as before.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class Seen:
     filmed: np.ndarray
     mirrored: np.ndarray
 
-    @property
+    @cached_property
     def vector(self) -> np.ndarray:
         """What the clip says of its exercise, (D,)."""
         return unit(np.concatenate([self.filmed, self.mirrored]).mean(axis=0))

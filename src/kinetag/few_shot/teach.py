@@ -14,7 +14,7 @@ from kinetag.exercises.library import Counting, Exercise
 from kinetag.few_shot.clips import Candidate, TaughtClip, UnusableClipError, candidate, cut_clips
 from kinetag.few_shot.counting import swings
 from kinetag.few_shot.made import filmed, is_written, made_clips, written_exercise
-from kinetag.few_shot.profile import MAX_CLIPS, Profile, Taught, load_profile, save_profile
+from kinetag.few_shot.profile import MAX_CLIPS, MAX_CLIPS_TRAINED, Profile, Taught, load_profile, save_profile
 from kinetag.few_shot.prototypes import Seen, calibrate, prototype, see
 from kinetag.few_shot.space import Space, build_space
 from kinetag.reps import count_any
@@ -54,7 +54,8 @@ def teach(
     frame_size: tuple[int, int] | None = None,
     progress: Callable[[str], Progress] = lambda name: lambda time, duration: None,
 ) -> Lesson:
-    """Add an exercise or pose of one's own, from 1 to 10 clips, to the file ``profile``, which is made if need be.
+    """Add an exercise or pose of one's own, from 1 to 10 clips (``finetune``: to 200), to the file ``profile``, which
+    is made if need be.
 
     ``clips`` are videos or files of poses; one may be the YAML file of the exercise (docs/exercises.md), from which
     people are made who do it, and whose counting, norms and faults then count. In a clip, somebody who moves regularly
@@ -70,10 +71,15 @@ def teach(
     classifier = _classifier(model)
     _ = classifier.embedding_width  # one that cannot be taught is told before any work
     before = load_profile(profile) if exists(profile) else Profile()
+    finetune = finetune or before.finetuned  # what was trained once stays so
+    if finetune:
+        from kinetag.few_shot.finetune import import_torch
+
+        import_torch()  # that it is missing, too
     old = before.exercises.get(name)
     known_clips = filmed(old.clips) if old else ()
     files, videos = [c for c in clips if is_written(c)], [c for c in clips if not is_written(c)]
-    _check_count(name, len(known_clips), len(videos), files)
+    _check_count(name, len(known_clips), len(videos), files, finetune)
     written = _written(files[0], name) if files else old.written if old else None
     if written is not None and held:  # whatever moves is not counted
         written = written.model_copy(update={"counting": None, "counted": False})
@@ -104,7 +110,7 @@ def teach(
         counting = counting if written.counted else None
     taught = Taught(name, title, counting, (*made, *cut), written)
     space = _space_of(before, classifier)
-    after = learn({**before.exercises, name: taught}, classifier, space, finetune=finetune or before.finetuned)
+    after = learn({**before.exercises, name: taught}, classifier, space, finetune=finetune)
     save_profile(after, profile)
     people = tuple(len(each.people) for each in found if each not in unusable)
     return Lesson(taught, repetitions(taught), people, after, tuple(left_out))
@@ -234,12 +240,15 @@ def _known_name(name: str, profile: Profile, path: str | Path) -> str:
     return label
 
 
-def _check_count(name: str, old: int, new: int, files: Sequence[str | Path]) -> None:
+def _check_count(name: str, old: int, new: int, files: Sequence[str | Path], finetune: bool) -> None:
     if len(files) > 1:
         raise KinetagError(f"{len(files)} YAML files for '{name}': give one; ways of doing it are its 'variants'")
-    if not (new or files) or old + new > MAX_CLIPS:
+    most = MAX_CLIPS_TRAINED if finetune else MAX_CLIPS
+    if not (new or files) or old + new > most:
         has = f"; it has {old} already" if old else ""
-        raise KinetagError(f"{new} clips for '{name}': give 1 to {MAX_CLIPS - old}{has}")
+        give = f"give 1 to {most - old}" if old < most else "no more can be added"
+        more = "" if finetune else f"; --finetune takes up to {MAX_CLIPS_TRAINED}"
+        raise KinetagError(f"{new} clips for '{name}': {give}{has}{more}")
 
 
 def _check_new(known: Sequence[Candidate], found: Sequence[Candidate]) -> None:
