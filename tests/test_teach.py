@@ -255,6 +255,22 @@ def test_finetuning_takes_more_clips_and_those_that_are_added_later(taught, mode
     assert len(load_profile(path).exercises["salute"].clips) == 12
 
 
+def test_what_replaces_a_library_class_is_not_trained_against_it(taught, model, clips, tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    measured, rivals = load_profile(taught).space, []
+
+    def training(profile, seen):
+        rivals.append({profile.space.labels[label] for label in profile.space.negative_labels})
+        return replace(profile, finetuned=True)
+
+    monkeypatch.setattr("kinetag.few_shot.teach.build_space", lambda classifier: measured)
+    monkeypatch.setattr("kinetag.few_shot.finetune.finetuned", training)
+    for name in ("my squat", "squat"):
+        teach(name, [clips / "squats.json"], tmp_path / f"{name}.npz", model=model, finetune=True)
+    assert "squat" in rivals[0]
+    assert rivals[1] == rivals[0] - {"squat"}
+
+
 def test_finetuning_without_torch_says_what_to_install(model, clips, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr("kinetag.few_shot.teach._people", None)  # told before any clip is read

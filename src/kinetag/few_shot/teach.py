@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -144,14 +144,15 @@ def learn(
     seen = [[_seen(clip, classifier, space) for clip in taught.clips] for taught in exercises.values()]
     if not seen:
         return Profile({}, classifier.fingerprint, space, np.zeros((0, len(space.mean)), np.float32))
-    biases, temperature = calibrate(seen, space.without(exercises))
+    others = space.without(exercises)
+    biases, temperature = calibrate(seen, others)
     points = np.stack([prototype(clips) for clips in seen]).astype(np.float32)
     taught = dict(exercises)
     profile = Profile(taught, classifier.fingerprint, space, points, biases.astype(np.float32), temperature)
     if finetune:
         from kinetag.few_shot.finetune import finetuned
 
-        profile = finetuned(profile, seen)
+        profile = finetuned(replace(profile, space=others), seen)
     return profile
 
 
