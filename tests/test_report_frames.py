@@ -53,7 +53,7 @@ def test_the_repetition_that_goes_on_is_told_by_its_number():
     segment = Segment("squat", 0.0, 4.0, 0.9, [Repetition(0.5, 1.0, 1.5), Repetition(2.0, 2.5, 3.0, partial=True)])
     rows = rows_of(Timeline("clip.mp4", 4.0, 2.0, [Person(3, [segment])]))
     assert [row["repetition"] for row in rows] == ["", "1", "1", "1", "2", "2", "2", "", ""]
-    assert {row["person"] for row in rows} == {"3"}
+    assert {(row["person"], row["doubtful"]) for row in rows} == {("3", "False")}
     assert {(row["frame_label"], row["frame_confidence"]) for row in rows} == {("", "")}  # read back: nothing is known
 
 
@@ -70,11 +70,19 @@ def test_the_first_and_the_last_frame_are_there_at_any_rate(rate):
     assert [int(row["frame"]) for row in rows] == list(range(3, 18))
 
 
+def test_what_the_classifier_does_not_say_is_empty():
+    known = np.array([0.0, 5.0]), np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
+    person = Person(1, [Segment("squat", 0.0, 5.0, 0.9)], None, ("squat", "other"), *known)
+    rows = rows_of(Timeline("clip.mp4", 5.0, 1.0, [person]))
+    assert [row["frame_label"] for row in rows] == ["squat", "squat", "", "", "other", "other"]
+    assert [row["frame_confidence"] for row in rows] == ["0.9", "0.9", "", "", "0.8", "0.8"]
+
+
 def test_without_a_frame_rate_there_is_a_row_a_pose():
     made = timeline(people=2)
     made.frame_rate = 0.0
     rows = rows_of(made)
-    assert len(rows) == sum(len(person.poses) for person in made.people)
+    assert len(rows) == sum(len(person.poses or []) for person in made.people)
     assert {row["frame"] for row in rows} == {""}
 
 

@@ -1,6 +1,7 @@
 """``frames.csv``: what everybody does, frame by frame."""
 
 import csv
+import math
 from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any
@@ -9,15 +10,15 @@ import numpy as np
 
 from kinetag.timeline import Person, Segment, Timeline, frame_at
 
-COLUMNS = ("person", "frame", "time", "label", "frame_label", "frame_confidence", "repetition")
+COLUMNS = ("person", "frame", "time", "label", "doubtful", "frame_label", "frame_confidence", "repetition")
 _PIECE = 10_000  # frames at a time, so that memory does not grow with the video
 
 
 def write_frames(timeline: Timeline, stream: Any) -> None:
     """Write one row a person and frame of the source in which that person is in view, as CSV.
 
-    ``label`` is that of the timeline's segment, ``frame_label`` and ``frame_confidence`` what the classifier says at
-    that frame alone, ``repetition`` the number of the one that goes on, as in ``repetitions.csv``. Where the source's
+    ``label`` and ``doubtful`` are those of the timeline's segment, ``frame_label`` and ``frame_confidence`` what the
+    classifier says at that frame alone, ``repetition`` is the number of the one that goes on. Where the source's
     frames a second are unknown, the rows are those of the poses, without a frame.
     """
     writer = csv.writer(stream, lineterminator="\n")
@@ -28,8 +29,8 @@ def write_frames(timeline: Timeline, stream: Any) -> None:
             segments = person.segments_at(times, tolerance=tolerance)
             for frame, time, segment, told in zip(frames, times.tolist(), segments, said, strict=True):
                 if segment is not None:
-                    row = (person.id, frame, round(time, 3), segment.label, *told, _repetition(segment, time))
-                    writer.writerow(row)
+                    answer = (segment.label, segment.doubtful, *told, _repetition(segment, time))
+                    writer.writerow((person.id, frame, round(time, 3), *answer))
 
 
 def _pieces(person: Person, frame_rate: float) -> Iterator[tuple[list[Any], np.ndarray, float]]:
@@ -52,12 +53,11 @@ def _said(person: Person, times: np.ndarray) -> list[tuple[Any, Any]]:
     probabilities = person.probabilities_at(times)
     if probabilities is None:
         return [("", "")] * len(times)
-    nothing = np.isnan(probabilities).any(axis=1)
-    best = np.where(nothing, 0, probabilities.argmax(axis=1))
+    best = probabilities.argmax(axis=1)  # of a row of NaN one of them
     sure = probabilities[np.arange(len(times)), best]
     return [
-        ("", "") if empty else (person.labels[label], round(share, 3))
-        for empty, label, share in zip(nothing.tolist(), best.tolist(), sure.tolist(), strict=True)
+        ("", "") if math.isnan(share) else (person.labels[label], round(share, 3))
+        for label, share in zip(best.tolist(), sure.tolist(), strict=True)
     ]
 
 
