@@ -101,3 +101,12 @@ def test_empty_timeline_is_valid_everywhere() -> None:
     assert empty.to_csv().count("\n") == 1
     assert empty.to_vtt() == "WEBVTT\n"
     assert empty.to_dataframe().empty
+
+
+def test_labels_at_many_moments_are_those_of_the_segments(timeline: Timeline) -> None:
+    person = timeline.people[0]
+    times = [9.0, 0.0, 0.5, 4.0, 4.001, 12.0]
+    assert person.labels_at(times) == ["other", None, "squat", "squat", "other", None]
+    assert person.segments_at(times) == [person.at(time) for time in times]
+    assert person.segments_at([0.4, 0.3, 9.1], tolerance=0.101) == [person.segments[0], None, person.segments[1]]
+    assert Person(1, []).labels_at([1.0]) == [None]

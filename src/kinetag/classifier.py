@@ -12,6 +12,7 @@ from kinetag.errors import KinetagError
 from kinetag.features import CHANNELS, HOP, LAYOUT, RATE, WINDOW, mirror, window_batches
 from kinetag.metrics import log_softmax, softmax
 from kinetag.models.card import ModelCard
+from kinetag.moments import at_times
 from kinetag.sequence import PoseSequence
 from kinetag.timeline import OTHER
 
@@ -110,6 +111,16 @@ class Classifier:
                     times, probabilities, column, centres, long[:, column], reach=seconds / _LONG_STEPS
                 )
         return times, probabilities
+
+    def frames(self, sequence: PoseSequence) -> tuple[np.ndarray, np.ndarray]:
+        """Times of the sequence's poses (F,) in seconds, and class probabilities (F, K) at each of them.
+
+        They are those of `predict`, shot by shot, between whose windows they change evenly. Where nothing can be said,
+        as of a sequence shorter than half a second, rows are NaN.
+        """
+        answers = [self.predict(sequence.rows(shot)) for shot in sequence.shots()] or [self.predict(sequence)]
+        centres, probabilities = (np.concatenate(arrays) for arrays in zip(*answers, strict=True))
+        return sequence.times, at_times(sequence.times, centres, probabilities, sequence.cuts)
 
     def _answers(self, sequence: PoseSequence, hop: float, average_mirror: bool) -> tuple[np.ndarray, np.ndarray]:
         """Centres (W,) and calibrated probabilities (W, K) of windows of the usual length."""

@@ -8,6 +8,8 @@ import csv
 import io
 import json
 import math
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kinetag.errors import missing_extra
+from kinetag.moments import at_times
 from kinetag.naming import OTHER, called, is_doubtful
 from kinetag.sequence import PoseSequence
 
@@ -223,7 +226,30 @@ class Person:
 
     def at(self, time: float) -> Segment | None:
         """The segment that covers a moment, or None when the person is not in view."""
-        return next((s for s in self.segments if s.start <= time <= s.end), None)
+        return self.segments_at([time])[0]
+
+    def segments_at(self, times: Sequence[float] | np.ndarray, *, tolerance: float = 0.0) -> list[Segment | None]:
+        """The same for many moments; one that is no more than ``tolerance`` (s) beside a segment is taken for its."""
+        ends, found = [segment.end for segment in self.segments], []
+        for time in times:
+            after = bisect_left(ends, time)
+            near = self.segments[max(after - 1, 0) : after + 1]
+            beside = [max(segment.start - time, time - segment.end, 0.0) for segment in near]
+            best = min(beside, default=math.inf)
+            found.append(near[beside.index(best)] if best <= tolerance else None)
+        return found
+
+    def labels_at(self, times: Sequence[float] | np.ndarray) -> list[str | None]:
+        """What the person does at these moments (s), such as those of a video's frames; None when not in view."""
+        return [None if segment is None else segment.label for segment in self.segments_at(times)]
+
+    def probabilities_at(self, times: Sequence[float] | np.ndarray) -> np.ndarray | None:
+        """What the classifier says at these moments (s): (F, K) over ``labels``, NaN where it says nothing; None when
+        ``probabilities`` is."""
+        if self.probabilities is None or self.probability_times is None:
+            return None
+        cuts = () if self.poses is None else self.poses.cuts
+        return at_times(times, self.probability_times, self.probabilities, cuts)
 
 
 @dataclass

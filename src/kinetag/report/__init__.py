@@ -17,7 +17,8 @@ from pathlib import Path
 from kinetag.errors import KinetagError
 from kinetag.timeline import Timeline
 
-DATA_FILES = ("timeline.json", "segments.csv", "repetitions.csv", "poses.csv", "poses.parquet", "subtitles.vtt")
+DATA_FILES = ("timeline.json", "segments.csv", "repetitions.csv", "frames.csv", "poses.csv", "poses.parquet")
+DATA_FILES += ("subtitles.vtt",)
 OUTPUT_FILES = (*DATA_FILES, "annotated.mp4", "report.html")
 
 Progress = Callable[[float, float | None], None]
@@ -114,10 +115,13 @@ def write_outputs(
 
 def _write_data(timeline: Timeline, folder: Path) -> None:
     from kinetag.pose.files import write_poses
+    from kinetag.report.frames import write_frames
 
     _write_text(folder / "timeline.json", timeline.to_json() + "\n")
     _write_text(folder / "segments.csv", timeline.to_csv())
     _write_text(folder / "repetitions.csv", timeline.to_repetitions_csv())
+    with open(folder / "frames.csv", "w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+        write_frames(timeline, stream)
     _write_text(folder / "subtitles.vtt", timeline.to_vtt())
     poses = [person.poses for person in timeline.people if person.poses is not None]
     write_poses(poses, folder / "poses.csv")
