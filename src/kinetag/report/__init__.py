@@ -17,8 +17,8 @@ from pathlib import Path
 from kinetag.errors import KinetagError
 from kinetag.timeline import Timeline
 
-DATA_FILES = ("timeline.json", "segments.csv", "repetitions.csv", "frames.csv", "poses.csv", "poses.parquet")
-DATA_FILES += ("subtitles.vtt",)
+_TABLES = ("segments.csv", "repetitions.csv", "frames.csv", "poses.csv", "poses.parquet")
+DATA_FILES = ("timeline.json", *_TABLES, "subtitles.vtt")
 OUTPUT_FILES = (*DATA_FILES, "annotated.mp4", "report.html")
 
 Progress = Callable[[float, float | None], None]
