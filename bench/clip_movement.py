@@ -3,7 +3,7 @@
 Many gym clips are cut so that the named exercise never happens in them, or follow a bystander. No classifier is asked.
 
 - An exercise happens when the signal that counts its repetitions covers `SHARE` of its usual way, on either side.
-  Variants that this signal does not show, and exercises that are not counted (running), are told by the joint angle
+  Variants that this signal does not show, and what is counted by its steps (running), are told by the joint angle
   that moves most when the library performs them. Less than `LEAST` is never enough: angles of still people waver.
 - A pose is held when in most frames nearly all joint angles, the trunk's among them, are within `TOLERANCE` of what one
   of the library's bodies has in it.
@@ -40,7 +40,7 @@ def movement_seen(clip: Clip, library: dict[str, Exercise]) -> bool:
     if exercise.static:
         return pose_held(clip.poses, exercise.name)
     found = signals(clip.poses)
-    counting = exercise.counting
+    counting = exercise.counting if exercise.counting and exercise.counting.signal != "step" else None
     usual = [(counting.signal, abs(counting.peak - counting.rest))] if counting else []
     others = [variant.name for variant in exercise.variants if not variant.counted] if counting else [None]
     usual += [_most_moved(exercise.name, variant) for variant in others]

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from kinetag.angles import HEIGHTS, TRIPLES, WIDTHS, Space, included, joint_points, signal_confidence, signals
+from kinetag.angles import HEIGHTS, STEPS, TRIPLES, WIDTHS, Space, included, joint_points, signal_confidence, signals
 from kinetag.body import torso_length
 from kinetag.sequence import PoseSequence
 from kinetag.skeletons import get_layout
@@ -66,7 +66,7 @@ def is_height(name: str) -> bool:
 
 def in_degrees(name: str) -> bool:
     """Whether a signal is an angle: heights and ``stance`` are torso lengths, ``knee_gap`` is a share."""
-    return not is_height(name) and name not in (*WIDTHS, "knee_gap")
+    return not is_height(name) and name not in (*WIDTHS, *STEPS, "step", "knee_gap")
 
 
 def lies_flat(sequence: PoseSequence) -> dict[str, np.ndarray]:

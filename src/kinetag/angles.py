@@ -37,8 +37,10 @@ _ACROSS = {
 TURNS = (*_ACROSS, *(f"{side}_{turn}" for turn in ("twist", "lean") for side in _SIDES))
 HEIGHTS = tuple(f"{side}_{joint}_height" for joint in ("shoulder", "wrist", "hip", "knee", "ankle") for side in _SIDES)
 WIDTHS = ("stance",)
+STEPS = tuple(f"{side}_step" for side in _SIDES)
 
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+_WHILE = 2.0  # seconds, standard deviation: in which a person keeps facing about the same way
 _LAYOUT = get_layout("blazepose")  # has all the joints named here; others convert to it
 SEEN = 0.5  # confidence of an angle's least sure joint below which it is a guess, though there is an angle
 _MIN_CONFIDENCE = 0.05  # below this there is none: the joint was not seen at all
@@ -73,12 +75,14 @@ def signals(sequence: PoseSequence, space: Space = "auto") -> dict[str, np.ndarr
     knee_height, ankle_height. They are read from the picture (world points have no floor) and lie above the ground:
     the height that the lowest ankle has at its lowest (5th percentile of the sequence; the lowest joint where no ankle
     was seen). A camera that moves shifts them, so differences over a few seconds mean more than their values. stance is
-    the distance between the ankles in torso lengths.
+    the distance between the ankles in torso lengths; left_ and right_step how far that ankle is beyond the other one,
+    in torso lengths, along the line on which they pass each other (ahead, or up where that is all that shows).
     """
     points = joint_points(sequence, space)
     feet = points[:, _LAYOUT.index("left_ankle")] - points[:, _LAYOUT.index("right_ankle")]
-    torso = torso_length(sequence) if points.shape[-1] == 2 else _world_torso(points)
-    widths = {"stance": np.linalg.norm(feet, axis=-1) / torso}
+    torso = torso_length(sequence)[:, None] if points.shape[-1] == 2 else _world_torso(points)
+    step = _along(feet / torso, sequence.times)
+    widths = {"stance": np.linalg.norm(feet / torso, axis=-1), "left_step": step, "right_step": -step}
     return {**joint_angles(sequence, space), **_turns(points), **_heights(sequence), **widths}
 
 
@@ -90,7 +94,7 @@ def signal_confidence(sequence: PoseSequence) -> dict[str, np.ndarray]:
         **_ACROSS,
         **{name: _TRUNK for name in TURNS if name not in _ACROSS},
         **{name: (name.removesuffix("_height"),) for name in HEIGHTS},
-        "stance": ("left_ankle", "right_ankle"),
+        **{name: ("left_ankle", "right_ankle") for name in (*WIDTHS, *STEPS)},
     }
     out = {name: confidence[:, _LAYOUT.indices(joints)].min(axis=1) for name, joints in parts.items()}
     sides = [confidence[:, _LAYOUT.indices((f"{side}_shoulder", f"{side}_hip"))].min(axis=1) for side in _SIDES]
@@ -171,6 +175,34 @@ def _turns(points: np.ndarray) -> dict[str, np.ndarray]:
     for name, to_left in (("twist", twist), ("lean", lean)):
         out |= {f"left_{name}": np.maximum(to_left, 0), f"right_{name}": np.maximum(-to_left, 0)}
     return out
+
+
+def _along(ways: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Vectors (T, C) less their mean, along the line on which they swing most at the time, (T,).
+
+    That line turns with the person, so it is that of a few seconds. Which end of it is positive is left to chance.
+    """
+    from scipy.ndimage import gaussian_filter1d  # slow to load
+
+    known = np.isfinite(ways).all(axis=1)
+    if len(times) < 2 or not known.any():
+        return np.full(len(ways), np.nan)
+    frames = max(1.0, _WHILE / float(np.median(np.diff(times))))
+
+    def local(values: np.ndarray) -> np.ndarray:
+        """The mean of values (T, ...) over a while, of the vectors that are known."""
+        weight = gaussian_filter1d(known.astype(float), frames, mode="constant")
+        return gaussian_filter1d(values, frames, axis=0, mode="constant") / np.maximum(weight, 1e-9).reshape(
+            -1, *[1] * (values.ndim - 1)
+        )
+
+    ways = np.where(known[:, None], ways, 0.0)
+    swings = np.where(known[:, None], ways - local(ways), 0.0)
+    _, lines = np.linalg.eigh(local(swings[:, :, None] * swings[:, None, :]))  # weakest first
+    line = lines[..., -1]
+    same = np.sign((line[1:] * line[:-1]).sum(axis=1))
+    line = line * np.cumprod(np.r_[1.0, np.where(same < 0, -1.0, 1.0)])[:, None]
+    return np.where(known, (swings * line).sum(axis=1), np.nan)
 
 
 def _world_torso(points: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kinetag.angles import HEIGHTS, WIDTHS, signal_confidence, signals, world_is_sane
+from kinetag.angles import HEIGHTS, STEPS, WIDTHS, signal_confidence, signals, world_is_sane
 from kinetag.cycles import RATE, Cycle, find_cycles, low_pass, resample, usual_swing
 from kinetag.sequence import PoseSequence
 
@@ -92,7 +92,8 @@ def _pairs(
     seen = {
         name: signal / (_LENGTHS if name in HEIGHTS + WIDTHS else _DEGREES)
         for name, signal in values.items()
-        if np.isfinite(signal).mean() >= _SEEN and confidences[name][np.isfinite(signal)].mean() >= _SURE
+        if name not in STEPS
+        and np.isfinite(signal).mean() >= _SEEN and confidences[name][np.isfinite(signal)].mean() >= _SURE
     }
     for name in {name.removeprefix("left_").removeprefix("right_"): None for name in seen}:
         sides = [seen[key] for key in (f"left_{name}", f"right_{name}", name) if key in seen]

@@ -152,7 +152,7 @@ class Counting(_Model):
     """
 
     signal: Literal["elbow", "shoulder", "hip", "knee", "ankle", "across", "trunk", "twist", "lean", "hip_height",
-                    "wrist_height", "shoulder_height", "knee_height", "ankle_height", "stance"]  # fmt: skip
+                    "wrist_height", "shoulder_height", "knee_height", "ankle_height", "stance", "step"]  # fmt: skip
     rest: float
     peak: float
     sides: Literal["both", "either", "alternate"] = "both"
@@ -238,7 +238,7 @@ class Exercise(_Parts):
         default=None, description="The pose that is the turning point; the second in order if not given."
     )
     counting: Counting | None = None
-    counted: bool = Field(default=True, description="False for what nobody counts, such as steps.")
+    counted: bool = Field(default=True, description="False for what nobody counts, such as fidgeting.")
     norms: dict[str, Range] = {}
     faults: dict[Name, Fault] = {}
     looks_like: LookAlikes = {}

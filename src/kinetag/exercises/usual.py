@@ -11,7 +11,7 @@ _LEVEL = np.array([1.0, 0.0, 1.0])
 _SIDES = ("left", "right")
 _TRAVELS = 0.3  # metres further on after a repetition than before it
 _WORKS, _MORE = 0.15, 1.4  # metres that a working limb moves at least, and how much further than the other one
-# Steps are not counted, but have a beginning and an end to show.
+# What no rule counts has a beginning and an end to show all the same.
 _COUNTED = Counting(signal="knee", rest=180, peak=90, min_period=0.1, max_period=100)
 
 

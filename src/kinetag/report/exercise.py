@@ -43,7 +43,7 @@ def exercise_table(library: "dict[str, Exercise]", recognised: Collection[str] =
     what is counted, and what it is."""
     rows = []
     for exercise in sorted(library.values(), key=lambda e: (e.family, e.name)):
-        counts = readable(exercise.counting.signal) if exercise.counting else "time held" if exercise.static else ""
+        counts = _counts(exercise)
         known = "✓" if exercise.name in recognised else ""
         rows.append((exercise.family, exercise.name, known, counts, " ".join(exercise.description.split())))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0), expand=True)
@@ -124,9 +124,16 @@ def _plain(word: str) -> str:
     return "".join(character for character in word.lower() if character.isalnum())
 
 
+def _counts(exercise: "Exercise") -> str:
+    """What is counted, in a word or two."""
+    if exercise.counting is not None:
+        return readable(exercise.counting.signal)
+    return "time held" if exercise.static else "movement" if exercise.counted else ""
+
+
 def _counting(exercise: "Exercise") -> str:
     if exercise.counting is None:
-        return "not counted: a pose that is held" if exercise.static else "not counted"
+        return "not counted: a pose that is held" if exercise.static else "its strongest movement" if exercise.counted else "not counted"
     rule = exercise.counting
     unit = _unit(rule.signal)
     sides = {"both": "both sides together", "either": "either side", "alternate": "sides in turn"}[rule.sides]
