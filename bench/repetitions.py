@@ -95,7 +95,9 @@ def synthetic(sets: int, seed: int, only: list[str]) -> list[dict[str, Any]]:
                 if motion.variant in uncounted:
                     continue
                 options = VIEWS.get(view, VIEWS["noisy" if view == CUT or i % 2 else "noisy 2D"])
-                seen = observe(motion.times, filmed(motion.joints)[:, joints], np.random.default_rng([seed, i, 1]), **options)
+                seen = observe(
+                    motion.times, filmed(motion.joints)[:, joints], np.random.default_rng([seed, i, 1]), **options
+                )
                 full, partial = count(seen, None if view == UNKNOWN else exercise)
                 # Cut sets are of any depth, so what falls short of the usual was nevertheless done.
                 counted = full + partial if view == CUT else full

@@ -4,7 +4,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_poses import TORSO, bend_elbow, body, seen, squat
 
-from kinetag.angles import ANGLES, HEIGHTS, TURNS, WIDTHS, joint_angles, signal_confidence, signals, world_is_sane
+from kinetag.angles import (
+    ANGLES,
+    HEIGHTS,
+    STEPS,
+    TURNS,
+    WIDTHS,
+    joint_angles,
+    signal_confidence,
+    signals,
+    world_is_sane,
+)
 from kinetag.body import torso_length
 from kinetag.sequence import PoseSequence
 
@@ -116,7 +126,7 @@ def test_heights_in_torso_lengths() -> None:
     joints = body(3)
     squat(joints, np.array([0.0, 60, 120]))
     out = signals(seen(joints, TIMES, azimuth=0))
-    assert set(out) == {*ANGLES, *TURNS, *HEIGHTS, *WIDTHS}
+    assert set(out) == {*ANGLES, *TURNS, *HEIGHTS, *WIDTHS, *STEPS}
     unit = torso_length(seen(joints, TIMES, azimuth=0))[0] / 200  # metres that count as one torso
     assert unit == pytest.approx(TORSO, rel=0.15)
     np.testing.assert_allclose(out["left_ankle_height"], 0, atol=1e-3)

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from kinetag.errors import KinetagError
+from kinetag.angles import STEPS
 from kinetag.exercises.library import FOLDER, FORM_SIGNALS, Exercise, load_arm_styles, load_library, read_exercises
 
 MINIMAL = """name: arm_wave
@@ -44,7 +45,7 @@ def test_every_shipped_exercise_is_complete(exercise: Exercise):
     assert len(exercise.description) > 30
     assert exercise.family != "other"
     assert exercise.min_duration <= 5
-    names = {name.removeprefix("left_") for name in FORM_SIGNALS}
+    names = {name.removeprefix("left_") for name in (*FORM_SIGNALS, *STEPS)}
     if exercise.counting:
         assert exercise.counting.signal in names
     for name in (*exercise.norms, *(fault.angle for fault in exercise.faults.values())):
@@ -85,8 +86,11 @@ def test_static_and_counted():
     library = load_library()
     static = {name for name, e in library.items() if e.static}
     assert static >= {"plank", "standing"}
-    steps = {"walking", "running", "bear_crawl"}  # nobody counts them
-    assert {name for name, e in library.items() if e.counting is None} == static | steps
+    assert {name for name, e in library.items() if e.counting is None} == static
+    assert {name for name, e in library.items() if not e.is_counted} == static
+    ruleless = library["squat"].model_copy(update={"counting": None})
+    assert ruleless.is_counted
+    assert not ruleless.model_copy(update={"counted": False}).is_counted
 
 
 def test_synonyms_name_one_exercise():

@@ -1,16 +1,21 @@
 """People made from an exercise's YAML file, and what is taught by them."""
 
+import io
+from pathlib import Path
+
 import numpy as np
 import pytest
 from made_teaching import WRITTEN
+from rich.console import Console
 
 from kinetag.errors import KinetagError
 from kinetag.exercises.library import load_library, read_exercises
 from kinetag.features import windows
 from kinetag.few_shot import made
 from kinetag.few_shot.made import is_written, made_clips, written_exercise
-from kinetag.few_shot.profile import Taught
+from kinetag.few_shot.profile import Profile, Taught
 from kinetag.few_shot.teach import how_counted, repetitions
+from kinetag.report.teaching import profile_table
 
 
 @pytest.fixture
@@ -46,12 +51,24 @@ def test_the_rule_of_the_file_counts_them(file):
     assert how_counted(taught) == "counted by: shoulder, 12 to 88°, each side"
 
 
-@pytest.mark.parametrize(("name", "said"), [("plank", "held: not counted"), ("walking", "not counted")])
+@pytest.mark.parametrize(("name", "said"), [("plank", "held: not counted"), ("squat", "not counted")])
 def test_what_is_held_or_nobody_counts_is_not_counted(name, said):
-    exercise = load_library()[name]
+    exercise = load_library()[name].model_copy(update={"counting": None, "counted": False})
     taught = Taught(name, exercise.title, None, tuple(made_clips(exercise, 2)), exercise)
     assert repetitions(taught) == (0, 0)
     assert how_counted(taught).endswith(said)
+
+
+def test_a_file_without_a_rule_is_counted_by_what_repeats():
+    exercise = load_library()["squat"].model_copy(update={"counting": None})
+    taught = Taught("dips_of_mine", "Dips", None, tuple(made_clips(exercise, 4)), exercise)
+    assert sum(count > 0 for count in repetitions(taught)) >= 3
+    assert how_counted(taught) == "counted by: its strongest movement"
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(profile_table(Profile({"dips_of_mine": taught}), Path("mine.npz")))
+    said = console.export_text()
+    assert "its strongest movement" in said
+    assert "held" not in said
 
 
 def test_slow_exercises_are_seen_for_longer():

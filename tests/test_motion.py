@@ -11,7 +11,8 @@ from kinetag.exercises.motion import generate, generate_batch, mirrored
 
 LIBRARY = load_library()
 NAMES = [*LIBRARY, "other"]
-COUNTED = [name for name, exercise in LIBRARY.items() if exercise.counting]
+# A step is counted where the feet are furthest apart, at which a made one begins and ends.
+COUNTED = [name for name, e in LIBRARY.items() if e.counting and e.counting.signal != "step"]
 
 
 def path(motion, joint: str) -> np.ndarray:

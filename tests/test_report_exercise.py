@@ -1,11 +1,14 @@
+import io
+
 import cv2
 import pytest
+from rich.console import Console
 
 from kinetag import cli
 from kinetag.errors import KinetagError
 from kinetag.exercises.kinematics import JOINT
 from kinetag.exercises.library import load_library
-from kinetag.report.exercise import _one, figures, find_exercise, write_picture
+from kinetag.report.exercise import _one, exercise_table, figures, find_exercise, show_exercise, write_picture
 
 LIBRARY = load_library()
 
@@ -94,6 +97,15 @@ def test_one_is_described(capsys):
     said = capsys.readouterr().out
     assert "counted by" in said
     assert "elbow" in said
+
+
+def test_one_without_a_rule_is_counted_by_its_movement():
+    exercise = LIBRARY["squat"].model_copy(update={"counting": None})
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(exercise_table({"squat": exercise}), show_exercise({"squat": exercise}, "squat"))
+    said = console.export_text()
+    assert "its strongest movement" in said
+    assert "not counted" not in said
 
 
 def test_a_picture_is_written(tmp_path):

@@ -94,7 +94,7 @@ def signal_confidence(sequence: PoseSequence) -> dict[str, np.ndarray]:
         **_ACROSS,
         **{name: _TRUNK for name in TURNS if name not in _ACROSS},
         **{name: (name.removesuffix("_height"),) for name in HEIGHTS},
-        **{name: ("left_ankle", "right_ankle") for name in (*WIDTHS, *STEPS)},
+        **dict.fromkeys((*WIDTHS, *STEPS), ("left_ankle", "right_ankle")),
     }
     out = {name: confidence[:, _LAYOUT.indices(joints)].min(axis=1) for name, joints in parts.items()}
     sides = [confidence[:, _LAYOUT.indices((f"{side}_shoulder", f"{side}_hip"))].min(axis=1) for side in _SIDES]

@@ -93,7 +93,8 @@ def _pairs(
         name: signal / (_LENGTHS if name in HEIGHTS + WIDTHS else _DEGREES)
         for name, signal in values.items()
         if name not in STEPS
-        and np.isfinite(signal).mean() >= _SEEN and confidences[name][np.isfinite(signal)].mean() >= _SURE
+        and np.isfinite(signal).mean() >= _SEEN
+        and confidences[name][np.isfinite(signal)].mean() >= _SURE
     }
     for name in {name.removeprefix("left_").removeprefix("right_"): None for name in seen}:
         sides = [seen[key] for key in (f"left_{name}", f"right_{name}", name) if key in seen]

@@ -76,7 +76,7 @@ def count_repetitions(sequence: PoseSequence, exercise: "Exercise", start: float
 def count_any(sequence: PoseSequence, exercise: "Exercise | None", start: float, end: float) -> list[Repetition]:
     """Repetitions by the exercise's rule; by `count_periodic` where the library does not know one (None: nothing is
     known); none of what is held or of what nobody counts."""
-    if exercise is None or not (exercise.counting or exercise.static or not exercise.counted):
+    if exercise is None or (exercise.counting is None and exercise.is_counted):
         return count_periodic(sequence, start, end)
     return count_repetitions(sequence, exercise, start, end)
 
@@ -189,7 +189,8 @@ def _groups(cut: PoseSequence, counting: "Counting", grid: np.ndarray) -> list[l
             groups += [[fused]] if fused is not None else []
         elif tracks:
             groups.append(tracks)
-            if counting.sides == "alternate" and len(names) == 2:
+            # A step is the difference of both sides already.
+            if counting.sides == "alternate" and len(names) == 2 and counting.signal != "step":
                 groups.append(_opposed(cut, values, confidences, names, grid, counting, space))
     return groups
 

@@ -250,6 +250,11 @@ class Exercise(_Parts):
         return len(self.poses) == 1
 
     @property
+    def is_counted(self) -> bool:
+        """Whether it has repetitions: by its rule, or, where it gives none, by its strongest periodic movement."""
+        return self.counting is not None or (self.counted and not self.static)
+
+    @property
     def symmetric(self) -> bool:
         """Whether left and right are meant to do the same at the same time."""
         both = self.sides is None or "both" in self.sides

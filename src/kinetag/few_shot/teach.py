@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kinetag.alignment import in_degrees
 from kinetag.classifier import Classifier
 from kinetag.datasets.extraction import Extractor
 from kinetag.errors import KinetagError
@@ -182,8 +183,7 @@ def counted_by(counting: Counting | None) -> str:
     """A counting rule in words: 'knee, 168° to 75°, both sides as one'."""
     if counting is None:
         return "not counted"
-    unit = " torso lengths" if counting.signal.endswith("_height") else "°"
-    digits = 2 if counting.signal.endswith("_height") else 0
+    unit, digits = ("°", 0) if in_degrees(counting.signal) else (" torso lengths", 2)
     sides = {"both": "", "either": ", each side", "alternate": ", sides in turn"}[counting.sides]
     signal = counting.signal.replace("_", " ")
     return f"{signal}, {counting.rest:.{digits}f} to {counting.peak:.{digits}f}{unit}{sides}"
@@ -194,9 +194,9 @@ def how_counted(taught: Taught) -> str:
     exercise = taught.exercise
     if exercise.static:
         return "a pose that is held: not counted"
-    if taught.counting is None and exercise.counted:
-        return "counted by: its strongest movement"
-    return f"counted by: {counted_by(taught.counting)}" if taught.counting else "not counted"
+    if taught.counting is None:
+        return "counted by: its strongest movement" if exercise.is_counted else "not counted"
+    return f"counted by: {counted_by(taught.counting)}"
 
 
 def _written(file: str | Path, name: str) -> Exercise:

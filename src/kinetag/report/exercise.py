@@ -128,12 +128,18 @@ def _counts(exercise: "Exercise") -> str:
     """What is counted, in a word or two."""
     if exercise.counting is not None:
         return readable(exercise.counting.signal)
-    return "time held" if exercise.static else "movement" if exercise.counted else ""
+    return "time held" if exercise.static else "movement" if exercise.is_counted else ""
 
 
 def _counting(exercise: "Exercise") -> str:
     if exercise.counting is None:
-        return "not counted: a pose that is held" if exercise.static else "its strongest movement" if exercise.counted else "not counted"
+        return (
+            "not counted: a pose that is held"
+            if exercise.static
+            else "its strongest movement"
+            if exercise.is_counted
+            else "not counted"
+        )
     rule = exercise.counting
     unit = _unit(rule.signal)
     sides = {"both": "both sides together", "either": "either side", "alternate": "sides in turn"}[rule.sides]

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kinetag.few_shot.evaluation import Score
-from kinetag.few_shot.profile import Profile
-from kinetag.few_shot.teach import Lesson, counted_by, how_counted, repetitions
+from kinetag.few_shot.profile import Profile, Taught
+from kinetag.few_shot.teach import Lesson, how_counted, repetitions
 from kinetag.naming import readable
 from kinetag.report.style import clock
 
@@ -31,7 +31,7 @@ def lesson_table(lesson: Lesson, path: Path) -> RenderableType:
             continue
         people = lesson.people[number - older] if number >= older else 1
         who = f"{clip.poses.person} of {people}" if people > 1 else str(clip.poses.person)
-        shown = str(count) if taught.counting else "held" if count == 0 else ""
+        shown = _reps(taught, count)
         row = (escape(clip.name), who, clock(clip.start), clock(clip.end), shown)
         table.add_row(*row, style="dim" if number < older else "")
     how = f"  {how_counted(taught)}"
@@ -45,6 +45,15 @@ def lesson_table(lesson: Lesson, path: Path) -> RenderableType:
     return Group(*parts)
 
 
+def _reps(taught: Taught, count: int) -> str:
+    """Repetitions of what is counted; of the rest whether it is held."""
+    return str(count) if taught.exercise.is_counted else "held" if taught.exercise.static else ""
+
+
+def _rule(taught: Taught) -> str:
+    return "not counted" if taught.exercise.static else how_counted(taught).removeprefix("counted by: ")
+
+
 def profile_table(profile: Profile, path: Path) -> RenderableType:
     """Everything that a profile holds."""
     if not profile.exercises:
@@ -52,8 +61,8 @@ def profile_table(profile: Profile, path: Path) -> RenderableType:
     table = _table(("Taught", "Clips", "Seconds", "Reps", "Counted by"), right=(1, 2, 3))
     for name, taught in profile.exercises.items():
         seconds = sum(clip.end - clip.start for clip in taught.clips)
-        count = str(sum(repetitions(taught))) if taught.counting else "held"
-        table.add_row(readable(name), str(len(taught.clips)), f"{seconds:.0f}", count, counted_by(taught.counting))
+        count = _reps(taught, sum(repetitions(taught)))
+        table.add_row(readable(name), str(len(taught.clips)), f"{seconds:.0f}", count, _rule(taught))
     return table
 
 
