@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from kinetag.errors import KinetagError
 from kinetag.angles import STEPS
+from kinetag.errors import KinetagError
 from kinetag.exercises.library import FOLDER, FORM_SIGNALS, Exercise, load_arm_styles, load_library, read_exercises
 
 MINIMAL = """name: arm_wave

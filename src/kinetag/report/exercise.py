@@ -133,13 +133,8 @@ def _counts(exercise: "Exercise") -> str:
 
 def _counting(exercise: "Exercise") -> str:
     if exercise.counting is None:
-        return (
-            "not counted: a pose that is held"
-            if exercise.static
-            else "its strongest movement"
-            if exercise.is_counted
-            else "not counted"
-        )
+        moves = "its strongest movement" if exercise.is_counted else "not counted"
+        return "not counted: a pose that is held" if exercise.static else moves
     rule = exercise.counting
     unit = _unit(rule.signal)
     sides = {"both": "both sides together", "either": "either side", "alternate": "sides in turn"}[rule.sides]
