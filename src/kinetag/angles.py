@@ -184,7 +184,7 @@ def _along(ways: np.ndarray, times: np.ndarray) -> np.ndarray:
     """
     from scipy.ndimage import gaussian_filter1d  # slow to load
 
-    known = np.isfinite(ways).all(axis=1)
+    known = np.asarray(np.isfinite(ways).all(axis=1))
     if len(times) < 2 or not known.any():
         return np.full(len(ways), np.nan)
     frames = max(1.0, _WHILE / float(np.median(np.diff(times))))
