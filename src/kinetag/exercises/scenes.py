@@ -54,8 +54,9 @@ def _single(name: str, seed: int) -> Scene:
 
 
 def single(exercise: Exercise, heading: float, seed: int = 0, variant: str | None = None) -> Scene:
-    """One person who does an exercise three times, or for six seconds if it is not counted."""
-    repetitions, duration = (3, None) if exercise.counting is not None else (None, 6.0)
+    """One person who does an exercise three times, or for six seconds where it is held or goes step by step."""
+    counting = exercise.counting
+    repetitions, duration = (3, None) if counting is not None and counting.signal != "step" else (None, 6.0)
     activity = Activity(exercise, 0.0, repetitions, duration, variant)
     actor = _actor(seed, 0, [activity], [Waypoint(0, 0.0, 0.0, heading)])
     return until_done(Scene([actor], _FULL_VIEW, duration=60.0), after=0.2)
