@@ -39,7 +39,7 @@ _FRONT, _SIDE = 0.85, 0.45
 
 
 def form_signals(sequence: PoseSequence, space: Space) -> dict[str, np.ndarray]:
-    """Everything that a fault can be told by, (T,) each: `angles.signals` and those described above."""
+    """Everything that a fault can be told by, (T,) each: `angles.signals` but for the steps, and those described above."""
     points = joint_points(sequence, space)  # (T, 33, 2 or 3)
     at = {name: points[:, _LAYOUT.index(name)] for name in (*_KNEES_AND_ANKLES, *sum(_LINES.values(), ()))}
     out = {name: _bend(*(at[joint] for joint in joints)) for name, joints in _LINES.items()}
@@ -48,7 +48,7 @@ def form_signals(sequence: PoseSequence, space: Space) -> dict[str, np.ndarray]:
     out["knee_gap"] = knees / np.where(ankles > _APART * torso, ankles, np.nan)
     nose, *wrists = (points[:, _LAYOUT.index(joint), 1] for joint in ("nose", "left_wrist", "right_wrist"))
     out["chin_height"] = (np.fmax(*wrists) - nose) / torso  # y points down: of the lower hand
-    return {**signals(sequence, space), **out}
+    return {**_without_steps(signals(sequence, space)), **out}
 
 
 def form_confidence(sequence: PoseSequence) -> dict[str, np.ndarray]:
@@ -56,7 +56,12 @@ def form_confidence(sequence: PoseSequence) -> dict[str, np.ndarray]:
     confidence = sequence.to_layout(_LAYOUT.name).confidence
     parts = {**_LINES, "knee_gap": _KNEES_AND_ANKLES, "chin_height": ("nose", "left_wrist", "right_wrist")}
     own = {name: confidence[:, _LAYOUT.indices(joints)].min(axis=1) for name, joints in parts.items()}
-    return {**signal_confidence(sequence), **own}
+    return {**_without_steps(signal_confidence(sequence)), **own}
+
+
+def _without_steps(of: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Which way a step goes is left to chance, so there is no limit to it."""
+    return {name: values for name, values in of.items() if name not in STEPS}
 
 
 def is_height(name: str) -> bool:
