@@ -39,7 +39,7 @@ _FRONT, _SIDE = 0.85, 0.45
 
 
 def form_signals(sequence: PoseSequence, space: Space) -> dict[str, np.ndarray]:
-    """Everything that a fault can be told by, (T,) each: `angles.signals` but for the steps, and those described above."""
+    """Everything that a fault can be told by, (T,) each: `angles.signals` but steps, and those described above."""
     points = joint_points(sequence, space)  # (T, 33, 2 or 3)
     at = {name: points[:, _LAYOUT.index(name)] for name in (*_KNEES_AND_ANKLES, *sum(_LINES.values(), ()))}
     out = {name: _bend(*(at[joint] for joint in joints)) for name, joints in _LINES.items()}
