@@ -22,7 +22,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-# Twenty minutes of recording and fifty of training on two cores; stopped, it goes on where it was.
+# Twenty minutes of recording and an hour and a half of training on two cores; stopped, it goes on where it was.
 train: $(VENV)/.test
 	$(BIN)/python -m kinetag.exercises.recording --out training_run/recordings.npz --per-class 12 --seed 7
 	$(BIN)/python -m kinetag.training --steps 26000 --seed 2 --per-class 600 \
