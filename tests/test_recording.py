@@ -89,6 +89,20 @@ def test_azimuth_says_from_where():
             assert abs((depth[1] - depth[0]) - 0.37 * np.sin(turn)) < 0.25
 
 
+def test_somebody_who_walks_past_hides_for_a_moment_and_changes_nothing_else():
+    seed = next(s for s in range(20) if len(film("squat", np.random.default_rng(s), rate=4, passers=1).actors) == 2)
+    alone, passed = (film("squat", np.random.default_rng(seed), rate=4, passers=share) for share in (0, 1))
+    assert len(alone.actors) == 1
+    assert passed.camera == alone.camera
+    np.testing.assert_array_equal(passed.performances[0].joints, alone.performances[0].joints)
+    person, walker = passed.truth().people
+    hidden = alone.truth().people[0].visible & ~person.visible  # (T, 13)
+    assert hidden.any()
+    assert not hidden.all(axis=1).all()
+    way = walker.keypoints[..., 0].mean(axis=1)  # across the picture, one way
+    assert (np.sign(np.diff(way)) == np.sign(way[-1] - way[0])).all()
+
+
 def test_an_empty_picture_is_lost_and_looked_at_again():
     images = [np.full((120, 160, 3), 128, np.uint8)] * 7
     nowhere = Region(float("nan"), float("nan"), float("nan"))  # somebody behind the lens

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from kinetag.exercises.acting import Activity, Actor, Performance
+from kinetag.exercises.acting import Activity, Actor, Performance, Waypoint, perform
 from kinetag.exercises.kinematics import JOINT
 from kinetag.exercises.library import Exercise
 from kinetag.exercises.mannequin import random_look
@@ -31,12 +31,13 @@ _SHAPES = ((9, 16), (9, 16), (16, 9), (16, 9), (3, 4), (4, 3), (1, 1))
 _CLOSE_UP = 0.2  # chance that the picture's edge cuts somebody off
 _LEAST = 0.55  # share of the joints that stays in the picture when it cuts somebody off
 _OCCLUDER = 0.15  # chance that something stands in front
+_AHEAD = 0.45  # metres between a body and what is in front of it, at least
 
 
 @dataclass
 class Footage(Scene):
-    """A scene of one actor whose motion, ``joints`` (T, 25, 3) in the room, is given. ``azimuth`` degrees is where the
-    camera stands about the person: 0 in front, 90 at the left side; ``elevation`` degrees is how far above."""
+    """A scene whose first actor's motion, ``joints`` (T, 25, 3) in the room, is given. ``azimuth`` degrees is where the
+    camera stands about that person: 0 in front, 90 at the left side; ``elevation`` degrees is how far above."""
 
     motion: Motion | None = None
     azimuth: float = 0.0
@@ -52,7 +53,8 @@ class Footage(Scene):
         turns = [Repetition(*times) for times in motion.repetitions]
         segments = [Segment(motion.label, 0.0, float(motion.times[-1]), 1.0, turns)]
         under_way = np.zeros(len(motion.times), int)
-        return [Performance(motion.times, motion.joints, segments, under_way, [motion.equipment])]
+        given = Performance(motion.times, motion.joints, segments, under_way, [motion.equipment])
+        return [given, *(perform(actor, self.times) for actor in self.actors[1:])]
 
     def worn(self, image: np.ndarray) -> np.ndarray:
         """The picture (H, W, 3) as it comes out of a phone: other brightness and contrast, and compressed."""
@@ -67,9 +69,12 @@ class Footage(Scene):
         return unpacked
 
 
-def film(exercise: Exercise | str, rng: Rng, *, seconds: float = 6.0, rate: float = 12.0) -> Footage:
+def film(
+    exercise: Exercise | str, rng: Rng, *, seconds: float = 6.0, rate: float = 12.0, passers: float = 0.0
+) -> Footage:
     """A random person doing ``exercise``, or a class of the library by its name ('other' included), for ``seconds``,
-    filmed at ``rate`` frames a second."""
+    filmed at ``rate`` frames a second. ``passers`` is the chance that somebody walks past in front, where there is
+    room; what else is filmed does not depend on it."""
     label = exercise if isinstance(exercise, str) else exercise.name
     (motion,) = generate_batch(exercise, rng, 1, duration=seconds, rate=rate)
     bearing, heading = rng.uniform(-60, 60), rng.uniform(0, 360)
@@ -77,7 +82,7 @@ def film(exercise: Exercise | str, rng: Rng, *, seconds: float = 6.0, rate: floa
     motion = replace(motion, joints=_placed(np.asarray(motion.joints, float), heading, place))
     camera, elevation = _camera(motion.joints, bearing, rng)
     look = replace(random_look(rng), thickness=float(rng.uniform(0.85, 1.3)))
-    return Footage(
+    footage = Footage(
         [Actor((Activity(label),), look=look)],
         camera,
         camera.width,
@@ -94,6 +99,8 @@ def film(exercise: Exercise | str, rng: Rng, *, seconds: float = 6.0, rate: floa
         quality=int(rng.integers(45, 96)),
         levels=(float(rng.uniform(0.7, 1.15)), float(np.exp(rng.uniform(-0.25, 0.35)))),
     )
+    passer = _passer(motion.joints, camera, seconds, rng) if rng.random() < passers else None
+    return footage if passer is None else replace(footage, actors=[*footage.actors, passer])
 
 
 def _placed(joints: np.ndarray, heading: float, place: np.ndarray) -> np.ndarray:
@@ -179,16 +186,42 @@ def _occluders(joints: np.ndarray, camera: Camera, rng: Rng) -> list[Prop]:
     """Now and then a box or a column between the camera and the person."""
     if rng.random() >= _OCCLUDER:
         return []
-    middle, eye = joints.mean((0, 1)), np.array(camera.position)
-    toward = (eye - middle) * (1, 0, 1)
-    reach = float(np.linalg.norm(toward))
-    extent = np.abs((joints - middle) @ (toward / reach)).max()  # metres that the person takes up towards the camera
-    gap = extent + 0.45 + rng.uniform(0, 0.4)
-    if gap > reach - 0.7:
+    place = _before(joints, camera, rng.uniform(0, 0.4))
+    if place is None:
         return []
-    aside = np.cross(toward / reach, (0, 1, 0)) * rng.uniform(-0.35, 0.35)
-    x, _, z = (middle + toward / reach * gap + aside).tolist()
+    middle, across = place
+    x, _, z = (middle + across * rng.uniform(-0.35, 0.35)).tolist()
     if rng.random() < 0.25:
         return [Pillar(x, z, float(rng.uniform(0.05, 0.16)))]
     size = _point(rng.uniform((0.25, 0.25, 0.2), (0.7, 0.9, 0.5)))
     return [Block(x, z, size, _point(rng.uniform(0.2, 0.8, 3)), float(rng.uniform(0, 90)))]
+
+
+def _passer(joints: np.ndarray, camera: Camera, seconds: float, rng: Rng) -> Actor | None:
+    """Somebody who walks past between the camera and the person; None where there is no room."""
+    place = _before(joints, camera, rng.uniform(0, 0.4))
+    if place is None:
+        return None
+    middle, across = place
+    way = across * rng.choice([-1, 1]) * rng.uniform(0.9, 1.5)  # metres a second
+    here, heading = seconds * rng.uniform(0.25, 0.75), float(np.rad2deg(np.arctan2(way[0], way[2])))
+    inside = np.array([WIDTH / 2 - 0.4, BACK + 0.4, FRONT - 0.4])
+    path = []
+    for time in (0.0, here, seconds):
+        x, _, z = (middle + way * (time - here)).tolist()
+        x, z = float(np.clip(x, -inside[0], inside[0])), float(np.clip(z, inside[1], inside[2]))
+        path.append(Waypoint(time, x, z, heading))
+    return Actor((), path, random_look(rng), int(rng.integers(1 << 30)))
+
+
+def _before(joints: np.ndarray, camera: Camera, further: float) -> tuple[np.ndarray, np.ndarray] | None:
+    """A place (3,) in front of somebody, `_AHEAD` and ``further`` metres beyond how far they reach towards the camera,
+    and the direction (3,) across the view there; None where the camera is too near."""
+    middle, eye = joints.mean((0, 1)), np.array(camera.position)
+    toward = (eye - middle) * (1, 0, 1)
+    reach = float(np.linalg.norm(toward))
+    extent = np.abs((joints - middle) @ (toward / reach)).max()
+    gap = extent + _AHEAD + further
+    if gap > reach - 0.7:
+        return None
+    return middle + toward / reach * gap, np.cross(toward / reach, (0, 1, 0))

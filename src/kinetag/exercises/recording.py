@@ -41,15 +41,21 @@ _SHOULDERS = [JOINT["left_shoulder"], JOINT["right_shoulder"]]
 
 
 def record(
-    exercise: Exercise | str, seed: int, number: int, *, seconds: float = SECONDS, rate: float = RATE
+    exercise: Exercise | str,
+    seed: int,
+    number: int,
+    passers: float = 0.0,
+    *,
+    seconds: float = SECONDS,
+    rate: float = RATE,
 ) -> Recording:
     """Film a random person doing ``exercise`` (or a class of the library, by its name) and follow them: the clip with
-    that ``number`` of that class."""
+    that ``number`` of that class. ``passers`` is the chance that somebody walks past in front."""
     label = exercise if isinstance(exercise, str) else exercise.name
     rng = np.random.default_rng([seed, number, *label.encode()])
-    footage = film(exercise, rng, seconds=seconds, rate=rate)
+    footage = film(exercise, rng, seconds=seconds, rate=rate, passers=passers)
     images = [footage.worn(frame.image) for frame in footage.frames()]
-    (truth,) = footage.truth().people
+    truth = footage.truth().people[0]
     camera, joints = footage.camera, footage.performances[0].joints
     up = camera.axes[:, 1] * (1, -1, 1)
     local = (joints - camera.position) @ camera.axes.T * (1, -1, 1)
@@ -135,10 +141,11 @@ def record_many(
     workers: int,
     limit: float,
     library: Mapping[str, Exercise] | None = None,
+    passers: float = 0.0,
 ) -> list[Recording]:
     """Record clips into ``path``, all classes evenly, until there are ``per_class`` or ``limit`` seconds are over.
 
-    ``library`` has the exercises in place of the shipped one.
+    ``library`` has the exercises in place of the shipped one; ``passers`` as in `record`.
 
     What is there already is kept. Shards beside the file, one a minute, outlive a run that is killed.
     """
@@ -153,7 +160,7 @@ def record_many(
     last = start
     known = {label: exercise for label, exercise in (library or {}).items() if label != OTHER}
     tasks = [(known.get(label, label), number) for label, number in wanted]
-    for clip in _pooled(tasks, seed, workers, start + limit):
+    for clip in _pooled(tasks, seed, passers, workers, start + limit):
         fresh.append(clip)
         now = time.monotonic()
         if now - last > _SHARD:
@@ -170,20 +177,22 @@ def record_many(
     return everything
 
 
-def _pooled(wanted: Sequence[tuple[Exercise | str, int]], seed: int, workers: int, end: float) -> Iterator[Recording]:
+def _pooled(
+    wanted: Sequence[tuple[Exercise | str, int]], seed: int, passers: float, workers: int, end: float
+) -> Iterator[Recording]:
     """Clips as they get ready; none is begun after the moment ``end``."""
     if workers < 2:
         for exercise, number in wanted:
             if time.monotonic() > end:
                 return
-            yield record(exercise, seed, number)
+            yield record(exercise, seed, number, passers)
         return
     queue = iter(wanted)
     pending: set[Future[Recording]] = set()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_alone) as pool:
         while True:
             while len(pending) < workers + 2 and time.monotonic() < end and (task := next(queue, None)):
-                pending.add(pool.submit(record, task[0], seed, task[1]))
+                pending.add(pool.submit(record, task[0], seed, task[1], passers))
             if not pending:
                 return
             ready, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -214,6 +223,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--exercises", type=Path, nargs="+", action="extend", default=[], metavar="FILE",
         help="YAML files, or folders of them, with exercises of your own beside the library's",
     )  # fmt: skip
+    parser.add_argument(
+        "--passers", type=float, default=0.0, metavar="SHARE", help="of clips with a passer-by in front"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=core_count())
     parser.add_argument("--seconds", type=float, default=3600.0, help="begin no clip after that time")
@@ -225,8 +237,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         labels = args.classes.split(",") if args.classes else class_names(library)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         clips = record_many(
-            args.out, labels, args.per_class, seed=args.seed, workers=args.workers, limit=args.seconds, library=library
-        )  # fmt: skip
+            args.out,
+            labels,
+            args.per_class,
+            seed=args.seed,
+            workers=args.workers,
+            limit=args.seconds,
+            library=library,
+            passers=args.passers,
+        )
     except KinetagError as error:
         sys.exit(f"error: {error}")
     print(f"{args.out}: {len(clips)} clips of {len(labels)} classes, {args.out.stat().st_size / 1e6:.1f} MB")
