@@ -114,6 +114,15 @@ def test_nobody_in_the_picture_draws_nothing():
     assert paint(CAMERA, solids, head, Look()) is None
 
 
+def test_somebody_about_to_step_into_the_picture_draws_nothing():
+    """Their bounds touch the picture's edge, but nothing of them is in it."""
+    small, nothing = CAMERA.resized(64, 36), 0
+    for x in np.arange(3.8, 4.3, 0.005):
+        solids, head = body(standing(x=x), Look())
+        nothing += draw(small, solids) is not None and paint(small, solids, head, Look()) is None
+    assert nothing
+
+
 def test_clothes_have_their_colours():
     look = Look(shirt=(0.1, 0.8, 0.1), trousers=(0.1, 0.1, 0.8))
     joints = standing()

@@ -251,7 +251,7 @@ def paint(
     """
     fine = camera.resized(camera.width * samples, camera.height * samples)
     layer = draw(fine, solids)
-    if layer is None:
+    if layer is None or not np.isfinite(layer.depth).any():  # at the picture's edge, but not in it
         return None
     points = surface(fine, solids, layer)
     image = np.zeros((*layer.depth.shape, 4), np.float32)
