@@ -139,7 +139,7 @@ def test_a_foreign_file_is_refused(tmp_path: Path):
 def test_a_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Recording):
     made: list[tuple[str, int]] = []
 
-    def quick(label: str, seed: int, number: int) -> Recording:
+    def quick(label: str, seed: int, number: int, passers: float) -> Recording:
         made.append((label, number))
         return replace(clip, label=label, seed=seed, number=number)
 
@@ -167,15 +167,16 @@ def test_the_command_stops_in_time(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_exercises_of_ones_own_are_recorded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Recording):
     filmed: list[str] = []
 
-    def quick(exercise: Exercise | str, seed: int, number: int) -> Recording:
+    def quick(exercise: Exercise | str, seed: int, number: int, passers: float) -> Recording:
         assert isinstance(exercise, Exercise)
+        assert passers == 0.3
         filmed.append(exercise.name)
         return replace(clip, label=exercise.name, seed=seed, number=number)
 
     monkeypatch.setattr("kinetag.exercises.recording.record", quick)
     (tmp_path / "arm_raise.yaml").write_text(WRITTEN)
     given = ["--exercises", str(tmp_path / "arm_raise.yaml"), "--classes", "arm_raise,squat"]
-    main(["--out", str(tmp_path / "a.npz"), "--per-class", "1", "--workers", "1", *given])
+    main(["--out", str(tmp_path / "a.npz"), "--per-class", "1", "--workers", "1", "--passers", "0.3", *given])
     assert filmed == ["arm_raise", "squat"]
     assert [c.label for c in read_recordings(tmp_path / "a.npz")] == ["arm_raise", "squat"]
 
