@@ -164,6 +164,21 @@ def test_the_command_stops_in_time(tmp_path: Path, capsys: pytest.CaptureFixture
     assert read_recordings(tmp_path / "a.npz") == []
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--classes", "squads"], "unknown exercise 'squads'"),
+        (["--passers", "30"], "--passers 30 is no share; give one from 0 to 1"),
+    ],
+)
+def test_what_cannot_be_recorded_is_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], words, said):
+    assert main(["--out", str(tmp_path / "a.npz"), "--per-class", "1", "--workers", "1", *words]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {said}")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "a.npz").exists()
+
+
 def test_exercises_of_ones_own_are_recorded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Recording):
     filmed: list[str] = []
 

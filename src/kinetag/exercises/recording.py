@@ -214,7 +214,7 @@ def _tell(clips: int, seconds: float) -> None:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m kinetag.exercises.recording", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the file; what it holds already is not made again")
     parser.add_argument("--per-class", type=int, default=100, help="clips of each class")
@@ -233,6 +233,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # One thread a process; the workers inherit it before they load numpy.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     try:
+        if not 0 <= args.passers <= 1:
+            raise KinetagError(f"--passers {args.passers:g} is no share; give one from 0 to 1")
         library = load_library(args.exercises)
         labels = args.classes.split(",") if args.classes else class_names(library)
         args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -247,9 +249,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             passers=args.passers,
         )
     except KinetagError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     print(f"{args.out}: {len(clips)} clips of {len(labels)} classes, {args.out.stat().st_size / 1e6:.1f} MB")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
