@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_motions import included, lengths
 
-from kinetag.exercises.contacts import bear, bend_limb
-from kinetag.exercises.kinematics import BODY_MIRROR, JOINT, forward, random_proportions
+from kinetag.exercises.contacts import bear
+from kinetag.exercises.kinematics import BODY_MIRROR, JOINT, bend_limb, forward, random_proportions
 from kinetag.exercises.library import Support
 from kinetag.exercises.recipes import INDEX, LEFT, MIRROR, MIRROR_SIGN, PARAMETERS, RIGHT, pose_row
 

@@ -10,22 +10,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinetag.exercises.balance import stand
+from kinetag.exercises.feet import FLOOR, SIDES, foot_contact, foot_touch, on_feet, plant_feet
 from kinetag.exercises.grip import hold_together
 from kinetag.exercises.kinematics import (
     BODY,
     CLEARANCE,
     JOINT,
-    REACH,
     Proportions,
     bend_limb,
     forward,
-    place_foot,
     unit,
 )
 from kinetag.exercises.library import Support
 from kinetag.exercises.recipes import INDEX
 
-_SIDES = (("left", 1.0), ("right", -1.0))
 _UP, _AHEAD = np.array([[0, 1, 0], [0, -0.1, 0.995]], np.float32)  # of fingers on a wall, on the floor
 _DEFAULT_FEET = {"feet": "fixed", "seat": "fixed", "hands": "free", "back": "fixed", "ground": "free",
                  "shoulders": "fixed",
@@ -33,7 +31,6 @@ _DEFAULT_FEET = {"feet": "fixed", "seat": "fixed", "hands": "free", "back": "fix
 _UPPER = [i for i, name in enumerate(BODY) if name in ("chest", "neck", "head", "nose") or name.endswith("_ear")
           or name.endswith(("_shoulder", "_elbow", "_wrist", "_hand"))]  # fmt: skip
 _LOWER = [i for i in range(len(BODY)) if i not in _UPPER]
-_FLOOR = {name: CLEARANCE[JOINT[f"left_{name}"]] for name in ("foot_index", "knee", "wrist", "elbow", "ankle")}
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ def _bear(
         else:
             hold_together(joints, body, grips)
         if on in ("feet", "seat"):
-            joints = _on_feet(joints, parameters, body, feet, seated=on == "seat")
+            joints = on_feet(joints, parameters, body, feet, seated=on == "seat")
         elif on == "back":
             joints[..., 1] += (at.back + CLEARANCE[JOINT["pelvis"]] * body.height)[:, None, None]
         elif on == "shoulders":
@@ -103,9 +100,9 @@ def _bear(
             joints[..., 1] += (parameters[..., INDEX["lift"]] * body.height[:, None] / 100)[..., None]
             joints = _carried_along(joints, parameters) if feet == "stepping" else joints
     if feet != "free":
-        _plant_feet(joints, parameters, body, at.feet, pinned=feet == "fixed", free_to_sink=on == "feet")
+        plant_feet(joints, parameters, body, at.feet, pinned=feet == "fixed", free_to_sink=on == "feet")
         if on == "feet" and not leans:
-            stand(joints, body, np.stack([_touch(parameters, side) for side, _ in _SIDES], -1), every)
+            stand(joints, body, np.stack([foot_touch(parameters, side) for side, _ in SIDES], -1), every)
     return _lifted(joints, body, always=False)
 
 
@@ -147,143 +144,13 @@ def _tipped(far: np.ndarray, high: np.ndarray, angle: np.ndarray) -> tuple[np.nd
 
 def _carried_along(joints: np.ndarray, parameters: np.ndarray) -> np.ndarray:
     """Moved over the floor so that feet and hands that bear stay where they are."""
-    names = [f"{side}_{part}" for part in ("foot_index", "hand") for side, _ in _SIDES]
+    names = [f"{side}_{part}" for part in ("foot_index", "hand") for side, _ in SIDES]
     hands = np.concatenate(list(_hands_that_bear(parameters).values()), axis=-1)  # (B, T, 2)
-    bears = np.concatenate([np.stack([_contact(parameters, side) ** 4 for side, _ in _SIDES], -1), hands], -1) + 1e-4
+    bears = np.concatenate([np.stack([foot_contact(parameters, side) ** 4 for side, _ in SIDES], -1), hands], -1) + 1e-4
     places = joints[..., [JOINT[name] for name in names], :]
     steps = np.diff(places, axis=1, prepend=places[:, :1]) * np.array([1, 0, 1], np.float32)  # (B, T, 4, 3)
     way = np.cumsum((bears[..., None] * steps).sum(axis=2) / bears.sum(axis=-1)[..., None], axis=1)
     return joints - way[:, :, None]
-
-
-# ---- on the feet
-
-
-def _on_feet(joints: np.ndarray, parameters: np.ndarray, body: Proportions, feet: str, *, seated: bool) -> np.ndarray:
-    """Moved so that the feet that bear are on the floor and, as far as the pose lets them, stay in place."""
-    # In a jump it is still the feet that bore that the body is above.
-    contact = np.stack([parameters[..., INDEX[f"{side}_contact"]].clip(0, 1) for side, _ in _SIDES], -1)  # (B, T, 2)
-    toes = np.stack([_toes(joints, parameters, body, side) for side, _ in _SIDES], -2)  # (B, T, 2, 3)
-    weight = contact**4 + 1e-4  # a foot that only touches the floor does not hold the body in place
-    weight = weight / weight.sum(axis=-1, keepdims=True)
-    floor = np.stack([_toe_height(parameters, body, side) for side, _ in _SIDES], -1)
-    height = (weight * (floor - toes[..., 1])).sum(axis=-1)  # (B, T) of the pelvis
-    height = np.maximum(height, _knee_room(joints, body))
-    if seated:
-        height = np.broadcast_to(height.mean(axis=1, keepdims=True), height.shape)
-    lift = parameters[..., INDEX["lift"]] * body.height[:, None] / 100
-    across = parameters[..., INDEX["shift"]] * body.height[:, None] / 100
-    if feet == "stepping":
-        steps = np.diff(toes, axis=1, prepend=toes[:, :1])  # (B, T, 2, 3)
-        ground = -np.cumsum((weight[..., None] * steps).sum(axis=2), axis=1)  # (B, T, 3)
-    elif feet == "fixed" and not seated:
-        steady = weight.mean(axis=1, keepdims=True)
-        ground = -(steady[..., None] * toes).sum(axis=2)
-    else:
-        ground = np.zeros_like(toes[:, :, 0])
-    root = np.stack([ground[..., 0] + across, height + np.maximum(lift, 0), ground[..., 2]], -1)
-    return joints + root[:, :, None]
-
-
-def _knee_room(joints: np.ndarray, body: Proportions) -> np.ndarray:
-    """Height of the pelvis at which the lower knee just touches the floor, (B, T)."""
-    knees = joints[..., [JOINT["left_knee"], JOINT["right_knee"]], 1].min(axis=-1)
-    return _FLOOR["knee"] * body.height[:, None] - knees
-
-
-def _contact(parameters: np.ndarray, side: str) -> np.ndarray:
-    """How much a foot bears, (B, T) in [0, 1]; nothing does in a jump."""
-    in_air = np.clip(parameters[..., INDEX["lift"]], 0, 1)
-    return np.clip(parameters[..., INDEX[f"{side}_contact"]], 0, 1) * (1 - in_air)
-
-
-def _touch(parameters: np.ndarray, side: str) -> np.ndarray:
-    """How much a foot is on the floor, (B, T) in [0, 1]; a half contact is a touch."""
-    return np.minimum(1, 2 * _contact(parameters, side))
-
-
-def _sole(parameters: np.ndarray, side: str, sign: float, *, steady: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Directions of a foot on the floor: towards the toes and up from the sole, (B, T, 3) each."""
-    angle = np.deg2rad(parameters[..., [INDEX[f"{side}_hip_rotation"], INDEX[f"{side}_abduction"], INDEX["turn"]]])
-    out = np.clip(angle[..., 0], -0.5, 0.9) + 0.5 * np.clip(angle[..., 1], 0, 1)
-    out = np.clip(out, -0.4, 0.9) * sign + angle[..., 2]
-    if steady:
-        out = np.broadcast_to(out.mean(axis=1, keepdims=True), out.shape)
-    level = np.stack([np.sin(out), np.zeros_like(out), np.cos(out)], -1)
-    heel = np.deg2rad(parameters[..., INDEX[f"{side}_heel"]])[..., None]
-    up = np.array([0, 1, 0], np.float32)
-    return np.cos(heel) * level - np.sin(heel) * up, np.cos(heel) * up + np.sin(heel) * level
-
-
-def _toes(joints: np.ndarray, parameters: np.ndarray, body: Proportions, side: str) -> np.ndarray:
-    """Where the toes are if the foot stands on the floor under this ankle, (B, T, 3)."""
-    forward_, up = _sole(parameters, side, 1.0 if side == "left" else -1.0, steady=True)
-    return joints[..., JOINT[f"{side}_ankle"], :] - body["ankle"] * up + body["foot"] * forward_
-
-
-def _plant_feet(
-    joints: np.ndarray, parameters: np.ndarray, body: Proportions, surface: np.ndarray,
-    *, pinned: bool, free_to_sink: bool,
-) -> None:  # fmt: skip
-    """Bend the legs so that feet that bear stand on the floor, and (if pinned) always on the same spot; in place.
-
-    A body that rests on nothing but its feet sinks where a leg is too short.
-    """
-    goals, soles = {}, {}
-    for side, sign in _SIDES:
-        # Pinned feet leave their spot when they no longer bear; others may be on the floor and move.
-        bears = (_contact(parameters, side) ** 3 if pinned else _touch(parameters, side))[..., None]  # (B, T, 1)
-        forward_, up = _sole(parameters, side, sign, steady=pinned)
-        ankle = joints[..., JOINT[f"{side}_ankle"], :]
-        to_ankle = body["ankle"] * up - body["foot"] * forward_
-        spot = ankle - to_ankle  # of the toes
-        if pinned:
-            spot = np.broadcast_to((spot * bears).sum(axis=1, keepdims=True), spot.shape).copy()
-            spot /= bears.sum(axis=1, keepdims=True) + 1e-6
-        spot[..., 1] = surface[:, None] + _toe_height(parameters, body, side)
-        goals[side] = bears * (spot + to_ankle) + (1 - bears) * ankle
-        in_air = unit(joints[..., JOINT[f"{side}_foot_index"], :] - joints[..., JOINT[f"{side}_heel"], :])
-        toes = unit(bears * forward_ + (1 - bears) * in_air)
-        rise = bears * up + (1 - bears) * unit(_above(joints, body, side))
-        rise = unit(rise - toes * (rise * toes).sum(axis=-1, keepdims=True))
-        soles[side] = toes, rise, in_air
-        # A foot that swings by is lifted over the floor rather than the whole body.
-        drop = np.maximum(-body["foot"] * toes, body["heel"] * toes) + body["ankle"] * rise
-        least = drop[..., 1] + (_FLOOR["foot_index"] * body.height)[:, None]
-        goals[side][..., 1] = np.maximum(goals[side][..., 1], least)
-    if free_to_sink:
-        _come_down(joints, body, goals, parameters)
-    for side, _ in _SIDES:
-        toes, rise, in_air = soles[side]
-        bend_limb(joints, body, (f"{side}_hip", f"{side}_knee", f"{side}_ankle"), goals[side], 0.05 * in_air)
-        place_foot(joints, body, side, joints[..., JOINT[f"{side}_ankle"], :], toes, rise)
-
-
-def _toe_height(parameters: np.ndarray, body: Proportions, side: str) -> np.ndarray:
-    """Height of the toes of a foot that stands, (B, T): of the floor or step, and above it when it is on its heel."""
-    on_heel = np.maximum(-np.sin(np.deg2rad(parameters[..., INDEX[f"{side}_heel"]])), 0)
-    length = (body.lengths["foot"] + body.lengths["heel"])[:, None]
-    step = parameters[..., INDEX[f"{side}_step"]] / 100
-    return on_heel * length + (_FLOOR["foot_index"] + step) * body.height[:, None]
-
-
-def _above(joints: np.ndarray, body: Proportions, side: str) -> np.ndarray:
-    """From the sole up to the ankle, as the foot is now, (B, T, 3)."""
-    heel, toes, ankle = (joints[..., JOINT[f"{side}_{n}"], :] for n in ("heel", "foot_index", "ankle"))
-    share = body["heel"] / (body["heel"] + body["foot"])
-    return ankle - (heel + share * (toes - heel))
-
-
-def _come_down(joints: np.ndarray, body: Proportions, goals: dict[str, np.ndarray], parameters: np.ndarray) -> None:
-    """Lower the body where a leg is too short to reach its foot's place; in place."""
-    excess = np.zeros(joints.shape[:2], np.float32)
-    reach = (REACH * body.leg)[:, None]
-    for side, _ in _SIDES:
-        gap = joints[..., JOINT[f"{side}_hip"], :] - goals[side]
-        level = np.hypot(gap[..., 0], gap[..., 2])
-        allowed = np.sqrt(np.maximum(reach**2 - level**2, 0))
-        excess = np.maximum(excess, np.clip(gap[..., 1] - allowed, 0, 0.3) * (_contact(parameters, side) > 0.5))
-    joints[..., 1] -= excess[..., None]
 
 
 # ---- on the hands
@@ -328,7 +195,7 @@ def _on_hands(joints: np.ndarray, parameters: np.ndarray, body: Proportions, at:
 
 def _hands_that_bear(parameters: np.ndarray) -> dict[str, np.ndarray]:
     """How much each hand bears, (B, T, 1) in [0, 1]."""
-    return {side: np.clip(parameters[..., INDEX[f"{side}_hand_contact"]], 0, 1)[..., None] ** 3 for side, _ in _SIDES}
+    return {side: np.clip(parameters[..., INDEX[f"{side}_hand_contact"]], 0, 1)[..., None] ** 3 for side, _ in SIDES}
 
 
 def _place_hands(
@@ -336,7 +203,7 @@ def _place_hands(
     bears: dict[str, np.ndarray], flat: bool,
 ) -> None:  # fmt: skip
     """Bend the arms so that the wrists that bear are at (±width, height, ahead), (B, T) each; in place."""
-    for side, sign in _SIDES:
+    for side, sign in SIDES:
         goal = np.stack(np.broadcast_arrays(sign * width, height, ahead), -1).astype(np.float32)
         goal = goal + (1 - bears[side]) * (joints[..., JOINT[f"{side}_wrist"], :] - goal)
         bend_limb(joints, body, (f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist"), goal)
@@ -366,9 +233,9 @@ def _on_all_fours(parameters: np.ndarray, body: Proportions, at: Surfaces, *, kn
     spoke = _middle(joints, "shoulder") - pivot
     radius, angle = np.hypot(spoke[..., 1], spoke[..., 2]), np.arctan2(spoke[..., 1], spoke[..., 2])
     base = (
-        _FLOOR["knee"] * body.height[:, None] + at.feet[:, None] if knees else _ankle_height(parameters, body, at.feet)
+        FLOOR["knee"] * body.height[:, None] + at.feet[:, None] if knees else _ankle_height(parameters, body, at.feet)
     )
-    hand = at.hands + (_FLOOR["elbow"] if elbows else _FLOOR["wrist"]) * body.height  # (B,)
+    hand = at.hands + (FLOOR["elbow"] if elbows else FLOOR["wrist"]) * body.height  # (B,)
     base = np.broadcast_to(base, radius.shape)
     ahead = _hand_place(radius, reach, base, hand, at.hand_ahead)[:, None]
     rise = hand[:, None] - base
@@ -390,7 +257,7 @@ def _on_all_fours(parameters: np.ndarray, body: Proportions, at: Surfaces, *, kn
 
 def _bearing_knees(joints: np.ndarray, parameters: np.ndarray) -> np.ndarray:
     """Between the knees that bear, seen from the side; the hips stay in the middle of the hands."""
-    contact = np.stack([_contact(parameters, side) ** 4 for side, _ in _SIDES], -1) + 1e-4  # (B, T, 2)
+    contact = np.stack([foot_contact(parameters, side) ** 4 for side, _ in SIDES], -1) + 1e-4  # (B, T, 2)
     knees = joints[..., [JOINT["left_knee"], JOINT["right_knee"]], :]
     pivot = (contact[..., None] * knees).sum(axis=2) / contact.sum(axis=-1)[..., None]
     pivot[..., 0] = 0
@@ -399,7 +266,7 @@ def _bearing_knees(joints: np.ndarray, parameters: np.ndarray) -> np.ndarray:
 
 def _feet_clear(joints: np.ndarray, body: Proportions) -> None:
     """Turn shins about the knees so that feet clear the floor, rather than raise the whole body; in place."""
-    for side, _ in _SIDES:
+    for side, _ in SIDES:
         foot = [JOINT[f"{side}_{name}"] for name in ("ankle", "heel", "foot_index")]
         sunk = (CLEARANCE[foot] * body.height[:, None, None] - joints[..., foot, 1]).max(axis=-1, keepdims=True)
         knee, ankle = joints[..., JOINT[f"{side}_knee"], :], joints[..., foot[0], :].copy()
@@ -412,7 +279,7 @@ def _feet_clear(joints: np.ndarray, body: Proportions) -> None:
 
 def _bearing_ankle(joints: np.ndarray, parameters: np.ndarray) -> np.ndarray:
     """Between the ankles that bear, seen from the side; the hips stay in the middle of the hands."""
-    contact = np.stack([_contact(parameters, side) ** 4 for side, _ in _SIDES], -1) + 1e-4  # (B, T, 2)
+    contact = np.stack([foot_contact(parameters, side) ** 4 for side, _ in SIDES], -1) + 1e-4  # (B, T, 2)
     ankles = joints[..., [JOINT["left_ankle"], JOINT["right_ankle"]], :]
     pivot = (contact[..., None] * ankles).sum(axis=2) / contact.sum(axis=-1)[..., None]
     pivot[..., 0] = 0
@@ -421,11 +288,11 @@ def _bearing_ankle(joints: np.ndarray, parameters: np.ndarray) -> np.ndarray:
 
 def _ankle_height(parameters: np.ndarray, body: Proportions, surface: np.ndarray) -> np.ndarray:
     """Height of the ankles over the toes that they stand on, (B, T); a foot in the air does not matter."""
-    contact = np.stack([_contact(parameters, side) ** 4 for side, _ in _SIDES], -1) + 1e-4  # (B, T, 2)
+    contact = np.stack([foot_contact(parameters, side) ** 4 for side, _ in SIDES], -1) + 1e-4  # (B, T, 2)
     heels = parameters[..., [INDEX["left_heel"], INDEX["right_heel"]]]
     heel = np.deg2rad((contact * heels).sum(axis=-1) / contact.sum(axis=-1))
     foot, ankle = body.lengths["foot"][:, None], body.lengths["ankle"][:, None]
-    return foot * np.sin(heel) + ankle * np.cos(heel) + (surface + _FLOOR["foot_index"] * body.height)[:, None]
+    return foot * np.sin(heel) + ankle * np.cos(heel) + (surface + FLOOR["foot_index"] * body.height)[:, None]
 
 
 def _hand_place(
@@ -448,7 +315,7 @@ def _hand_place(
 def _place_elbows(
     joints: np.ndarray, body: Proportions, width: np.ndarray, height: np.ndarray, ahead: np.ndarray
 ) -> None:
-    for side, sign in _SIDES:
+    for side, sign in SIDES:
         shoulder = joints[..., JOINT[f"{side}_shoulder"], :]
         goal = np.stack(np.broadcast_arrays(sign * width, height, ahead), -1)
         elbow = shoulder + body["upper_arm"] * unit(goal - shoulder)
