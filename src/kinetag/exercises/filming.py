@@ -205,11 +205,10 @@ def _passer(joints: np.ndarray, camera: Camera, seconds: float, rng: Rng) -> Act
     middle, across = place
     way = across * rng.choice([-1, 1]) * rng.uniform(0.9, 1.5)  # metres a second
     here, heading = seconds * rng.uniform(0.25, 0.75), float(np.rad2deg(np.arctan2(way[0], way[2])))
-    inside = np.array([WIDTH / 2 - 0.4, BACK + 0.4, FRONT - 0.4])
+    low, high = (0.4 - WIDTH / 2, 0, BACK + 0.4), (WIDTH / 2 - 0.4, 0, FRONT - 0.4)
     path = []
     for time in (0.0, here, seconds):
-        x, _, z = (middle + way * (time - here)).tolist()
-        x, z = float(np.clip(x, -inside[0], inside[0])), float(np.clip(z, inside[1], inside[2]))
+        x, _, z = np.clip(middle + way * (time - here), low, high).tolist()
         path.append(Waypoint(time, x, z, heading))
     return Actor((), path, random_look(rng), int(rng.integers(1 << 30)))
 

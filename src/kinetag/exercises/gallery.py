@@ -58,8 +58,9 @@ def _entry(exercise: Exercise) -> str:
 def _counting(exercise: Exercise) -> str:
     rule = exercise.counting
     if rule is None:
-        moves = "counted by its strongest movement" if exercise.counted else "not counted"
-        return "held, not counted" if exercise.static else moves
+        if exercise.is_counted:
+            return "counted by its strongest movement"
+        return "held, not counted" if exercise.static else "not counted"
     unit = "°" if in_degrees(rule.signal) else " torso lengths"
     return f"counted by {_plain(rule.signal)}: {rule.rest:g}{unit} at rest, {rule.peak:g}{unit} at the turning point"
 
