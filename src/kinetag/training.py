@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from kinetag.cores import core_count
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.exercises.bank import BANK_RATE, BANK_SECONDS, Bank, Batch, build_bank, sample
 from kinetag.exercises.labels import class_names
@@ -66,6 +67,7 @@ class TrainingOptions:
     frame_loss: float = 0.3  # and to label each frame
     seed: int = 0
     model: str = "multi_branch"
+    precision: str = "fp32"  # of the network's products: fp32, or bf16, which takes less than half of the time
 
 
 class Trainer:
@@ -104,7 +106,9 @@ class Trainer:
     def loss(self, batch: "Tensors") -> Tensor:
         """Cross-entropies of the window's class, of the way it is done, and of every second frame's class."""
         options, seen = self.options, batch.mask[:, 0::2] | batch.mask[:, 1::2]
-        classes, variants, frames, _ = self.model(batch.features, batch.mask)
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=options.precision == "bf16"):
+            embedding, each_frame = self.model.embed(batch.features, batch.mask)
+        classes, variants, frames = self.model.answers(embedding.float(), each_frame.float())
         fade = (batch.fade[:, 0::2] + batch.fade[:, 1::2]) / 2  # (N, T / 2)
         first, second = self.labels[batch.first], self.labels[batch.second]
         one, other = (label[:, None].expand_as(fade) for label in (first, second))
@@ -367,7 +371,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--recordings", type=Path, nargs="+", help="files that `python -m kinetag.exercises.recording` wrote"
     )
     parser.add_argument("--captured", type=Path, help="motion capture: a .npz file of UI-PRMD")
-    parser.add_argument("--threads", type=int, default=1, help="of the network; one more process makes its batches")
+    parser.add_argument(
+        "--threads", type=int, default=core_count(), help="of the network; one more process makes its batches"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "bf16"),
+        help="of the network's products; bf16 where the processor computes in it",
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes that make batches")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
@@ -403,7 +414,11 @@ def _run(options: argparse.Namespace, report: Report) -> None:
         bank = bank.with_recordings([clip for path in options.recordings for clip in read_recordings(path)])
         report(f"and {len(bank.recorded or ())} recordings")
     wanted = TrainingOptions(
-        batch=options.batch, per_class=options.per_class, seed=options.seed, learning_rate=options.learning_rate
+        batch=options.batch,
+        per_class=options.per_class,
+        seed=options.seed,
+        learning_rate=options.learning_rate,
+        precision=options.precision or _fast_precision(options.device),
     )
     wanted = replace(wanted, steps=_steps(options, bank, wanted))
     trainer = train(
@@ -416,6 +431,14 @@ def _run(options: argparse.Namespace, report: Report) -> None:
         workers=options.workers,
     )
     finish(trainer, options.out / "exercise_classifier.onnx", report)
+
+
+def _fast_precision(device: str) -> str:
+    """bf16 where ``device`` has units for it, else fp32."""
+    if torch.device(device).type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
 
 
 def _steps(options: argparse.Namespace, bank: Bank, wanted: TrainingOptions) -> int:

@@ -1,4 +1,4 @@
-"""Balance: whoever stands on nothing but the feet keeps the centre of mass over them.
+"""Balance: whoever stands on nothing but the feet keeps the centre of mass, what they hold included, over them.
 
 Angles alone let a body lean where nobody could stand. What the floor pushes back at, the zero moment point, can only be
 under feet that bear. Of somebody who moves slowly it is right below the centre of mass; else it is ahead of it or
@@ -40,24 +40,32 @@ def _masses() -> np.ndarray:
 
 MASS = _masses()
 _CARRIED = 0.87  # how far the centre of mass goes with the hips, since feet and half of the legs stay
+_HANDS = [JOINT["left_hand"], JOINT["right_hand"]]
 _LEVEL = [0, 2]
 _BACK, _AHEAD = 0.55, 0.75  # how near to heel and toes, of half a foot's length from its middle
 _ASIDE = 0.025  # m to either side of the middle of a foot
 _MOST = 0.35  # of the body's height: hips that had to move farther are those of somebody who falls
 
 
-def centre_of_mass(joints: np.ndarray) -> np.ndarray:
-    """Where joints (..., 25, 3) have their centre of mass, (..., 3)."""
-    return np.tensordot(joints, MASS, axes=(-2, 0))
+def centre_of_mass(joints: np.ndarray, loads: np.ndarray | None = None) -> np.ndarray:
+    """Where joints (..., 25, 3) have their centre of mass, (..., 3), together with what the hands hold: ``loads``
+    (..., 2) in masses of the body, left and right; None: nothing."""
+    middle = np.tensordot(joints, MASS, axes=(-2, 0))
+    if loads is None or not loads.any():
+        return middle
+    held = (loads[..., None] * joints[..., _HANDS, :]).sum(axis=-2)
+    return (middle + held) / (1 + loads.sum(axis=-1, keepdims=True))
 
 
-def stand(joints: np.ndarray, body: Proportions, bears: np.ndarray, every: float | None) -> None:
-    """Move hips and all above them so that the feet can hold the body; in place.
+def stand(
+    joints: np.ndarray, body: Proportions, bears: np.ndarray, every: float | None, loads: np.ndarray | None = None
+) -> None:
+    """Move hips and all above them so that the feet can hold the body and its loads; in place.
 
     joints (B, T, 25, 3) with their feet on the floor; ``bears`` (B, T, 2) in [0, 1], how much the left and right foot
-    are on it; ``every`` seconds there is a frame (None: each is a pose, held).
+    are on it; ``every`` seconds there is a frame (None: each is a pose, held); ``loads`` (B, 2), what the hands hold.
     """
-    mass = centre_of_mass(joints)
+    mass = centre_of_mass(joints, None if loads is None else loads[:, None])
     pushed = mass[..., _LEVEL].copy()
     rate = np.sqrt(GRAVITY / np.maximum(mass[..., 1].mean(axis=1), 0.2))[:, None, None]  # (B, 1, 1), 1/s
     if every is not None and joints.shape[1] > 2:
@@ -69,7 +77,9 @@ def stand(joints: np.ndarray, body: Proportions, bears: np.ndarray, every: float
         off = _spread(off, np.exp(-rate * every))
     most = _MOST * body.height[:, None, None]
     far = np.linalg.norm(off, axis=-1, keepdims=True)
-    off = off / _CARRIED * np.minimum(1, most / np.maximum(far, 1e-6))
+    held = 0 if loads is None else loads.sum(axis=1)[:, None, None]
+    carried = (_CARRIED + held) / (1 + held)
+    off = off / carried * np.minimum(1, most / np.maximum(far, 1e-6))
     _shift(joints, body, off, bears)
 
 

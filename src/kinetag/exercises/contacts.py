@@ -46,12 +46,12 @@ class Surfaces:
 
 def bear(
     parameters: np.ndarray, body: Proportions, supports: list[Support], rng: np.random.Generator,
-    *, grips: list[str] | None = None, every: float | None = None,
+    *, grips: list[str] | None = None, loads: np.ndarray | None = None, every: float | None = None,
 ) -> np.ndarray:  # fmt: skip
     """Joints (B, T, 25, 3) in the world of people with ``parameters`` (B, T, P), each on their own support.
 
-    ``grips``: what each has in both hands, as `grip.hold_together` takes it; ``every`` seconds there is a frame (None:
-    each is a pose by itself).
+    ``grips``: what each has in both hands, as `grip.hold_together` takes it; ``loads`` (B, 2): what it weighs, as
+    `balance.centre_of_mass` takes it; ``every`` seconds there is a frame (None: each is a pose by itself).
     """
     joints = np.empty((*parameters.shape[:2], len(BODY), 3), np.float32)
     kinds = [(s.by, s.feet or _DEFAULT_FEET[s.by], s.elbows, s.leans) for s in supports]
@@ -61,7 +61,8 @@ def bear(
         group = Proportions(body.height[rows], {name: value[rows] for name, value in body.lengths.items()})
         surfaces = _surfaces([supports[i] for i in rows], draws[rows], group)
         held = [grips[i] for i in rows] if grips is not None else []
-        joints[rows] = _bear(parameters[rows], group, kind, surfaces, held, every)
+        weights = None if loads is None else loads[rows]
+        joints[rows] = _bear(parameters[rows], group, kind, surfaces, held, weights, every)
     return joints
 
 
@@ -75,7 +76,7 @@ def _surfaces(supports: list[Support], draws: np.ndarray, body: Proportions) -> 
 
 def _bear(
     parameters: np.ndarray, body: Proportions, kind: tuple[str, str, bool, bool], at: Surfaces, grips: list[str],
-    every: float | None,
+    loads: np.ndarray | None, every: float | None,
 ) -> np.ndarray:  # fmt: skip
     on, feet, elbows, leans = kind
     if on in ("hands_and_feet", "hands_and_knees"):
@@ -102,7 +103,7 @@ def _bear(
     if feet != "free":
         plant_feet(joints, parameters, body, at.feet, pinned=feet == "fixed", free_to_sink=on == "feet")
         if on == "feet" and not leans:
-            stand(joints, body, np.stack([foot_touch(parameters, side) for side, _ in SIDES], -1), every)
+            stand(joints, body, np.stack([foot_touch(parameters, side) for side, _ in SIDES], -1), every, loads)
     return _lifted(joints, body, always=False)
 
 

@@ -15,6 +15,7 @@ from kinetag.exercises.balance import GRAVITY
 from kinetag.exercises.contacts import bear
 from kinetag.exercises.kinematics import BODY_MIRROR, Proportions, random_proportions
 from kinetag.exercises.library import Exercise, load_library
+from kinetag.exercises.loads import draw_loads
 from kinetag.exercises.recipes import INDEX, PARAMETERS, Recipe, draw_poses, pick_recipe
 from kinetag.exercises.timing import Schedule, make_schedule
 from kinetag.timeline import OTHER
@@ -121,7 +122,8 @@ def perform(
     parameters = _play(poses, _rest(poses, recipes), schedule, clock, rng, calm=exact)
     parameters[..., INDEX["lift"]] = 100 * _flight(schedule, clock) / body.height[:, None]
     parameters = _style(parameters, recipes, times, rng, schedule.tired, calm=exact)
-    joints = bear(parameters, body, [r.support for r in recipes], rng, grips=[r.grip for r in recipes], every=1 / rate)
+    loads, grips = draw_loads(recipes, rng), [r.grip for r in recipes]
+    joints = bear(parameters, body, [r.support for r in recipes], rng, grips=grips, loads=loads, every=1 / rate)
     flip = rng.random(len(recipes)) < 0.5
     joints[flip] = mirrored(joints[flip])
     done = [own if r.counted else [] for r, own in zip(recipes, schedule.repetitions, strict=True)]

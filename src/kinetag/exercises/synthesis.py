@@ -44,6 +44,10 @@ PARTS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (0.04, _FEET),
 )
 
+# Where people are in the picture: radians to either side, and above or below, of where the lens points.
+_YAW, _PITCH = 0.35, 0.25
+_ACTION_CAMERAS, _BARREL = 0.12, 0.3  # share of lenses that bend straight lines, and by how much at most
+
 _CROSSED = 0.012  # chance that a limb is for a moment that of somebody who crosses
 
 # Errors of BlazePose's world points along z, smoothed, in torso lengths: that stay, that wander, that are new in every
@@ -190,12 +194,30 @@ def camera_space(joints: np.ndarray, rng: Rng) -> np.ndarray:
 
 
 def project(space: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
-    """Perspective views of joints in a camera's axes, from random distances: keypoints (N, T, V, 2), y down, and depth
-    (N, T, V) in metres."""
+    """Perspective views of joints in a camera's axes, from random distances, with the person anywhere in the picture:
+    keypoints (N, T, V, 2), y down, and depth (N, T, V) in metres."""
     distance = _each(rng, len(space), 1.8, 9, 3)
     depth = np.maximum(distance + space[..., 2], 0.6)
-    flat = space[..., :2] * (distance / depth)[..., None]
+    flat = _aside(space[..., :2] / depth[..., None], rng) * distance[..., None]
     return flat.astype(np.float32), depth.astype(np.float32)
+
+
+def _aside(flat: np.ndarray, rng: Rng) -> np.ndarray:
+    """Views (N, T, V, 2), in distances from a lens that points at the person, through one that points past them.
+
+    Turning a camera is a homography (Hartley and Zisserman, Multiple View Geometry, 8.4). What is away from the middle
+    of the picture is stretched; lenses of action cameras bend it inwards instead, by the square of that distance (the
+    first term of Brown, 'Decentering distortion of lenses', 1966).
+    """
+    count = len(flat)
+    yaw, pitch = (rng.uniform(-most, most, (count, 1, 1)).astype(np.float32) for most in (_YAW, _PITCH))
+    x, y = flat[..., 0], flat[..., 1]
+    x, z = x * np.cos(yaw) + np.sin(yaw), np.cos(yaw) - x * np.sin(yaw)
+    y, z = y * np.cos(pitch) + z * np.sin(pitch), np.maximum(z * np.cos(pitch) - y * np.sin(pitch), 0.2)
+    out = np.stack([x / z, y / z], axis=-1)
+    bent = rng.uniform(0, _BARREL, (count, 1, 1)) * (rng.random((count, 1, 1)) < _ACTION_CAMERAS)
+    apart = (out * out).sum(axis=-1)
+    return out * (1 - bent * np.minimum(apart, 1)).astype(np.float32)[..., None]
 
 
 def world_points(space: np.ndarray, error: np.ndarray, rng: Rng) -> np.ndarray:

@@ -61,8 +61,7 @@ class MultiBranchGCN(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         embedding, x = self.embed(x, mask)
-        variants = self.head(self.dropout(embedding))
-        return self.classes(variants), variants, self.frame_head(x), embedding
+        return *self.answers(embedding, x), embedding
 
     def embed(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """What the window is, (N, 3 * width), and what each second frame is, (N, T / 2, width)."""
@@ -75,6 +74,11 @@ class MultiBranchGCN(nn.Module):
         for block in self.blocks:
             x = (x + block(x)) * mask
         return self.pool(x, mask), x
+
+    def answers(self, embedding: Tensor, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of what `embed` saw: of classes (N, K), of variants (N, L), and of each second frame's classes."""
+        variants = self.head(self.dropout(embedding))
+        return self.classes(variants), variants, self.frame_head(frames)
 
     def classes(self, variants: Tensor) -> Tensor:
         """Logits of classes (N, K) from those of variants (N, L): the log of the sum of what they are the logs of."""
