@@ -16,10 +16,10 @@ SEATED = ("seated", "knee_down", "kneeling", "half_kneeling", "on_the_floor", "s
 SOLE = 0.04  # m to either side of a foot's middle, and before the toes' joint
 
 
-def outside(joints: np.ndarray) -> np.ndarray:
+def outside(joints: np.ndarray, loads: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
     """How far the centre of mass (T,) is from the area that the feet on the floor span, metres; negative inside."""
     out = np.full(len(joints), np.nan)
-    for t, mass in enumerate(centre_of_mass(joints)):
+    for t, mass in enumerate(centre_of_mass(joints, np.array(loads))):
         corners = []
         for side in ("left", "right"):
             heel, toes = (joints[t, JOINT[f"{side}_{part}"]] for part in ("heel", "foot_index"))
@@ -40,9 +40,9 @@ def test_who_moves_slowly_stands_over_the_feet(name):
     far = []
     for motion in generate_batch(name, np.random.default_rng(3), 25, duration=4):
         if motion.variant not in SEATED:
-            mass = centre_of_mass(motion.joints)
+            mass = centre_of_mass(motion.joints, np.array(motion.loads))
             slow = np.linalg.norm(np.gradient(mass, 1 / 15, axis=0)[:, [0, 2]], axis=-1) < 0.15
-            far.append(outside(motion.joints)[slow])
+            far.append(outside(motion.joints, motion.loads)[slow])
     assert np.nanmean(np.concatenate(far) > 0.01) < 0.02
 
 

@@ -53,8 +53,9 @@ def test_cameras_stand_all_around_and_heads_are_up():
     assert (depth > 0).all()
 
 
-def test_projection_is_a_pinhole_camera():
-    """The cross-ratio of four points on a line stays: what perspective keeps."""
+def test_projection_is_a_pinhole_camera(monkeypatch):
+    """The cross-ratio of four points on a line stays: what perspective keeps, wherever the lens points."""
+    monkeypatch.setattr("kinetag.exercises.synthesis._ACTION_CAMERAS", 0.0)
     line = np.zeros((50, 1, 13, 3), np.float32)
     line[..., 0] = np.linspace(-1, 1, 13)
     rng = np.random.default_rng(1)
@@ -66,6 +67,23 @@ def test_projection_is_a_pinhole_camera():
 
     ratio = distance(a, c) * distance(b, d) / (distance(b, c) * distance(a, d))
     assert np.allclose(ratio, (7 * 9) / (4 * 12), rtol=1e-2)
+
+
+def test_lenses_of_action_cameras_bend_what_is_straight(monkeypatch):
+    line = np.zeros((300, 1, 13, 3), np.float32)
+    line[..., 1] = np.linspace(-1, 1, 13)
+
+    def bend() -> np.ndarray:
+        """How far the middle of the line is from where its ends say, in lengths of the line."""
+        points, _ = project(line, np.random.default_rng(2))
+        first, middle, last = (points[:, 0, i].astype(float) for i in (0, 6, 12))
+        way = last - first
+        off = (middle - first)[:, 0] * way[:, 1] - (middle - first)[:, 1] * way[:, 0]
+        return np.abs(off) / (way**2).sum(axis=1)
+
+    assert 0.03 < (bend() > 1e-3).mean() < 0.2
+    monkeypatch.setattr("kinetag.exercises.synthesis._ACTION_CAMERAS", 0.0)
+    assert bend().max() < 1e-5
 
 
 def test_clean_is_the_camera_alone():

@@ -125,6 +125,17 @@ def test_a_stopped_run_goes_on_exactly(bank, tmp_path, monkeypatch):
         assert torch.equal(value, resumed.average.state_dict()[name]), name
 
 
+def test_half_precision_learns_the_same(bank):
+    run = list(batches(bank, OPTIONS, 0, 6, workers=0))
+    losses = []
+    for precision in ("fp32", "bf16"):
+        trainer = Trainer(replace(OPTIONS, precision=precision), bank)
+        losses.append([trainer.step(batch) for batch in run])
+        assert all(p.dtype == torch.float32 for p in trainer.model.parameters())
+    assert losses[0] != losses[1]
+    np.testing.assert_allclose(*losses, rtol=0.03)
+
+
 def test_a_checkpoint_of_another_run_is_refused(bank, tmp_path):
     train(bank, OPTIONS, tmp_path, lambda line: None)
     with pytest.raises(KinetagError, match="other options"):

@@ -106,9 +106,10 @@ class Trainer:
     def loss(self, batch: "Tensors") -> Tensor:
         """Cross-entropies of the window's class, of the way it is done, and of every second frame's class."""
         options, seen = self.options, batch.mask[:, 0::2] | batch.mask[:, 1::2]
+        model: Any = self.model
         with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=options.precision == "bf16"):
-            embedding, each_frame = self.model.embed(batch.features, batch.mask)
-        classes, variants, frames = self.model.answers(embedding.float(), each_frame.float())
+            embedding, each_frame = model.embed(batch.features, batch.mask)
+        classes, variants, frames = model.answers(embedding.float(), each_frame.float())
         fade = (batch.fade[:, 0::2] + batch.fade[:, 1::2]) / 2  # (N, T / 2)
         first, second = self.labels[batch.first], self.labels[batch.second]
         one, other = (label[:, None].expand_as(fade) for label in (first, second))
@@ -437,7 +438,9 @@ def _fast_precision(device: str) -> str:
     """bf16 where ``device`` has units for it, else fp32."""
     if torch.device(device).type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    if not hasattr(torch.cpu, "get_capabilities"):  # not every version can tell
+        return "fp32"
+    capabilities = torch.cpu.get_capabilities()
     return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
 
 

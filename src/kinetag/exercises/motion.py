@@ -26,7 +26,8 @@ _CHUNK = 128  # people made at once: as much as fits the processor's cache
 @dataclass(frozen=True)
 class Motion:
     """``times`` (T,) s from 0; ``joints`` (T, 25, 3) metres; ``repetitions``: (start, peak, end) s, empty where none
-    are counted; ``variant``: which way of doing it; ``equipment``: what is held and what stands there."""
+    are counted; ``variant``: which way of doing it; ``equipment``: what is held and what stands there; ``loads``: what
+    the left and the right hand hold weighs, in masses of the body."""
 
     times: np.ndarray
     joints: np.ndarray
@@ -34,6 +35,7 @@ class Motion:
     repetitions: list[tuple[float, float, float]] = field(default_factory=list)
     variant: str = "plain"
     equipment: tuple[str, ...] = ()
+    loads: tuple[float, float] = (0.0, 0.0)
 
 
 def generate(
@@ -125,11 +127,11 @@ def perform(
     loads, grips = draw_loads(recipes, rng), [r.grip for r in recipes]
     joints = bear(parameters, body, [r.support for r in recipes], rng, grips=grips, loads=loads, every=1 / rate)
     flip = rng.random(len(recipes)) < 0.5
-    joints[flip] = mirrored(joints[flip])
+    joints[flip], loads[flip] = mirrored(joints[flip]), loads[flip, ::-1]
     done = [own if r.counted else [] for r, own in zip(recipes, schedule.repetitions, strict=True)]
     return [
-        Motion(times, joints[i], recipe.label, done[i], recipe.variant, recipe.equipment)
-        for i, recipe in enumerate(recipes)
+        Motion(times, joints[i], recipe.label, done[i], recipe.variant, recipe.equipment, (left, right))
+        for i, (recipe, (left, right)) in enumerate(zip(recipes, loads.tolist(), strict=True))
     ]
 
 
