@@ -41,7 +41,7 @@ def test_what_is_held_ahead_is_balanced_by_hips_that_go_back():
     parameters = np.repeat(row[None, None], 6, 0)
     one = random_proportions(1, np.random.default_rng(0))
     body = Proportions(one.height.repeat(6), {name: length.repeat(6) for name, length in one.lengths.items()})
-    weights = np.array([[0.0, 0.0], [0.35, 0.35], [0.45, 0.45], [0.6, 0.6], [0.4, 0.0], [0.0, 0.4]], np.float32)
+    weights = np.array([[0.0, 0.0], [0.35, 0.35], [0.45, 0.45], [0.6, 0.6], [1.5, 0.0], [0.0, 1.5]], np.float32)
     free, laden = (
         bear(parameters, body, [Support()] * 6, np.random.default_rng(0), loads=held) for held in (None, weights)
     )
