@@ -175,3 +175,11 @@ def test_now_and_then_a_limb_is_anothers():
     assert (seen[..., 4] == 0).all(), "the depth stays"
     np.testing.assert_allclose(seen[..., 0], seen[..., 2] + points[..., 0], atol=1e-2)
     assert (confidence == 1).all()
+
+
+def test_what_hangs_on_a_hidden_joint_is_hidden_too():
+    kept = drop((3000, 48, len(ALL)), np.random.default_rng(0)).any(axis=1)  # (N, V)
+    for joint, leader in (("left_heel", "left_ankle"), ("right_foot_index", "right_ankle"), ("left_ear", "nose")):
+        own, main = kept[:, ALL.index(joint)], kept[:, ALL.index(leader)]
+        assert (own & ~main).mean() < 0.03, "beside what each loses by flicker alone"
+        assert own.mean() < main.mean()
