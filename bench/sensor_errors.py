@@ -25,9 +25,10 @@ from typing import Any
 import numpy as np
 from common import save, show
 
+from kinetag.exercises.cameras import camera_space, project
 from kinetag.exercises.kinematics import JOINT
 from kinetag.exercises.recordings import Recording, read_recordings
-from kinetag.exercises.synthesis import camera_space, observe, project, world_points
+from kinetag.exercises.synthesis import observe, world_points
 from kinetag.features import LAYOUT, WINDOW
 from kinetag.skeletons import BLAZEPOSE, KINETAG13, get_layout
 from kinetag.smoothing import smooth

@@ -65,3 +65,11 @@ def seen(
     depths = camera - pelvis + TORSO * noise * rng.normal(size=camera.shape)
     confidence = np.ones(points.shape[:2])
     return PoseSequence(times, pixels, confidence, "kinetag", (640, 480), world=depths if world else None)
+
+
+def standing_people(count: int = 40, frames: int = 48) -> np.ndarray:
+    """Standing bodies that sway, (N, T, 13, 3)."""
+    home = np.stack(list(body(1).values()), 1)  # (1, 13, 3)
+    rng = np.random.default_rng(5)
+    sway = 0.1 * np.sin(np.arange(frames) / 5)[None, :, None, None] * rng.normal(0, 1, (count, 1, 13, 3))
+    return (home + sway).astype(np.float32)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinetag.errors import KinetagError
+from kinetag.exercises.hiding import drop
 from kinetag.exercises.kinematics import BODY
 from kinetag.exercises.recordings import Recording
-from kinetag.exercises.synthesis import Errors, Observation, Stances, drop, own_scale, unit_scale
+from kinetag.exercises.synthesis import Errors, Observation, Stances, own_scale, unit_scale
 from kinetag.features import LAYOUT, RATE, WINDOW
 from kinetag.sequence import PoseSequence
 from kinetag.skeletons import get_layout

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinetag.exercises.cameras import camera_space, each, project
+from kinetag.exercises.hiding import crop_visibility, drop, stretches
 from kinetag.features import LAYOUT
 from kinetag.skeletons import KINETAG13, get_layout
 
@@ -21,36 +23,11 @@ Rng = np.random.Generator
 _SKELETON = get_layout(LAYOUT)
 _MIRROR = _SKELETON.mirror
 _MAIN = _SKELETON.indices(KINETAG13.joints)
-_EXTRA = [joint for joint in range(len(_SKELETON)) if joint not in _MAIN]  # ears and feet: not every estimator has them
 _FEET = tuple(f"{side}_{part}" for part in ("heel", "foot_index") for side in ("left", "right"))
 _LEGS = _SKELETON.indices(("left_knee", "right_knee", "left_ankle", "right_ankle", *_FEET))
 _ARMS = _SKELETON.indices(("left_elbow", "right_elbow", "left_wrist", "right_wrist"))
 _HIPS = _SKELETON.indices(("left_hip", "right_hip"))
 _TRUNK = _SKELETON.indices(("left_shoulder", "right_shoulder", "left_hip", "right_hip"))
-
-# The main joint that each joint is hidden with.
-_LEADS = {"left_ear": "nose", "right_ear": "nose"} | {foot: f"{foot.partition('_')[0]}_ankle" for foot in _FEET}
-_HANGS_ON = _SKELETON.indices([_LEADS.get(joint, joint) for joint in _SKELETON.joints])
-
-# Parts that vanish together, and how often: what occluders and picture edges really hide.
-PARTS: tuple[tuple[float, tuple[str, ...]], ...] = (
-    (0.05, ("left_elbow", "left_wrist")),
-    (0.05, ("right_elbow", "right_wrist")),
-    (0.06, ("left_elbow", "left_wrist", "right_elbow", "right_wrist")),
-    (0.03, ("left_wrist", "right_wrist")),
-    (0.10, ("left_knee", "right_knee", "left_ankle", "right_ankle", *_FEET)),
-    (0.06, ("left_ankle", "right_ankle", *_FEET)),
-    (0.03, ("left_knee", "left_ankle", *_FEET[0::2])),
-    (0.03, ("right_knee", "right_ankle", *_FEET[1::2])),
-    (0.03, ("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", *_FEET)),
-    (0.03, ("left_shoulder", "right_shoulder", "left_hip", "right_hip")),
-    (0.03, ("nose", "left_ear", "right_ear")),
-    (0.04, _FEET),
-)
-
-# Where people are in the picture: radians to either side, and above or below, of where the lens points.
-_YAW, _PITCH = 0.35, 0.25
-_ACTION_CAMERAS, _BARREL = 0.12, 0.3  # share of lenses that bend straight lines, and by how much at most
 
 _CROSSED = 0.012  # chance that a limb is for a moment that of somebody who crosses
 
@@ -148,7 +125,7 @@ def observe(
     keypoints, world = both[..., :2], both[..., 2:]
     confidence = confidence * crop_visibility(keypoints, rng)
     # A joint that the estimator itself doubts is placed worse.
-    doubt = np.maximum(0, 0.5 - confidence)[..., None] * _each(rng, len(joints), 0, 0.5, 4)
+    doubt = np.maximum(0, 0.5 - confidence)[..., None] * each(rng, len(joints), 0, 0.5, 4)
     keypoints = keypoints + doubt * _drift(rng, keypoints.shape, knots=8)
     confidence = confidence * drop(confidence.shape, rng)
     confidence = _restyle(confidence, rng).astype(np.float32)
@@ -174,54 +151,6 @@ def _stances(joints: np.ndarray, space: np.ndarray) -> Stances:
 
 def _given(seen: Observation, joints: int) -> Observation:
     return Observation(seen.keypoints[:, :, :joints], seen.confidence[:, :, :joints], seen.world[:, :, :joints])
-
-
-def camera_space(joints: np.ndarray, rng: Rng) -> np.ndarray:
-    """Joints (N, T, V, 3) in the axes of a random camera each, metres from the body's centre: x right, y down, z away
-    from the camera."""
-    count = len(joints)
-    centre = joints.mean(axis=(1, 2), keepdims=True)
-    azimuth = rng.uniform(0, 2 * np.pi, count)
-    # Mostly from knee to above head height; some from the floor or from high up.
-    usual = rng.random(count) < 0.85
-    elevation = np.where(usual, rng.uniform(-0.12, 0.42, count), rng.uniform(-0.3, 0.95, count))
-    back = np.stack([np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)], 1)
-    right = np.stack([np.cos(azimuth), np.zeros(count), -np.sin(azimuth)], 1)
-    roll = rng.normal(0, 0.07, count)
-    up = np.cross(back, right)
-    right, up = (
-        right * np.cos(roll)[:, None] + up * np.sin(roll)[:, None],
-        up * np.cos(roll)[:, None] - right * np.sin(roll)[:, None],
-    )
-    axes = np.stack([right, -up, -back], 1).astype(joints.dtype)  # (N, 3, 3)
-    return np.matmul((joints - centre).reshape(count, -1, 3), axes.transpose(0, 2, 1)).reshape(joints.shape)
-
-
-def project(space: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
-    """Perspective views of joints in a camera's axes, from random distances, with the person anywhere in the picture:
-    keypoints (N, T, V, 2), y down, and depth (N, T, V) in metres."""
-    distance = _each(rng, len(space), 1.8, 9, 3)
-    depth = np.maximum(distance + space[..., 2], 0.6)
-    flat = _aside(space[..., :2] / depth[..., None], rng) * distance[..., None]
-    return flat.astype(np.float32), depth.astype(np.float32)
-
-
-def _aside(flat: np.ndarray, rng: Rng) -> np.ndarray:
-    """Views (N, T, V, 2), in distances from a lens that points at the person, through one that points past them.
-
-    Turning a camera is a homography (Hartley and Zisserman, Multiple View Geometry, 8.4). What is away from the middle
-    of the picture is stretched; lenses of action cameras bend it inwards instead, by the square of that distance (the
-    first term of Brown, 'Decentering distortion of lenses', 1966).
-    """
-    count = len(flat)
-    yaw, pitch = (rng.uniform(-most, most, (count, 1, 1)).astype(np.float32) for most in (_YAW, _PITCH))
-    x, y = flat[..., 0], flat[..., 1]
-    x, z = x * np.cos(yaw) + np.sin(yaw), np.cos(yaw) - x * np.sin(yaw)
-    y, z = y * np.cos(pitch) + z * np.sin(pitch), np.maximum(z * np.cos(pitch) - y * np.sin(pitch), 0.2)
-    out = np.stack([x / z, y / z], axis=-1)
-    bent = rng.uniform(0, _BARREL, (count, 1, 1)) * (rng.random((count, 1, 1)) < _ACTION_CAMERAS)
-    apart = (out * out).sum(axis=-1)
-    return out * (1 - bent * np.minimum(apart, 1)).astype(np.float32)[..., None]
 
 
 def world_points(space: np.ndarray, error: np.ndarray, rng: Rng) -> np.ndarray:
@@ -267,13 +196,13 @@ def estimate(points: np.ndarray, depth: np.ndarray, rng: Rng) -> tuple[np.ndarra
     # The crop around a person wanders and breathes; some trackers pin the hips to its middle.
     pinned = (rng.random(count) < 0.12)[:, None, None, None]
     points = points - pinned * points[:, :, _HIPS].mean(axis=2, keepdims=True)
-    points = points + _drift(rng, (count, frames, 1, 2), knots=4) * _each(rng, count, 0, 0.06, 4)
-    points = points * (1 + _drift(rng, (count, frames, 1, 1), knots=3) * _each(rng, count, 0, 0.04, 4))
+    points = points + _drift(rng, (count, frames, 1, 2), knots=4) * each(rng, count, 0, 0.06, 4)
+    points = points * (1 + _drift(rng, (count, frames, 1, 1), knots=3) * each(rng, count, 0, 0.04, 4))
     points = points * (1 + 0.06 * rng.standard_normal((count, 1, 1, 2), np.float32))
-    noise = _each(rng, count, 0, 1, 4)
+    noise = each(rng, count, 0, 1, 4)
     points = points + 0.05 * noise * rng.standard_normal((count, 1, joints, 2), np.float32)
     # Most estimates are steady from frame to frame; a few shake a lot.
-    drift, jitter = 0.11 * _each(rng, count, 0, 1, 4) ** 3, 0.05 * _each(rng, count, 0, 1, 4) ** 2
+    drift, jitter = 0.11 * each(rng, count, 0, 1, 4) ** 3, 0.05 * each(rng, count, 0, 1, 4) ** 2
     points = points + drift * _SHAKY * _drift(rng, points.shape, knots=8)
     points = points + jitter * _SHAKY * rng.standard_normal(points.shape, np.float32)
     points, confidence = _far_side(points, depth, rng)
@@ -290,10 +219,10 @@ def _far_side(points: np.ndarray, depth: np.ndarray, rng: Rng) -> tuple[np.ndarr
     behind = depth - depth[:, :, _MIRROR]  # metres, positive: the far one of a pair
     far = np.clip((behind - 0.1) / 0.25, 0, 1) * (rng.random((count, 1, 1)) < 0.6)
     far[:, :, _TRUNK] *= 0.3
-    pull = (far * _each(rng, count, 0, 0.7, 3))[..., None]
+    pull = (far * each(rng, count, 0, 0.7, 3))[..., None]
     points = points + pull * (points[:, :, _MIRROR] - points)
-    points = points + (0.12 * far * _each(rng, count, 0, 1, 3))[..., None] * _drift(rng, points.shape, knots=10)
-    confidence = 1 - far * _each(rng, count, 0.1, 0.95, 3)
+    points = points + (0.12 * far * each(rng, count, 0, 1, 3))[..., None] * _drift(rng, points.shape, knots=10)
+    confidence = 1 - far * each(rng, count, 0.1, 0.95, 3)
     hidden = (far > 0.5) & (rng.random((count, 1, joints)) < 0.4) & (rng.random((count, 1, 1)) < 0.2)
     return points, np.where(hidden, 0, confidence)
 
@@ -306,7 +235,7 @@ def _limb_failures(points: np.ndarray, rng: Rng) -> np.ndarray:
     out = points.copy()
     for limb in (_LEGS[0::2], _LEGS[1::2], _ARMS[0::2], _ARMS[1::2], _LEGS, _ARMS):
         fails = rng.random(count) < np.where(lying, 0.06, 0.015)
-        when = _segments(rng, count, frames, 4, frames)  # (N, T)
+        when = stretches(rng, count, frames, 4, frames)  # (N, T)
         shift = 0.45 * rng.standard_normal((count, 1, len(limb), 2), np.float32)
         wobble = 0.2 * _drift(rng, (count, frames, len(limb), 2), knots=8)
         out[:, :, limb] += (fails[:, None] & when)[:, :, None, None] * (shift + wobble)
@@ -332,10 +261,10 @@ def _take_over(points: np.ndarray, confidence: np.ndarray, rng: Rng) -> tuple[np
     other = rng.permutation(count)
     for limb in (_LEGS[0::2], _LEGS[1::2], _ARMS[0::2], _ARMS[1::2]):
         rows = np.flatnonzero((rng.random(count) < _CROSSED) & (other != np.arange(count)))
-        when = _segments(rng, len(rows), frames, 3, 14)[..., None]  # (R, T, 1)
+        when = stretches(rng, len(rows), frames, 3, 14)[..., None]  # (R, T, 1)
         away = rng.normal(0, (0.5, 0.15), (len(rows), 1, 1, 2)) + 0.3 * _drift(rng, (len(rows), frames, 1, 2), knots=3)
         own, theirs = points[rows][:, :, limb], points[other[rows]][:, :, limb, :2]
-        off = np.where(when[..., None], theirs * _each(rng, len(rows), 0.8, 1.25, 4) + away - own[..., :2], 0)
+        off = np.where(when[..., None], theirs * each(rng, len(rows), 0.8, 1.25, 4) + away - own[..., :2], 0)
         own[..., :2] += off
         own[..., 2:4] += off
         taken[rows[:, None], :, limb] = own.transpose(0, 2, 1, 3)
@@ -348,7 +277,7 @@ def _swap_sides(points: np.ndarray, confidence: np.ndarray, rng: Rng) -> tuple[n
     """Left and right are mixed up: for a while in a limb pair, or all along."""
     count, frames, joints, _ = points.shape
     for group, chance in ((_LEGS, 0.06), (_ARMS, 0.06), (range(joints), 0.06)):
-        when = _segments(rng, count, frames, 1, 14) & (rng.random((count, 1)) < chance)
+        when = stretches(rng, count, frames, 1, 14) & (rng.random((count, 1)) < chance)
         if group == range(joints):
             when |= rng.random((count, 1)) < 0.06
         among = np.isin(np.arange(joints), list(group))
@@ -356,56 +285,6 @@ def _swap_sides(points: np.ndarray, confidence: np.ndarray, rng: Rng) -> tuple[n
         points = np.where(swap[..., None], points[:, :, _MIRROR], points)
         confidence = np.where(swap, confidence[:, :, _MIRROR], confidence)
     return points, confidence
-
-
-def crop_visibility(points: np.ndarray, rng: Rng, chance: float = 0.3) -> np.ndarray:
-    """Confidence factor (N, T, V) of a picture whose edge cuts some bodies off: low or 0 outside, 1 inside."""
-    count = len(points)
-    low, high = (np.quantile(points[:, ::6], q, axis=(1, 2)) for q in (0.02, 0.98))  # (N, 2)
-    size = high - low
-    # How much of the body's extent each edge cuts; the bottom edge cuts most often.
-    cut = rng.uniform(0.05, 0.5, (count, 4)) * (rng.random((count, 4)) < np.array([0.2, 0.15, 0.2, 0.6]))
-    cut *= rng.random((count, 1)) < chance
-    cut[cut == 0] = -9
-    left_top, right_bottom = low + cut[:, :2] * size, high - cut[:, 2:] * size
-    outside = ((points < left_top[:, None, None]) | (points > right_bottom[:, None, None])).any(axis=-1)
-    # Off the picture BlazePose still guesses with little confidence; others give nothing.
-    guess = rng.uniform(0.01, 0.5, (count, 1, 1)) * (rng.random((count, 1, 1)) < 0.6)
-    return np.where(outside, guess, 1)
-
-
-def drop(shape: tuple[int, int, int], rng: Rng) -> np.ndarray:
-    """Dropout factor (N, T, V) in {0, 1}: parts, joints, stretches, flicker, whole frames, and gaps."""
-    count, frames, joints = shape
-    keep = np.ones(shape, bool)
-    keep[:, :, _EXTRA] &= rng.random((count, 1, 1)) < 0.7  # the rest comes from an estimator of 13 joints
-    for chance, names in PARTS:
-        gone = rng.random(count) < chance
-        keep[:, :, _SKELETON.indices(names)] &= ~gone[:, None, None]
-
-    harsh = rng.random((count, 1, 1)) < 0.5  # the other half is seen by an estimator that always answers
-
-    def some(chance: float) -> np.ndarray:
-        return harsh & (rng.random((count, 1, 1)) < chance)
-
-    # Joints hidden all along, with what hangs on them: an ankle takes heel and toes along.
-    apart = rng.random((count, 1, joints))[:, :, _HANGS_ON] < rng.uniform(0, 0.6, (count, 1, 1))
-    keep &= ~((rng.random((count, 1, 1)) < 0.2) & apart)
-    keep &= ~(some(0.3) & (rng.random(shape) < rng.uniform(0, 0.4, (count, 1, 1))))
-    stretch = _segments(rng, count * joints, frames, 2, 28).reshape(count, joints, frames).transpose(0, 2, 1)
-    keep &= ~(some(0.4) & (rng.random((count, 1, joints)) < 0.3) & stretch)
-    keep &= ~(some(0.25) & (rng.random((count, frames, 1)) < rng.uniform(0, 0.5, (count, 1, 1))))
-    keep &= ~(some(0.15) & _segments(rng, count, frames, 4, 16)[..., None])
-    return keep & _extent(rng, count, frames)[..., None]
-
-
-def _extent(rng: Rng, count: int, frames: int) -> np.ndarray:
-    """Windows at the ends of a track, and short clips, are only partly filled, bool (N, T)."""
-    short = rng.random(count) < 0.3
-    length = np.where(short, rng.integers(12, frames, count), frames)
-    start = rng.integers(0, frames - length + 1)
-    at = np.arange(frames)
-    return (at >= start[:, None]) & (at < (start + length)[:, None])
 
 
 def _restyle(confidence: np.ndarray, rng: Rng) -> np.ndarray:
@@ -432,11 +311,6 @@ def unit_scale(points: np.ndarray) -> np.ndarray:
     return np.maximum(np.sqrt((spread**2).sum(axis=-1).mean(axis=(1, 2)))[:, None, None, None], 1e-4)
 
 
-def _each(rng: Rng, count: int, low: float, high: float, dims: int) -> np.ndarray:
-    """One uniform number a sample, shaped to broadcast over ``dims`` axes."""
-    return rng.uniform(low, high, (count, *[1] * (dims - 1))).astype(np.float32)
-
-
 def _drift(rng: Rng, shape: tuple[int, ...], knots: int) -> np.ndarray:
     """Slow noise of unit size along axis 1 of (N, T, ...): random knots, joined by straight lines."""
     values = rng.standard_normal((shape[0], knots, *shape[2:]), np.float32)
@@ -444,11 +318,3 @@ def _drift(rng: Rng, shape: tuple[int, ...], knots: int) -> np.ndarray:
     left = np.minimum(at.astype(int), knots - 2)
     part = (at - left).reshape(1, -1, *[1] * (len(shape) - 2))
     return values[:, left] * (1 - part) + values[:, left + 1] * part
-
-
-def _segments(rng: Rng, count: int, frames: int, shortest: int, longest: int) -> np.ndarray:
-    """One random stretch of frames a sample, bool (N, T)."""
-    start = rng.uniform(-shortest, frames, (count, 1))
-    length = rng.uniform(shortest, longest, (count, 1))
-    at = np.arange(frames)
-    return (at >= start) & (at < start + length)
