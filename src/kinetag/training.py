@@ -54,7 +54,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train. The shipped network took 26,000 ``steps`` of 128; half as many are a little worse."""
+    """How to train. The shipped network took 36,000 ``steps`` of 128; half as many are a little worse."""
 
     steps: int = 4000
     batch: int = 128
@@ -373,7 +373,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--captured", type=Path, help="motion capture: a .npz file of UI-PRMD")
     parser.add_argument(
-        "--threads", type=int, default=core_count(), help="of the network; one more process makes its batches"
+        "--threads",
+        type=int,
+        default=max(1, core_count() - 1),
+        help="of the network; one more process makes its batches",
     )
     parser.add_argument(
         "--precision",
