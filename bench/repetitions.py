@@ -4,6 +4,8 @@
     python bench/repetitions.py --data FOLDER                    and UI-PRMD's sets of ten
     python bench/repetitions.py --data FOLDER --videos           and the clips with trustworthy marks, through the
                                                                  whole pipeline, the label given
+    python -m kinetag.exercises.recording --sets --out sets.npz --per-class 8 --seed 500
+    python bench/repetitions.py --rendered sets.npz              rendered people through BlazePose itself, instead
 
 The synthetic part knows the truth exactly: every counted exercise of the library moves a random number of times, with
 a random body, tempo and style, and an estimator's errors are added (see sensor.py).
@@ -20,6 +22,7 @@ from common import data_folder, save, show
 from sensor import observe
 
 from kinetag.exercises.library import Counting, Exercise, load_library
+from kinetag.exercises.recordings import read_recordings
 from kinetag.reps import count_periodic, count_repetitions
 from kinetag.sequence import PoseSequence
 from kinetag.skeletons import KINETAG13
@@ -157,6 +160,21 @@ def prmd(folder: Path, seed: int) -> list[dict[str, Any]]:
     ]
 
 
+def rendered(path: Path) -> list[dict[str, Any]]:
+    """One row for each exercise whose sets were filmed; ways of doing it that nobody counts are left out."""
+    library = load_library()
+    errors: dict[str, list[tuple[int, int]]] = {}
+    for clip in read_recordings(path):
+        exercise = library.get(clip.label)
+        uncounted = {variant.name for variant in exercise.variants if not variant.counted} if exercise else set()
+        if exercise is None or not clip.repetitions or clip.variant in uncounted:
+            continue
+        full = count(clip.sequence(), exercise)[0] if clip.found.sum() >= 2 else 0
+        errors.setdefault(clip.label, []).append((full - clip.repetitions, clip.repetitions))
+    together = [pair for wrong in errors.values() for pair in wrong]
+    return [row(name, wrong) for name, wrong in errors.items()] + [row("all", together)]
+
+
 def marked_clips(folder: Path) -> list[dict[str, Any]]:
     """The clips with trustworthy marks: the main person's repetitions of the given exercise over the whole clip."""
     from videos import MARKED, main_person, marked_repetitions
@@ -182,10 +200,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="folder of real data (default: KINETAG_DATA); without it only library motions")
     parser.add_argument("--videos", action="store_true", help="also the marked clips (slow)")
+    parser.add_argument("--rendered", type=Path, help="filmed sets; only these are measured then")
     parser.add_argument("--sets", type=int, default=20, help="sets of each exercise")
     parser.add_argument("--only", nargs="*", default=[], help="these exercises only")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    if args.rendered:
+        rows = rendered(args.rendered)
+        show("Rendered people through BlazePose", rows)
+        print(f"written: {save('repetitions_rendered', rendered=rows)}")
+        return
     results: dict[str, Any] = {"library": synthetic(args.sets, args.seed, args.only)}
     show("Motions of the library", results["library"])
     for view in (*VIEWS, CUT, UNKNOWN):

@@ -17,7 +17,9 @@ from kinetag.exercises.library import Exercise, load_library
 from kinetag.exercises.recording import follow, main, record, record_many
 from kinetag.exercises.recordings import Recording, read_recordings, write_recordings
 from kinetag.pose.regions import Region
+from kinetag.reps import count_repetitions
 from kinetag.skeletons import BLAZEPOSE, KINETAG13
+from kinetag.smoothing import smooth
 
 OURS = BLAZEPOSE.indices(KINETAG13.joints)
 TRUE = [JOINT[name] for name in KINETAG13.joints]
@@ -51,6 +53,15 @@ def test_shapes_and_ranges(clip: Recording):
     for values in (clip.visibility, clip.inside, clip.confidence, clip.score):
         assert values.min() >= 0
         assert values.max() <= 1
+
+
+def test_a_set_is_whole_repetitions(tmp_path: Path):
+    clip = record("squat", 3, 0, sets=True, rate=6.0)
+    assert 2 <= clip.repetitions <= 6
+    found = count_repetitions(smooth(clip.sequence()), load_library()["squat"], 0.0, len(clip) / 6.0)
+    assert len(found) == clip.repetitions
+    write_recordings(tmp_path / "a.npz", [clip])
+    assert read_recordings(tmp_path / "a.npz")[0].repetitions == clip.repetitions
 
 
 def test_the_truth_lies_on_blazeposes_joints():
@@ -139,7 +150,7 @@ def test_a_foreign_file_is_refused(tmp_path: Path):
 def test_a_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Recording):
     made: list[tuple[str, int]] = []
 
-    def quick(label: str, seed: int, number: int, passers: float) -> Recording:
+    def quick(label: str, seed: int, number: int, **_: float) -> Recording:
         made.append((label, number))
         return replace(clip, label=label, seed=seed, number=number)
 
@@ -169,6 +180,7 @@ def test_the_command_stops_in_time(tmp_path: Path, capsys: pytest.CaptureFixture
     [
         (["--classes", "squads"], "unknown exercise 'squads'"),
         (["--passers", "30"], "--passers 30 is no share; give one from 0 to 1"),
+        (["--sets", "--classes", "squat,plank"], "--sets films what is counted, and plank is not"),
     ],
 )
 def test_what_cannot_be_recorded_is_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], words, said):
@@ -182,9 +194,10 @@ def test_what_cannot_be_recorded_is_said_in_a_line(tmp_path: Path, capsys: pytes
 def test_exercises_of_ones_own_are_recorded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Recording):
     filmed: list[str] = []
 
-    def quick(exercise: Exercise | str, seed: int, number: int, passers: float) -> Recording:
+    def quick(exercise: Exercise | str, seed: int, number: int, passers: float, sets: bool) -> Recording:
         assert isinstance(exercise, Exercise)
         assert passers == 0.3
+        assert not sets
         filmed.append(exercise.name)
         return replace(clip, label=exercise.name, seed=seed, number=number)
 

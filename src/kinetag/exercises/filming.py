@@ -70,13 +70,20 @@ class Footage(Scene):
 
 
 def film(
-    exercise: Exercise | str, rng: Rng, *, seconds: float = 6.0, rate: float = 12.0, passers: float = 0.0
+    exercise: Exercise | str,
+    rng: Rng,
+    *,
+    seconds: float = 6.0,
+    rate: float = 12.0,
+    passers: float = 0.0,
+    repetitions: int | None = None,
 ) -> Footage:
     """A random person doing ``exercise``, or a class of the library by its name ('other' included), for ``seconds``,
-    filmed at ``rate`` frames a second. ``passers`` is the chance that somebody walks past in front, where there is
-    room; what else is filmed does not depend on it."""
+    filmed at ``rate`` frames a second; with ``repetitions`` for as long as so many whole ones take. ``passers`` is the
+    chance that somebody walks past in front, where there is room; what else is filmed does not depend on it."""
     label = exercise if isinstance(exercise, str) else exercise.name
-    (motion,) = generate_batch(exercise, rng, 1, duration=seconds, rate=rate)
+    (motion,) = generate_batch(exercise, rng, 1, duration=seconds, rate=rate, repetitions=repetitions)
+    seconds = len(motion.times) / rate
     bearing, heading = rng.uniform(-60, 60), rng.uniform(0, 360)
     place = np.array([rng.uniform(-1.5, 1.5), 0.0, rng.uniform(-2.0, 1.0)])
     motion = replace(motion, joints=_placed(np.asarray(motion.joints, float), heading, place))

@@ -11,9 +11,9 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -48,12 +48,15 @@ def record(
     *,
     seconds: float = SECONDS,
     rate: float = RATE,
+    sets: bool = False,
 ) -> Recording:
     """Film a random person doing ``exercise`` (or a class of the library, by its name) and follow them: the clip with
-    that ``number`` of that class. ``passers`` is the chance that somebody walks past in front."""
+    that ``number`` of that class. ``passers`` is the chance that somebody walks past in front. With ``sets`` the clip
+    is no six seconds from somewhere, but two to six whole repetitions."""
     label = exercise if isinstance(exercise, str) else exercise.name
     rng = np.random.default_rng([seed, number, *label.encode()])
-    footage = film(exercise, rng, seconds=seconds, rate=rate, passers=passers)
+    repetitions = int(rng.integers(2, 7)) if sets else None
+    footage = film(exercise, rng, seconds=seconds, rate=rate, passers=passers, repetitions=repetitions)
     images = [footage.worn(frame.image) for frame in footage.frames()]
     truth = footage.truth().people[0]
     camera, joints = footage.camera, footage.performances[0].joints
@@ -83,6 +86,7 @@ def record(
         joints=local.astype(np.float32),
         shown=truth.visible,
         behind=truth.self_occluded,
+        repetitions=repetitions or 0,
     )
 
 
@@ -142,10 +146,11 @@ def record_many(
     limit: float,
     library: Mapping[str, Exercise] | None = None,
     passers: float = 0.0,
+    sets: bool = False,
 ) -> list[Recording]:
     """Record clips into ``path``, all classes evenly, until there are ``per_class`` or ``limit`` seconds are over.
 
-    ``library`` has the exercises in place of the shipped one; ``passers`` as in `record`.
+    ``library`` has the exercises in place of the shipped one; ``passers`` and ``sets`` as in `record`.
 
     What is there already is kept. Shards beside the file, one a minute, outlive a run that is killed.
     """
@@ -160,7 +165,7 @@ def record_many(
     last = start
     known = {label: exercise for label, exercise in (library or {}).items() if label != OTHER}
     tasks = [(known.get(label, label), number) for label, number in wanted]
-    for clip in _pooled(tasks, seed, passers, workers, start + limit):
+    for clip in _pooled(tasks, partial(record, passers=passers, sets=sets), seed, workers, start + limit):
         fresh.append(clip)
         now = time.monotonic()
         if now - last > _SHARD:
@@ -178,21 +183,21 @@ def record_many(
 
 
 def _pooled(
-    wanted: Sequence[tuple[Exercise | str, int]], seed: int, passers: float, workers: int, end: float
+    wanted: Sequence[tuple[Exercise | str, int]], make: Callable[..., Recording], seed: int, workers: int, end: float
 ) -> Iterator[Recording]:
-    """Clips as they get ready; none is begun after the moment ``end``."""
+    """Clips, each by ``make``, as they get ready; none is begun after the moment ``end``."""
     if workers < 2:
         for exercise, number in wanted:
             if time.monotonic() > end:
                 return
-            yield record(exercise, seed, number, passers)
+            yield make(exercise, seed, number)
         return
     queue = iter(wanted)
     pending: set[Future[Recording]] = set()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_alone) as pool:
         while True:
             while len(pending) < workers + 2 and time.monotonic() < end and (task := next(queue, None)):
-                pending.add(pool.submit(record, task[0], seed, task[1], passers))
+                pending.add(pool.submit(make, task[0], seed, task[1]))
             if not pending:
                 return
             ready, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -226,6 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--passers", type=float, default=0.0, metavar="SHARE", help="of clips with a passer-by in front"
     )
+    parser.add_argument("--sets", action="store_true", help="two to six whole repetitions a clip; of what is counted")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=core_count())
     parser.add_argument("--seconds", type=float, default=3600.0, help="begin no clip after that time")
@@ -236,7 +242,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not 0 <= args.passers <= 1:
             raise KinetagError(f"--passers {args.passers:g} is no share; give one from 0 to 1")
         library = load_library(args.exercises)
-        labels = args.classes.split(",") if args.classes else class_names(library)
+        counted = [name for name, exercise in library.items() if exercise.counting is not None]
+        labels = args.classes.split(",") if args.classes else counted if args.sets else class_names(library)
+        if odd := [label for label in labels if args.sets and label not in counted]:
+            raise KinetagError(f"--sets films what is counted, and {', '.join(odd)} is not; leave it out of --classes")
         args.out.parent.mkdir(parents=True, exist_ok=True)
         clips = record_many(
             args.out,
@@ -247,6 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             limit=args.seconds,
             library=library,
             passers=args.passers,
+            sets=args.sets,
         )
     except KinetagError as error:
         print(f"error: {error}", file=sys.stderr)

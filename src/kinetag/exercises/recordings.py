@@ -31,7 +31,20 @@ _UNITS: dict[str, tuple[float, tuple[int, ...]]] = {
     "score": (255, ()),
 }
 _FLAGS = {"found": (), "shown": (13,), "behind": (13,)}
-_CLIP = ("label", "variant", "seed", "number", "azimuth", "elevation", "focal", "size", "rate", "up", "eye")
+_CLIP = (
+    "label",
+    "variant",
+    "seed",
+    "number",
+    "azimuth",
+    "elevation",
+    "focal",
+    "size",
+    "rate",
+    "up",
+    "eye",
+    "repetitions",
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +57,7 @@ class Recording:
     behind the own body, in the 'kinetag' layout. World points and joints have x right, y down, z away from the
     camera. ``azimuth`` degrees: 0 in front of the person, 90 at the left side; ``elevation`` degrees; ``focal`` pixels;
     ``size`` (width, height) pixels; ``rate`` frames a second; ``up`` (3,) upwards in the camera's axes; ``eye`` metres
-    from the floor to the lens.
+    from the floor to the lens; ``repetitions``: how many are done, where that was asked for.
     """
 
     label: str
@@ -67,6 +80,7 @@ class Recording:
     joints: np.ndarray
     shown: np.ndarray
     behind: np.ndarray
+    repetitions: int = 0
 
     def __len__(self) -> int:
         return len(self.found)
@@ -138,12 +152,12 @@ def _clips(content: dict[str, np.ndarray]) -> list[Recording]:
     for name, shape in _FLAGS.items():
         count = total * int(np.prod(shape))
         frames[name] = np.unpackbits(content[name], count=count).astype(bool).reshape(total, *shape)
-    columns = {name: content[name].tolist() for name in _CLIP}
+    columns = {name: content[name].tolist() for name in _CLIP if name in content}  # older files lack the repetitions
     for name in ("size", "up"):
         columns[name] = [tuple(values) for values in columns[name]]
     clips = []
     for i, (count, end) in enumerate(zip(content["frames"], ends, strict=True)):
-        own: dict[str, Any] = {name: columns[name][i] for name in _CLIP}
+        own: dict[str, Any] = {name: values[i] for name, values in columns.items()}
         own |= {name: values[end - count : end] for name, values in frames.items()}
         clips.append(Recording(**own))
     return clips
