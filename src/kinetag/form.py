@@ -55,15 +55,18 @@ class _Look:
         """Whether that side does the repetition: what is counted goes from rest to the peak on it."""
         if self.counting is None or f"{side}_{self.counting.signal}" not in self.confidence:
             return False
-        name, way = f"{side}_{self.counting.signal}", self.counting.peak - self.counting.rest
-        around = _around(repetition)
+        name, around = f"{side}_{self.counting.signal}", _around(repetition)
         moments = [self.within(t - around, t + around) for t in (repetition.start, repetition.time, repetition.end)]
         goes = []
         for values in self.values.values():
             start, peak, end = (_middle(values[name][inside]) for inside in moments)
-            rest = np.nanmean([start, end]) if np.isfinite([start, end]).any() else np.nan
-            goes.append((peak - rest) / way)
-        return bool(np.mean(goes) >= _WORKS)
+            rest = [value for value in (start, end) if np.isfinite(value)]
+            goes.append(peak - float(np.mean(rest)) if rest else np.nan)
+        return bool(np.mean(goes) / (self.counting.peak - self.counting.rest) >= _WORKS)
+
+    def is_flat(self, name: str, inside: np.ndarray) -> bool:
+        """Whether the picture shows that angle as it is in most of the frames ``inside`` (T,)."""
+        return bool(inside.any() and self.flat[name][inside].mean() >= _SEEN)
 
 
 def assess(poses: PoseSequence, exercise: "Exercise", segment: Segment) -> None:
@@ -210,7 +213,7 @@ def _shows(space: Space, name: str, fault: "Fault", inside: np.ndarray, look: _L
         return look.view == fault.view
     if space == "3d":
         return True
-    return bool(look.flat[name][inside].mean() >= _SEEN) if name in look.flat else look.view == fault.view
+    return look.is_flat(name, inside) if name in look.flat else look.view == fault.view
 
 
 def _summary(seen: np.ndarray, fault: "Fault") -> float:
@@ -237,7 +240,7 @@ def _compare_sides(look: _Look, repetitions: list[Repetition]) -> None:
             found = [
                 _asymmetry(look.times[inside], *(values[side][inside] for side in sides))
                 for space, values in look.values.items()
-                if space == "3d" or all(look.flat[side][inside].mean() >= _SEEN for side in sides)
+                if space == "3d" or all(look.is_flat(side, inside) for side in sides)
             ]
             if found and None not in found:
                 repetition.asymmetry[joint] = min((a for a in found if a), key=lambda a: abs(a.degrees))
