@@ -87,7 +87,10 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
     "split_squat": {
         "too_shallow": {
             "poses": {
-                "bottom": {"left": {"thigh": [36, 46], "shin": [-4, 6]}, "right": {"thigh": [-28, -14], "knee": [30, 42]}}
+                "bottom": {
+                    "left": {"thigh": [36, 46], "shin": [-4, 6]},
+                    "right": {"thigh": [-28, -14], "knee": [30, 42]},
+                }
             }
         },
         "leaning": {"poses": {"bottom": {"trunk": [60, 75]}}},
