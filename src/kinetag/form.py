@@ -1,9 +1,9 @@
 """Form: the library's typical faults, what is missing to its norms, and how left and right differ.
 
 A fault is reported only when it is clearly there: its signal seen with confident joints, from where it can be seen,
-beyond the limit by more than a margin, in at least half of the repetitions that could be judged, in a quarter of all and
-in two of them. Where it can be measured in more than one way (both sides, the picture and the world points), all must
-agree; but of sides that need not do the same, only what those do that are at work is judged.
+beyond the limit by more than a margin, in at least half of the repetitions that could be judged, in a quarter of all
+and in two of them. Where it can be measured in more than one way (both sides, the picture and the world points), all
+must agree; but of sides that need not do the same, only what those do that are at work is judged.
 """
 
 from dataclasses import dataclass
