@@ -45,7 +45,7 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
         "not_straight": {"poses": {"up": {"elbow": [60, 72], "shoulder": [-35, -20]}}},
     },
     "bench_press": {
-        "too_shallow": {"poses": {"down": {"elbow": [40, 52], "shoulder": [70, 90]}}},
+        "too_shallow": {"poses": {"down": {"elbow": [40, 52], "shoulder": [74, 92], "plane": [10, 30]}}},
         "not_straight": {"poses": {"up": {"elbow": [62, 74]}}},
     },
     "overhead_press": {
@@ -84,7 +84,17 @@ WRONG: dict[str, dict[str, dict[str, Any]]] = {
         },
         "leaning": {"poses": {"low": {"trunk": [55, 75]}}},
     },
-    "split_squat": {"leaning": {"poses": {"bottom": {"trunk": [60, 75]}}}},
+    "split_squat": {
+        "too_shallow": {
+            "poses": {
+                "bottom": {
+                    "left": {"thigh": [36, 46], "shin": [-4, 6]},
+                    "right": {"thigh": [-28, -14], "knee": [30, 42]},
+                }
+            }
+        },
+        "leaning": {"poses": {"bottom": {"trunk": [60, 75]}}},
+    },
     "sit_up": {"too_small": {"poses": {"up": {"trunk": [-84, -78]}}}},
     "glute_bridge": {"too_low": {"poses": {"up": {"trunk": [-99, -96], "thigh": [136, 144]}}}},
     "hip_thrust": {"too_low": {"poses": {"up": {"trunk": [-72, -64], "thigh": [104, 112]}}}},

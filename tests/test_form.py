@@ -155,6 +155,40 @@ def test_an_arm_that_hangs_is_no_low_raise_when_the_other_points_at_the_camera()
     assert "too_low" not in faults(segment)
 
 
+def curls(*, left: float, right: float, unsure: str = "", bent: float = 0.0) -> Segment:
+    """Five curls so many degrees far, done with one arm, from the left; ``bent``: how far the left never stretches."""
+    times = np.arange(0, 12, 1 / 15)
+    joints = body(len(times))
+    bend_elbow(joints, "left", bent + humps(times, 5, depth=left))
+    bend_elbow(joints, "right", humps(times, 5, depth=right))
+    sequence = smooth(seen(joints, times, azimuth=90, noise=0.005))
+    sequence.confidence[:, [i for i, joint in enumerate(sequence.skeleton.joints) if unsure and unsure in joint]] = 0.3
+    return judged(sequence, "biceps_curl", sides={"one": 1.0})
+
+
+def test_the_near_side_is_judged_alone_when_it_is_at_work():
+    assert "too_small" in faults(curls(left=50, right=0, unsure="right"))
+    assert "too_small" not in faults(curls(left=110, right=0, unsure="right"))
+
+
+def test_the_near_side_is_not_judged_when_the_hidden_one_is_at_work():
+    segment = curls(left=0, right=110, unsure="left")  # the left is hidden now, and idle
+    assert segment.repetitions
+    assert not faults(segment)
+    assert "too_small" not in faults(curls(left=0, right=50, unsure="right"))
+
+
+def test_an_idle_side_does_not_excuse_the_one_at_work():
+    assert "not_straight" in faults(curls(left=50, right=0, bent=70))
+    assert "not_straight" not in faults(curls(left=110, right=0))
+
+
+def test_a_lunge_is_shallow_when_the_hips_hardly_go_down_however_high_they_are():
+    for depth, told in ((100, False), (55, True)):
+        for azimuth in (0, 90):
+            assert ("too_shallow" in faults(judged(squats(5, depth=depth, azimuth=azimuth), "lunge"))) is told
+
+
 def test_tempo_of_a_set_with_pauses():
     """1 s down, 0.8 s held, 0.6 s up, 0.5 s at rest."""
     times = np.arange(0, 14, 1 / 30)
@@ -203,6 +237,14 @@ def test_bones_along_the_line_of_sight_are_not_flat():
     turn = int(np.argmin(np.abs(deep.times - 2)))
     assert not lies_flat(deep)["left_knee"][turn]
     assert lies_flat(squats(1, azimuth=90, depth=110))["left_knee"][turn]
+
+
+def test_a_long_trunk_counts_once_for_how_large_the_body_is():
+    sequence = squats(1, azimuth=90, depth=10)
+    above = [i for i, joint in enumerate(sequence.skeleton.joints) if joint == "nose" or "shoulder" in joint]
+    above += [i for i, joint in enumerate(sequence.skeleton.joints) if "elbow" in joint or "wrist" in joint]
+    sequence.keypoints[:, above, 1] -= 0.45 * 100  # pixels: 200 a metre, half a metre of trunk
+    assert lies_flat(sequence)["left_knee"].all()
 
 
 def test_what_is_found_is_in_the_outputs():

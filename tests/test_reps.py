@@ -241,3 +241,27 @@ def test_a_long_set_is_counted_like_a_short_one():
     found = count_repetitions(sequence, SQUAT, 0.0, float(sequence.times[-1]))
     assert len(found) == 400
     np.testing.assert_allclose(np.diff([repetition.time for repetition in found]), 2.5, atol=0.2)
+
+
+def walked(lift: float, wander: float) -> PoseSequence:
+    """Somebody on the spot who lifts the feet in turn so many metres, while their depth seems to wander."""
+    times = np.arange(0, 10, 1 / 15)
+    joints = body(len(times))
+    for side, way in (("left", 1), ("right", -1)):
+        joints[f"{side}_ankle"][:, 1] += lift * np.maximum(0, way * np.sin(2 * np.pi * times / 1.2))
+    sequence = smooth(seen(joints, times, azimuth=0, noise=0.01))
+    assert sequence.world is not None
+    ankle = get_layout(sequence.layout).index("left_ankle")
+    sequence.world[:, ankle, 2] += wander * np.sin(2 * np.pi * times / 2.1)
+    return sequence
+
+
+def test_feet_that_stand_and_seem_to_wander_take_no_steps():
+    walking = Exercise(Counting("step", 0, 0.8, "alternate", 0.3, 1.5))
+    assert count_repetitions(walked(lift=0.0, wander=0.1), walking, 0, 10) == []
+
+
+def test_low_steps_on_the_spot_are_counted():
+    walking = Exercise(Counting("step", 0, 0.8, "alternate", 0.3, 1.5))
+    for wander in (0.0, 0.03):
+        assert len(count_repetitions(walked(lift=0.08, wander=wander), walking, 0, 10)) == pytest.approx(16, abs=2)

@@ -90,7 +90,8 @@ def lies_flat(sequence: PoseSequence) -> dict[str, np.ndarray]:
         if "foot_index" not in joints[2]
         for i in (0, 1)
     }  # in torso lengths of its own
-    sizes = [np.nanquantile(length, 0.9) for length in bones.values() if np.isfinite(length).any()]
+    once = {frozenset((TRIPLES | _LINES)[name][i : i + 2]): length for (name, i), length in bones.items()}
+    sizes = [np.nanquantile(length, 0.9) for length in once.values() if np.isfinite(length).any()]
     if not sizes:
         return {}
     size = sorted(sizes)[-min(3, len(sizes))]  # not the very longest, which errs most

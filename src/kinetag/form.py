@@ -1,8 +1,9 @@
 """Form: the library's typical faults, what is missing to its norms, and how left and right differ.
 
 A fault is reported only when it is clearly there: its signal seen with confident joints, from where it can be seen,
-beyond the limit by more than a margin, in at least half of the repetitions that could be judged and in two of them.
-Where it can be measured in more than one way (both sides, the picture and the world points), all must agree.
+beyond the limit by more than a margin, in at least half of the repetitions that could be judged, in a quarter of all
+and in two of them. Where it can be measured in more than one way (both sides, the picture and the world points), all
+must agree; but of sides that need not do the same, only what those do that are at work is judged.
 """
 
 from dataclasses import dataclass
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 _SURE = 0.5  # least median confidence of the joints of what is judged
 _SEEN = 0.6  # least share of the poses that show it
 _SHARE, _LEAST = 0.5, 2  # of the judged repetitions, and how many, must show a fault
+_OF_ALL = 0.25  # of all repetitions must show it: sides that take turns are judged half of the time
 _DEGREES, _LENGTHS = 5.0, 0.05  # beyond the limit by so much: what measuring alone may bring about
 _AROUND = (0.07, 0.25)  # seconds looked at before and after a moment, at least and at most
 _MOST = 0.75  # of the time is 'whole'
 _SECOND = 1.0  # a pose that is held is judged second by second
 _MOVES = 15.0  # degrees: joints that move less are not compared
-_WORKS, _WORKS_LENGTHS = 25.0, 0.3  # degrees, torso lengths: a side that moves so far does the exercise
+_WORKS = 0.15  # of the library's excursion: a side whose counted signal goes so far does the repetition
 _IDLE = 0.5  # of the busier side's range of motion: a side that moves less does something else
 _UNEVEN = 35.0  # percent by which ranges of motion must differ to be a fault, and degrees:
 _UNEVEN_DEGREES = 25.0
@@ -45,14 +47,27 @@ class _Look:
     view: View
     symmetric: bool  # whether both sides do the same, in turn or together
     as_one: bool  # whether both sides always do the same, so that their mean is meant
+    counting: "Counting | None"
 
     def within(self, start: float, end: float) -> np.ndarray:
         return (self.times >= start) & (self.times <= end)
 
-    def moves(self, name: str, inside: np.ndarray) -> bool:
-        """Whether a signal changes much in the frames ``inside`` (T,), in every space."""
-        ranges = [np.ptp(seen) for v in self.values.values() if len(seen := v[name][inside & np.isfinite(v[name])])]
-        return bool(ranges) and min(ranges) >= (_WORKS if in_degrees(name) else _WORKS_LENGTHS)
+    def at_work(self, side: str, repetition: Repetition) -> bool:
+        """Whether that side does the repetition: what is counted goes from rest to the peak on it."""
+        if self.counting is None or f"{side}_{self.counting.signal}" not in self.confidence:
+            return False
+        name, around = f"{side}_{self.counting.signal}", _around(repetition)
+        moments = [self.within(t - around, t + around) for t in (repetition.start, repetition.time, repetition.end)]
+        goes = []
+        for values in self.values.values():
+            start, peak, end = (_middle(values[name][inside]) for inside in moments)
+            rest = [value for value in (start, end) if np.isfinite(value)]
+            goes.append(peak - float(np.mean(rest)) if rest else np.nan)
+        return bool(np.mean(goes) / (self.counting.peak - self.counting.rest) >= _WORKS)
+
+    def is_flat(self, name: str, inside: np.ndarray) -> bool:
+        """Whether the picture shows that angle as it is in most of the frames ``inside`` (T,)."""
+        return bool(inside.any() and self.flat[name][inside].mean() >= _SEEN)
 
 
 def assess(poses: PoseSequence, exercise: "Exercise", segment: Segment) -> None:
@@ -67,7 +82,8 @@ def assess(poses: PoseSequence, exercise: "Exercise", segment: Segment) -> None:
     spaces: list[Space] = ["2d", "3d"] if world_is_sane(cut) else ["2d"]
     values: dict[Space, dict[str, np.ndarray]] = {space: form_signals(cut, space) for space in spaces}
     always = exercise.symmetric and set(exercise.sides or ("both",)) == {"both"}
-    look = _Look(cut.times, values, form_confidence(cut), lies_flat(cut), view_of(cut), exercise.symmetric, always)
+    seen = form_confidence(cut), lies_flat(cut), view_of(cut)
+    look = _Look(cut.times, values, *seen, exercise.symmetric, always, exercise.counting)
     found = [_found(name, fault, look, segment, exercise.static) for name, fault in exercise.faults.items()]
     if exercise.symmetric:
         _compare_sides(look, segment.repetitions)
@@ -93,7 +109,8 @@ def _found(name: str, fault: "Fault", look: _Look, segment: Segment, held: bool)
     windows = (
         [[whole] for whole in wholes] if held else [_windows(fault, repetition) for repetition in segment.repetitions]
     )
-    judged = [_best(fault, group, look, whole) for group, whole in zip(windows, wholes, strict=True)]
+    repetitions = [None] * len(wholes) if held else segment.repetitions
+    judged = [_best(fault, group, look, one) for group, one in zip(windows, repetitions, strict=True)]
     judged = [
         (_inside(best[0], whole), best[1]) for best, whole in zip(judged, wholes, strict=True) if best is not None
     ]
@@ -101,7 +118,7 @@ def _found(name: str, fault: "Fault", look: _Look, segment: Segment, held: bool)
     assert limit is not None
     margin = _margin(fault)
     shown = [(t, v) for t, v in judged if (v > limit + margin if above else v < limit - margin)]
-    if len(shown) < max(_LEAST, _SHARE * len(judged)):
+    if len(shown) < max(_LEAST, _SHARE * len(judged), _OF_ALL * len(wholes)):
         return None
     times, values = zip(*shown, strict=True)
     return FormFault(name, fault.description, fault.angle, above, limit, times, values, len(judged))
@@ -124,7 +141,7 @@ def _seconds(segment: Segment) -> list[Window]:
 
 def _windows(fault: "Fault", repetition: Repetition) -> list[Window]:
     """The moments (from, to) of a repetition at any of which it would be right not to show the fault."""
-    around = float(np.clip(0.08 * repetition.duration, *_AROUND))
+    around = _around(repetition)
     if fault.at == "peak":
         return [(repetition.time - around, repetition.time + around)]
     if fault.at == "rest":
@@ -135,25 +152,37 @@ def _windows(fault: "Fault", repetition: Repetition) -> list[Window]:
     return [(repetition.start, repetition.end)]
 
 
-def _best(fault: "Fault", windows: list[Window], look: _Look, whole: Window) -> tuple[float, float] | None:
+def _around(repetition: Repetition) -> float:
+    """Seconds that are looked at on either side of a moment of a repetition."""
+    return float(np.clip(0.08 * repetition.duration, *_AROUND))
+
+
+def _middle(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")
+
+
+def _best(
+    fault: "Fault", windows: list[Window], look: _Look, repetition: Repetition | None
+) -> tuple[float, float] | None:
     """The time and value that speak least for the fault, of all windows, sides and spaces; None if it was not seen.
 
-    ``whole`` is the repetition, in which a side must move to be judged alone.
+    ``repetition`` is the one that the windows belong to; a pose that is held has none.
     """
     found = [
         ((start + end) / 2, value)
         for start, end in windows
-        for value in _values(fault, look.within(start, end), look, look.within(*whole))
+        for value in _values(fault, look.within(start, end), look, repetition)
     ]
     choose = min if fault.above is not None else max
     return choose(found, key=lambda item: item[1], default=None)
 
 
-def _values(fault: "Fault", inside: np.ndarray, look: _Look, whole: np.ndarray) -> list[float]:
+def _values(fault: "Fault", inside: np.ndarray, look: _Look, repetition: Repetition | None) -> list[float]:
     """The signal in the frames ``inside`` (T,), for every side and space in which it was seen well.
 
-    Where not both sides were, and they need not do the same, one counts that moves in the ``whole`` repetition (T,):
-    the other, unseen or pointing at the camera, may be the one at work.
+    Where the sides need not do the same, those count that do the repetition. Where none is seen to do it, both must
+    have been seen: the other, unseen or pointing at the camera, may be the one at work.
     """
     names = [f"{side}_{fault.angle}" for side in ("left", "right")]
     names = names if names[0] in look.confidence else [fault.angle]
@@ -167,8 +196,9 @@ def _values(fault: "Fault", inside: np.ndarray, look: _Look, whole: np.ndarray) 
             seen = values[name][inside & np.isfinite(values[name])]
             if len(seen) >= max(1, _SEEN * inside.sum()) and _shows(space, name, fault, inside, look):
                 sides[name] = _summary(seen, fault) - (doubt if fault.above is not None else -doubt)
-        if len(sides) < len(names) and not alike:
-            sides = {name: value for name, value in sides.items() if look.symmetric and look.moves(name, whole)}
+        if len(names) > 1 and not alike:
+            working = {n: v for n, v in sides.items() if repetition and look.at_work(n.split("_", 1)[0], repetition)}
+            sides = working or (sides if len(sides) == len(names) else {})
         found += [float(np.mean(list(sides.values())))] if sides and alike else sides.values()
     return found
 
@@ -185,7 +215,7 @@ def _shows(space: Space, name: str, fault: "Fault", inside: np.ndarray, look: _L
         return look.view == fault.view
     if space == "3d":
         return True
-    return bool(look.flat[name][inside].mean() >= _SEEN) if name in look.flat else look.view == fault.view
+    return look.is_flat(name, inside) if name in look.flat else look.view == fault.view
 
 
 def _summary(seen: np.ndarray, fault: "Fault") -> float:
@@ -198,7 +228,9 @@ def _summary(seen: np.ndarray, fault: "Fault") -> float:
 
 def _compare_sides(look: _Look, repetitions: list[Repetition]) -> None:
     """Left less right of every joint that moves, in the repetitions in which both sides were seen well: from the front
-    or back, in world points or in the plane of the picture. What differs less is kept of the two."""
+    or back, in world points or in the plane of the picture. What differs less is kept of the two. From elsewhere world
+    points are no help: they are guessed for the far side, and make sides that do the same differ by 15 to 40 degrees.
+    """
     if look.view != "front":
         return
     for repetition in repetitions:
@@ -212,7 +244,7 @@ def _compare_sides(look: _Look, repetitions: list[Repetition]) -> None:
             found = [
                 _asymmetry(look.times[inside], *(values[side][inside] for side in sides))
                 for space, values in look.values.items()
-                if space == "3d" or all(look.flat[side][inside].mean() >= _SEEN for side in sides)
+                if space == "3d" or all(look.is_flat(side, inside) for side in sides)
             ]
             if found and None not in found:
                 repetition.asymmetry[joint] = min((a for a in found if a), key=lambda a: abs(a.degrees))
@@ -270,6 +302,6 @@ def _measure_by_norm(exercise: "Exercise", look: _Look, repetitions: list[Repeti
     above, below = (high, None) if closes else (None, low)
     short = Fault(description="short of the norm", angle=counting.signal, above=above, below=below)
     for repetition in repetitions:
-        best = _best(short, _windows(short, repetition), look, (repetition.start, repetition.end))
+        best = _best(short, _windows(short, repetition), look, repetition)
         if best is not None:
             repetition.short_of_norm = max(0.0, best[1] - high if closes else low - best[1])

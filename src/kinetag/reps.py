@@ -30,6 +30,7 @@ _PIECE = 300.0  # seconds counted at a time, so that memory does not grow with a
 _CONTEXT = 15.0  # seconds looked at before and after such a piece
 _HOLE = 1.0  # seconds without a pose, or without the signal, over which nothing is interpolated
 _LEAST = 0.18  # of the norm's excursion: less movement than this is no repetition
+_STEP, _EVEN = 0.25, 0.65  # of the norm's excursion, cleanness: below both it is feet that stand and seem to wander
 _PARTIAL = 0.25  # of the norm's excursion: less is partial even if the whole set is like that
 _NOISE = 4.0  # times the noise that remains after cleaning: less movement than this is none
 _TEMPO = 0.45  # of the repetitions' usual duration: quicker changes than this are smoothed away
@@ -192,6 +193,8 @@ def _groups(cut: PoseSequence, counting: "Counting", grid: np.ndarray) -> list[l
             # A step is the difference of both sides already.
             if counting.sides == "alternate" and len(names) == 2 and counting.signal != "step":
                 groups.append(_opposed(cut, values, confidences, names, grid, counting, space))
+    if counting.signal == "step" and groups and not any(track.swing for track in groups[-1]):
+        return groups[-1:]  # the depth of feet that stand wanders; real steps show in the picture, too
     return groups
 
 
@@ -221,9 +224,11 @@ def _track(
     lasts = [cycle.end - cycle.start for cycle in cycles if not cycle.partial]
     if lasts and _TEMPO * np.median(lasts) > shortest:
         clean, threshold = _cleaned(times[known], progress[known], grid, _TEMPO * float(np.median(lasts)))
-    swing = usual_swing(clean, threshold)
+    swing, cleanness = usual_swing(clean, threshold), _cleanness(clean, threshold)
+    if counting.signal == "step" and swing < _STEP and cleanness < _EVEN:
+        swing = 0.0
     coverage, sure = float(known.mean()), float(confidence[known].mean())
-    quality = coverage * (0.3 + 0.7 * sure) * min(swing, 1.0) * _cleanness(clean, threshold)
+    quality = coverage * (0.3 + 0.7 * sure) * min(swing, 1.0) * cleanness
     true_size = space == "3d" and not counting.signal.endswith("_height")
     seen = _distance(grid, times[known]) <= _HOLE / 2
     return _Track(clean, coverage, sure, threshold, swing, quality, seen, true_size)
