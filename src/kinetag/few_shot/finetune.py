@@ -26,25 +26,25 @@ def finetuned(profile: Profile, seen: Sequence[Sequence[Seen]], *, steps: int = 
     space = profile.space
     assert space is not None
     windows, targets, weights = _examples(profile, seen)
-    owners = torch.from_numpy(np.concatenate([space.prototype_labels, _own_labels(profile)]).astype(np.int64))
-    start = torch.from_numpy(np.concatenate([space.prototypes, profile.prototypes]).astype(np.float32))
-    bias = torch.zeros(len(start))
-    bias[len(space.prototypes) :] = torch.from_numpy(profile.biases)
+    owners = np.concatenate([space.prototype_labels, _own_labels(profile)])
+    order = np.argsort(owners, kind="stable")  # prototypes of a class lie together
+    classes, counts = np.unique(owners, return_counts=True)
+    start = torch.from_numpy(np.concatenate([space.prototypes, profile.prototypes])[order].astype(np.float32))
+    bias = torch.from_numpy(np.concatenate([np.zeros(len(space.prototypes)), profile.biases])[order].astype(np.float32))
     points = start.clone().requires_grad_()
     optimizer = torch.optim.Adam([points], lr=_RATE)
-    inputs, labels, weight = (torch.from_numpy(values) for values in (windows, targets, weights))
-    classes, place = torch.unique(owners, return_inverse=True)  # place (P,)
-    at, place = torch.searchsorted(classes, labels), place.expand(len(inputs), -1)
-    lowest = torch.full((len(inputs), len(classes)), -torch.inf)
+    inputs, weight, lengths = (torch.from_numpy(values) for values in (windows, weights, counts))
+    at = torch.from_numpy(np.searchsorted(classes, targets))
     for _ in range(steps):
         unit = torch.nn.functional.normalize(points, dim=1)
-        alike = (inputs @ unit.T + bias) / profile.temperature  # (N, P)
-        best = lowest.scatter_reduce(1, place, alike, "amax")  # (N, K)
+        alike = (unit @ inputs.T + bias[:, None]) / profile.temperature  # (P, N)
+        best = torch.segment_reduce(alike, "max", lengths=lengths, axis=0).T  # (N, K)
         loss = (weight * torch.nn.functional.cross_entropy(best, at, reduction="none")).sum()
         optimizer.zero_grad()
         (loss + pull * ((unit - start) ** 2).sum(dim=1).mean()).backward()
         optimizer.step()
-    moved = torch.nn.functional.normalize(points.detach(), dim=1).numpy()
+    moved = np.empty(start.shape, np.float32)
+    moved[order] = torch.nn.functional.normalize(points.detach(), dim=1).numpy()
     library, taught = moved[: len(space.prototypes)], moved[len(space.prototypes) :]
     return replace(profile, space=replace(space, prototypes=library), prototypes=taught, finetuned=True)
 
