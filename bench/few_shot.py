@@ -5,6 +5,7 @@
     python bench/few_shot.py --model MODEL --rendered 8         # also videos of the mannequin through BlazePose
     python bench/few_shot.py --model MODEL --recordings FILE... # also such videos recorded before
     python bench/few_shot.py --model MODEL --people 10 20 40    # taught from the exercises' YAML, with so many made
+    python bench/few_shot.py --model MODEL --finetune --shots 1 3 5 10 20  # also with the last layer trained on top
 
 MODEL lacks exercises of the library: those are taught (`--classes` to choose among them), each from clips of different
 people, and other people's clips are then told apart. Of an exercise with n clips to learn from, the rest is for the
@@ -15,6 +16,9 @@ to test with; the interval is from the 2.5th to the 97.5th percentile over draws
 
 With `--people` an exercise is taught from its YAML file as `kinetag teach` does it, by that many made people: alone,
 and beside 1 and 3 clips. Others of the made people are drawn each time; the clips to test with are as above.
+
+With `--finetune` the same draws are also taught as `kinetag teach --finetune` does it ('finetuned' beside
+'prototype'); it needs the extra 'train'.
 
 Synthetic: motions of the library seen by random cameras, with the errors of an imitated estimator: occlusion, swapped
 sides, failing limbs, short clips. That is harsh: how much of what it was trained on the classifier gets right is
@@ -37,7 +41,9 @@ from kinetag.exercises.library import load_library
 from kinetag.exercises.recordings import read_recordings
 from kinetag.features import HOP, LAYOUT, RATE, windows
 from kinetag.few_shot.clips import TaughtClip
+from kinetag.few_shot.finetune import finetuned
 from kinetag.few_shot.made import estimated, made_clips
+from kinetag.few_shot.profile import Profile
 from kinetag.few_shot.prototypes import Seen, calibrate, library_similarities, prototype, see, taught_probabilities
 from kinetag.few_shot.space import SHRINKAGE, Space, build_space
 from kinetag.metrics import softmax
@@ -56,6 +62,16 @@ class Placed:
 
     seen: Seen
     known: np.ndarray
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Of one draw: how many clips were tested, shares of them, and of each exercise which were right among what was
+    taught."""
+
+    tested: int
+    shares: dict[str, float]
+    right: dict[str, list[bool]]
 
 
 def synthetic_clips(label: str, count: int, rng: np.random.Generator, seconds: float = 8.0) -> list[PoseSequence]:
@@ -126,9 +142,10 @@ def draw(
     rng: np.random.Generator,
     made: dict[str, list[Seen]],
     people: int,
-) -> tuple[dict[str, float], dict[str, list[bool]]]:
+    finetune: bool,
+) -> dict[str, Drawn]:
     """Teach ``ways`` exercises (or all there are) from ``shots`` clips and ``people`` of the ``made`` ones each, and
-    test with other clips; also, of each exercise, which clips were right among what was taught."""
+    test with other clips: by the prototypes, and if asked for with these ``finetune``d too."""
     names = [name for name in taught if len(taught[name]) > shots]
     names = rng.permutation(names)[:ways].tolist()
     order = {name: rng.permutation(len(taught[name])) for name in names}
@@ -138,29 +155,43 @@ def draw(
         learned = [
             [*(made[name][i] for i in rows), *own] for name, rows, own in zip(names, chosen, learned, strict=True)
         ]
-    points = np.stack([prototype(clips) for clips in learned])
     biases, temperature = calibrate(learned, space)
+    points = np.stack([prototype(clips) for clips in learned]).astype(np.float32)
+    profiles = {"prototype": Profile({}, "", space, points, biases.astype(np.float32), temperature)}
+    if finetune:
+        profiles["finetuned"] = finetuned(profiles["prototype"], learned)
+    tests = [(at, taught[name][i]) for at, name in enumerate(names) for i in order[name][shots : shots + TESTED]]
+    return {method: tell_apart(profile, names, tests, library) for method, profile in profiles.items()}
+
+
+def tell_apart(
+    profile: Profile, names: Sequence[str], tests: Sequence[tuple[int, Placed]], library: Sequence[tuple[int, Placed]]
+) -> Drawn:
+    """How well a profile that knows ``names`` tells clips apart: of these, with their place among them, and the
+    library's."""
+    space, points = profile.space, profile.prototypes
+    assert space is not None
 
     def answer(clip: Placed) -> np.ndarray:
         """Mean probabilities (K + J,) of the classifier's labels and of what was taught."""
         placed = clip.seen.filmed
         rivals = library_similarities(placed, space)
-        own = taught_probabilities(placed @ points.T, rivals, biases, temperature)
+        own = taught_probabilities(placed @ points.T, rivals, profile.biases, profile.temperature)
         return np.concatenate([clip.known * (1 - own.sum(axis=1, keepdims=True)), own], axis=1).mean(axis=0)
 
     first = len(space.labels)
-    tested = [(place, taught[name][i]) for place, name in enumerate(names) for i in order[name][shots : shots + TESTED]]
     right: dict[str, list[bool]] = {name: [] for name in names}
-    for at, clip in tested:
-        right[names[at]].append(softmax(clip.seen.filmed @ points.T / temperature).mean(axis=0).argmax() == at)
-    among = [answer(clip).argmax() == first + at for at, clip in tested]
+    for at, clip in tests:
+        mean = softmax(clip.seen.filmed @ points.T / profile.temperature).mean(axis=0)
+        right[names[at]].append(bool(mean.argmax() == at))
+    among = [answer(clip).argmax() == first + at for at, clip in tests]
     known = [answer(clip).argmax() < first for label, clip in library if clip.known.mean(axis=0).argmax() == label]
-    return {
-        "tested": len(tested),
+    shares = {
         "accuracy": float(np.mean(np.concatenate(list(right.values())))),
         "with library": float(np.mean(among)),
         "library kept": float(np.mean(known)),
-    }, right
+    }
+    return Drawn(len(tests), shares, right)
 
 
 def measure(
@@ -171,30 +202,33 @@ def measure(
     options: argparse.Namespace,
     made: dict[str, list[Seen]],
 ) -> list[dict]:
-    ways, draws, rows = options.ways, options.draws, []
-    for people, shots in [(n, s) for n in options.people for s in (0, 1, 3)] or [(0, s) for s in (1, 3, 5)]:
+    rows = []
+    for people, shots in [(n, s) for n in options.people for s in (0, 1, 3)] or [(0, s) for s in options.shots]:
         enough = [label for label, clips in taught.items() if len(clips) > shots]
         if len(enough) < 2:
             continue
         rng = np.random.default_rng([shots, 5])
-        found, right = zip(
-            *(draw(taught, library, space, shots, ways, rng, made, people) for _ in range(draws)), strict=True
-        )
-        tested = round(np.mean([each.pop("tested") for each in found]))
-        row: dict = {
-            "clips": name,
-            "classes": min(ways, len(enough)),
-            "taught from": shots,
-            "made": people,
-            "tested": tested,
-        }
-        for key in found[0]:
-            values = [100 * each[key] for each in found]
-            low, high = np.percentile(values, [2.5, 97.5])
-            row[key] = f"{np.mean(values):.1f} ({low:.0f}-{high:.0f})"
-        row["by exercise"] = _by_exercise(right)
-        rows.append(row)
-        print(row, flush=True)
+        draws = [
+            draw(taught, library, space, shots, options.ways, rng, made, people, options.finetune)
+            for _ in range(options.draws)
+        ]
+        for method in draws[0]:
+            drawn = [each[method] for each in draws]
+            row: dict = {
+                "clips": name,
+                "classes": min(options.ways, len(enough)),
+                "taught from": shots,
+                "made": people,
+                "method": method,
+                "tested": round(np.mean([each.tested for each in drawn])),
+            }
+            for key in drawn[0].shares:
+                values = [100 * each.shares[key] for each in drawn]
+                low, high = np.percentile(values, [2.5, 97.5])
+                row[key] = f"{np.mean(values):.1f} ({low:.0f}-{high:.0f})"
+            row["by exercise"] = _by_exercise([each.right for each in drawn])
+            rows.append(row)
+            print(row, flush=True)
     return rows
 
 
@@ -214,6 +248,8 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--per-class", type=int, default=20, help="synthetic clips a class")
     parser.add_argument("--people", type=int, nargs="+", default=[], metavar="N", help="teach from YAML, N made people")
+    parser.add_argument("--shots", type=int, nargs="+", default=[1, 3, 5], metavar="N", help="clips each (1 3 5)")
+    parser.add_argument("--finetune", action="store_true", help="also with the last layer trained on top")
     parser.add_argument("--rendered", type=int, default=0, metavar="N", help="also N rendered videos a class")
     parser.add_argument("--recordings", type=Path, nargs="+", default=[], metavar="FILE", help="also recorded videos")
     parser.add_argument("--shrinkage", type=float, default=SHRINKAGE, help="of the whitening; 1: only centred")
@@ -244,7 +280,7 @@ def main() -> None:
         rows += measure("gym, development", place_all(gym, classifier, space), library, space, options, made)
     show("Exercises that the classifier never saw", [{k: v for k, v in r.items() if k != "by exercise"} for r in rows])
     save(
-        "few_shot_written" if options.people else "few_shot",
+        "few_shot" + ("_written" if options.people else "") + ("_finetuned" if options.finetune else ""),
         model=options.model.name,
         training=classifier.card.training,
         taught=names,
