@@ -15,9 +15,9 @@ from kinetag.classifier import DEFAULT_MODEL, Classifier
 from kinetag.errors import KinetagError
 from kinetag.exercises.library import load_library
 from kinetag.few_shot import space
-from kinetag.few_shot.evaluation import Score
+from kinetag.few_shot.evaluation import Evaluation, Score, evaluate
 from kinetag.few_shot.made import PEOPLE, made_clips
-from kinetag.few_shot.profile import load_profile
+from kinetag.few_shot.profile import load_profile, save_profile
 from kinetag.few_shot.teach import remove, teach, update
 from kinetag.pose.files import write_poses
 from kinetag.report.teaching import scores_table
@@ -170,7 +170,9 @@ def test_the_command_line(model, clips, tmp_path, capsys):
     assert cli.main(["teach", "--list", *given]) == 0
     assert re.search(r"salute +3 ", capsys.readouterr().out)
     assert cli.main(["teach", "--evaluate", *given]) == 0
-    assert re.search(r"salute +3 +(100|9\d)%", capsys.readouterr().out)
+    said = capsys.readouterr().out
+    assert re.search(r"salute +3 +(100|9\d)%", said)
+    assert "Each clip was left out by itself" in " ".join(said.split())
     assert cli.main(["analyze", str(clips / "test.json"), "--format", "csv", *given]) == 0
     assert ",salute," in capsys.readouterr().out
     assert cli.main(["teach", "--remove", "salute", *given]) == 0
@@ -269,6 +271,40 @@ def test_what_replaces_a_library_class_is_not_trained_against_it(taught, model, 
         teach(name, [clips / "squats.json"], tmp_path / f"{name}.npz", model=model, finetune=True)
     assert "squat" in rivals[0]
     assert rivals[1] == rivals[0] - {"squat"}
+
+
+def test_a_finetuned_profile_is_evaluated_by_training_without_the_clips_that_are_tested(
+    taught, model, tmp_path, monkeypatch, capsys
+):
+    pytest.importorskip("torch")
+    from kinetag.few_shot import evaluation, finetune
+
+    before, train = load_profile(taught), finetune.finetuned
+    trained, others = [], before.space.negatives[::3]
+    monkeypatch.setattr(evaluation, "build_space", lambda classifier: before.space)
+    monkeypatch.setattr(evaluation, "library_embeddings", lambda classifier, seed: (others, np.zeros(len(others), int)))
+
+    def training(profile, seen):
+        trained.append([[len(clip.filmed) for clip in clips] for clips in seen])
+        return train(profile, seen, steps=3)
+
+    monkeypatch.setattr(finetune, "finetuned", training)
+    save_profile(replace(before, finetuned=True), path := tmp_path / "mine.npz")
+    given = ["--evaluate", "--profile", str(path), "--model", str(model)]
+    assert cli.main(["teach", *given]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Cross-validated: the last layer was trained 3 times anew, each without another part" in said
+    assert re.search(r"salute 3 (100|9\d)%", said)
+    # Two of three salutes; of the only clip of the pose one half, or both.
+    assert [[len(clips) for clips in fold] for fold in trained] == [[2, 1], [2, 1], [2, 2]]
+    assert len({tuple(fold[0]) for fold in trained}) == 3  # others each time
+    classifier, profile, told = Classifier.load(model), load_profile(path), []
+    found = evaluate(profile, classifier, progress=lambda stage, done, total: told.append((done, total)))
+    assert found == evaluate(profile, classifier)
+    assert [each for each in told if each[1]] == [(0, 3), (1, 3), (2, 3)]
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert cli.main(["teach", *given]) == 2
+    assert "needs the package 'torch'" in capsys.readouterr().err
 
 
 def test_finetuning_without_torch_says_what_to_install(model, clips, tmp_path, monkeypatch):
@@ -407,7 +443,7 @@ def test_what_is_weak_is_said(capsys):
         Score("salute", 3, 40, 1.0, {}, 0.072, "squat"),
         Score("wave", 3, 40, 0.5, {"standing": 0.499, "squat": 0.001}, 0.0, ""),
     ]
-    Console(width=300).print(scores_table(scores))
+    Console(width=300).print(scores_table(Evaluation(tuple(scores))))
     said = capsys.readouterr().out
     assert "salute (7.2% of the library's windows are taken for it, more than 5%)" in said
     assert "wave (recognised in 50%, less than 80%)" in said

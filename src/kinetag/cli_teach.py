@@ -103,14 +103,14 @@ def _update(args: argparse.Namespace) -> None:
 def _evaluate(args: argparse.Namespace) -> None:
     from kinetag.classifier import Classifier
     from kinetag.cli import _console
+    from kinetag.cli_actions import _progress
     from kinetag.few_shot.evaluation import evaluate
     from kinetag.few_shot.profile import load_profile
     from kinetag.report.teaching import scores_table
     from kinetag.storage import local_copy
 
-    scores = evaluate(
-        load_profile(args.profile),
-        Classifier.load(None if args.model is None else local_copy(args.model)),
-        str(args.profile),
-    )
-    _console(args).print(scores_table(scores))
+    profile = load_profile(args.profile)
+    classifier = Classifier.load(None if args.model is None else local_copy(args.model))
+    with _progress(args.quiet) as stages:
+        found = evaluate(profile, classifier, str(args.profile), stages)
+    _console(args).print(scores_table(found))

@@ -143,13 +143,26 @@ def learn(
     """What a classifier makes of taught exercises; ``space`` is measured on the library where it is not given."""
     space = build_space(classifier) if space is None else space
     seen = [[_seen(clip, classifier, space) for clip in taught.clips] for taught in exercises.values()]
+    return learned(exercises, seen, classifier.fingerprint, space, finetune=finetune)
+
+
+def learned(
+    exercises: Mapping[str, Taught],
+    seen: Sequence[Sequence[Seen]],
+    fingerprint: str,
+    space: Space,
+    *,
+    finetune: bool = False,
+) -> Profile:
+    """The same, of clips that were ``seen`` by the classifier with this fingerprint: those of each exercise, in order.
+
+    They need not be all that the exercises have."""
     if not seen:
-        return Profile({}, classifier.fingerprint, space, np.zeros((0, len(space.mean)), np.float32))
+        return Profile({}, fingerprint, space, np.zeros((0, len(space.mean)), np.float32))
     others = space.without(exercises)
     biases, temperature = calibrate(seen, others)
     points = np.stack([prototype(clips) for clips in seen]).astype(np.float32)
-    taught = dict(exercises)
-    profile = Profile(taught, classifier.fingerprint, space, points, biases.astype(np.float32), temperature)
+    profile = Profile(dict(exercises), fingerprint, space, points, biases.astype(np.float32), temperature)
     if finetune:
         from kinetag.few_shot.finetune import finetuned
 

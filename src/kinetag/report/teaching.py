@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from kinetag.few_shot.evaluation import Score
+from kinetag.few_shot.evaluation import Evaluation
 from kinetag.few_shot.profile import Profile, Taught
 from kinetag.few_shot.teach import Lesson, how_counted, repetitions
 from kinetag.naming import readable
@@ -66,8 +66,9 @@ def profile_table(profile: Profile, path: Path) -> RenderableType:
     return table
 
 
-def scores_table(scores: list[Score]) -> RenderableType:
+def scores_table(evaluation: Evaluation) -> RenderableType:
     """How well each taught exercise is told from the others and from the library."""
+    scores = evaluation.scores
     table = _table(("Taught", "Clips", "Recognised", "Taken for", "Others taken for it"), right=(1, 2))
     for score in scores:
         wrong = ", ".join(f"{readable(label)} {_percent(share)}" for label, share in list(score.taken_for.items())[:3])
@@ -76,13 +77,20 @@ def scores_table(scores: list[Score]) -> RenderableType:
         table.add_row(
             readable(score.name), str(score.clips), f"{score.right:.0%}", wrong, f"{score.false:.1%}{of}", style=style
         )
-    notes = ["Recognised: windows of each clip, known only by the exercise's other clips, among everything."]
+    notes = [f"Recognised: windows of clips that were left out, among everything. {_how(evaluation.folds)}"]
     if any(score.clips == 1 for score in scores):
         notes.append("With one clip, by halves of it, which flatters: teach another clip, of another person or view.")
     weak = [f"{readable(score.name)} ({score.weak})" for score in scores if score.weak]
     if weak:
         notes.append(f"Weak: {', '.join(weak)}. More clips, from other sides and of other people, help most.")
     return Group(table, *(Text(note, "dim") for note in notes))
+
+
+def _how(folds: int) -> str:
+    """How clips were left out."""
+    if not folds:
+        return "Each clip was left out by itself, and known by the mean of the exercise's others."
+    return f"Cross-validated: the last layer was trained {folds} times anew, each without another part of the clips."
 
 
 def _percent(share: float) -> str:
