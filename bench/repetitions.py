@@ -160,17 +160,19 @@ def prmd(folder: Path, seed: int) -> list[dict[str, Any]]:
     ]
 
 
-def rendered(path: Path) -> list[dict[str, Any]]:
+def rendered(path: Path, only: list[str]) -> list[dict[str, Any]]:
     """One row for each exercise whose sets were filmed; ways of doing it that nobody counts are left out."""
     library = load_library()
     errors: dict[str, list[tuple[int, int]]] = {}
     for clip in read_recordings(path):
         exercise = library.get(clip.label)
         uncounted = {variant.name for variant in exercise.variants if not variant.counted} if exercise else set()
-        if exercise is None or not clip.repetitions or clip.variant in uncounted:
+        if exercise is None or not clip.repetitions or clip.variant in uncounted or (only and clip.label not in only):
             continue
         full = count(clip.sequence(), exercise)[0] if clip.found.sum() >= 2 else 0
         errors.setdefault(clip.label, []).append((full - clip.repetitions, clip.repetitions))
+    if not errors:
+        raise SystemExit(f"{path}: no sets; record them with --sets")
     together = [pair for wrong in errors.values() for pair in wrong]
     return [row(name, wrong) for name, wrong in errors.items()] + [row("all", together)]
 
@@ -206,7 +208,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     if args.rendered:
-        rows = rendered(args.rendered)
+        rows = rendered(args.rendered, args.only)
         show("Rendered people through BlazePose", rows)
         print(f"written: {save('repetitions_rendered', rendered=rows)}")
         return

@@ -147,6 +147,18 @@ def test_a_foreign_file_is_refused(tmp_path: Path):
         read_recordings(tmp_path / "b.npz")
 
 
+def test_files_of_before_sets_were_filmed_are_read(tmp_path: Path, clip: Recording):
+    write_recordings(tmp_path / "a.npz", [clip])
+    with np.load(tmp_path / "a.npz") as arrays:
+        content = {name: arrays[name] for name in arrays.files if name != "repetitions"}
+    np.savez_compressed(tmp_path / "old.npz", **content)
+    assert same(read_recordings(tmp_path / "old.npz")[0], read_recordings(tmp_path / "a.npz")[0])
+    del content["rate"]
+    np.savez_compressed(tmp_path / "odd.npz", **content)
+    with pytest.raises(KinetagError, match="cannot read"):
+        read_recordings(tmp_path / "odd.npz")
+
+
 def test_a_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Recording):
     made: list[tuple[str, int]] = []
 
@@ -167,6 +179,8 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(KinetagError, match="seed 3"):
         record_many(path, labels, 2, seed=4, workers=1, limit=60)
+    with pytest.raises(KinetagError, match="holds clips of six seconds, not sets of whole repetitions"):
+        record_many(path, labels, 3, seed=3, workers=1, limit=60, sets=True)
 
 
 def test_the_command_stops_in_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -181,6 +195,7 @@ def test_the_command_stops_in_time(tmp_path: Path, capsys: pytest.CaptureFixture
         (["--classes", "squads"], "unknown exercise 'squads'"),
         (["--passers", "30"], "--passers 30 is no share; give one from 0 to 1"),
         (["--sets", "--classes", "squat,plank"], "--sets films what is counted, and plank is not"),
+        (["--sets", "--classes", "squads"], "unknown exercise 'squads'"),
     ],
 )
 def test_what_cannot_be_recorded_is_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], words, said):

@@ -8,16 +8,20 @@ from made_teaching import WRITTEN
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
+from safetensors import safe_open  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
+
 from kinetag.classifier import Classifier  # noqa: E402
 from kinetag.errors import KinetagError  # noqa: E402
 from kinetag.exercises.bank import Bank, build_bank, sample  # noqa: E402
 from kinetag.exercises.library import load_library  # noqa: E402
 from kinetag.exercises.motion import shipped_library  # noqa: E402
 from kinetag.features import CHANNELS, LAYOUT, WINDOW, mirror  # noqa: E402
+from kinetag.finishing import families, finish, slow  # noqa: E402
 from kinetag.metrics import log_softmax  # noqa: E402
 from kinetag.models import WINDOW_MODELS, build_window_model  # noqa: E402
 from kinetag.skeletons import get_layout  # noqa: E402
-from kinetag.training import Trainer, TrainingOptions, batches, families, finish, main, schedule, slow, train  # noqa: E402
+from kinetag.training import Trainer, TrainingOptions, _saved, batches, main, schedule, train  # noqa: E402
 
 JOINTS = len(get_layout(LAYOUT))
 OPTIONS = TrainingOptions(steps=6, batch=16, per_class=4)
@@ -138,8 +142,29 @@ def test_half_precision_learns_the_same(bank):
 
 def test_a_checkpoint_of_another_run_is_refused(bank, tmp_path):
     train(bank, OPTIONS, tmp_path, lambda line: None)
-    with pytest.raises(KinetagError, match="other options"):
+    with pytest.raises(KinetagError, match=r"other options \(steps 6\)"):
         train(bank, TrainingOptions(steps=8, batch=16, per_class=4), tmp_path, lambda line: None)
+
+
+def test_a_run_from_before_there_was_half_precision_goes_on(bank, tmp_path):
+    trainer = Trainer(OPTIONS, bank)
+    path = tmp_path / "checkpoint.safetensors"
+    trainer.save(path, {"classes": list(bank.classes)})
+    with safe_open(str(path), framework="pt") as file:
+        header = json.loads(file.metadata()["kinetag"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    del header["options"]["precision"]
+    save_file(tensors, str(path), {"kinetag": json.dumps(header)})
+    trainer.load(path)
+    assert _saved(tmp_path, "precision") == "fp32"
+    with pytest.raises(KinetagError, match=r"other options \(precision fp32\)"):
+        Trainer(replace(OPTIONS, precision="bf16"), bank).load(path)
+
+
+def test_a_stopped_run_keeps_its_precision(bank, tmp_path):
+    assert _saved(tmp_path, "precision") is None
+    Trainer(replace(OPTIONS, precision="bf16"), bank).save(tmp_path / "checkpoint.safetensors", {})
+    assert (_saved(tmp_path, "precision"), _saved(tmp_path, "steps")) == ("bf16", OPTIONS.steps)
 
 
 def test_a_run_may_begin_from_another_on_the_same_classes(bank, tmp_path):

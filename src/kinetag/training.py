@@ -7,12 +7,12 @@ start it again with the same --out. Needs the extra 'train'.
 """
 
 import argparse
-import copy
 import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,10 @@ from kinetag.cores import core_count
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.exercises.bank import BANK_RATE, BANK_SECONDS, Bank, Batch, build_bank, sample
 from kinetag.exercises.labels import class_names
-from kinetag.exercises.library import Exercise, load_library
-from kinetag.features import LAYOUT, MIRROR_SIGN, RATE, WINDOW
+from kinetag.exercises.library import load_library
+from kinetag.features import LAYOUT, MIRROR_SIGN
+from kinetag.finishing import finish
 from kinetag.models import build_window_model
-from kinetag.models.onnx_file import ModelCard, export_onnx, write_int8
 from kinetag.skeletons import get_layout
 from kinetag.whole_file import whole_file
 
@@ -40,21 +40,12 @@ try:
 except ImportError as error:
     raise missing_extra(error.name or "torch", "train", "training the classifier") from None
 
-# How much the answer for a window's middle frames counts beside that for the window: more finds boundaries better
-# (bench/segments.py), less is surer of what goes on for long (bench/classifier.py, development halves).
-_FRAME_WEIGHT = 0.3
-# How much the frequency of exercises counts once more, beside that they come as often in training: real windows are
-# less clear than synthetic ones, so what is common is more probable than training says (development halves again).
-_PRIOR = 1.0
-# How sure the answers are: fitted on synthesis they would be surer (0.8), but real poses are less clear, and more of
-# real life is none of the exercises (the development halves' likelihood, and what is recognised there).
-_TEMPERATURE, _OTHER_BIAS = 1.0, 0.25
 Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train. The shipped network took 36,000 ``steps`` of 128; half as many are a little worse."""
+    """How to train. The shipped network took 26,000 ``steps`` of 128; half as many are a little worse."""
 
     steps: int = 4000
     batch: int = 128
@@ -107,7 +98,8 @@ class Trainer:
         """Cross-entropies of the window's class, of the way it is done, and of every second frame's class."""
         options, seen = self.options, batch.mask[:, 0::2] | batch.mask[:, 1::2]
         model: Any = self.model
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=options.precision == "bf16"):
+        bf16 = options.precision == "bf16"
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16) if bf16 else nullcontext():
             embedding, each_frame = model.embed(batch.features, batch.mask)
         classes, variants, frames = model.answers(embedding.float(), each_frame.float())
         fade = (batch.fade[:, 0::2] + batch.fade[:, 1::2]) / 2  # (N, T / 2)
@@ -156,9 +148,10 @@ class Trainer:
         """Go on from a checkpoint, which must come from a run with the same options."""
         with safe_open(str(path), framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("kinetag", "{}"))
-            if header.get("options") != asdict(self.options):
+            now, then = asdict(self.options), {"precision": "fp32"} | header.get("options", {})
+            if odd := [f"{name} {then.get(name)}" for name in now if then.get(name) != now[name]]:
                 raise KinetagError(
-                    f"{path} comes from a run with other options ({header.get('options')}); "
+                    f"{path} comes from a run with other options ({', '.join(odd)}); "
                     "choose another --out, or delete it to start again"
                 )
             if header.get("classes") != list(self.bank.classes):
@@ -297,60 +290,6 @@ def steps_in(seconds: float, bank: Bank, options: TrainingOptions, device: str, 
     return max(20, int(seconds * count / (time.monotonic() - began)))
 
 
-def leaning(
-    model: Any,
-    classes: Sequence[str],
-    variants: Sequence[tuple[str, str]],
-    weight: float,
-    library: Mapping[str, Exercise],
-) -> Any:
-    """A copy to which common exercises are likelier: logits get ``weight`` times the logarithm of the frequency."""
-    shift = {name: weight * math.log(library[name].frequency) if name in library else 0.0 for name in classes}
-    model = copy.deepcopy(model)
-    with torch.no_grad():
-        for layer, names in ((model.head, [name for name, _ in variants]), (model.frame_head, classes)):
-            layer.bias += torch.tensor([shift[name] for name in names], device=layer.bias.device)
-    return model
-
-
-def finish(trainer: Trainer, path: Path, report: Report) -> ModelCard:
-    """Write the averaged network as ONNX, check it against torch, and write it in int8 beside."""
-    from kinetag import __version__
-
-    options, bank = trainer.options, trainer.bank
-    model = leaning(trainer.average, bank.classes, bank.variants, _PRIOR, bank.library).cpu()
-    card = ModelCard(
-        labels=bank.classes,
-        variants=bank.variants,
-        families=families(bank.classes, bank.library),
-        slow=slow(bank.classes, bank.library),
-        temperature=_TEMPERATURE,
-        other_bias=_OTHER_BIAS,
-        frame_weight=_FRAME_WEIGHT,
-        version=__version__,
-        data="synthesised from kinetag's exercise library" + (", and UI-PRMD (PDDL 1.0)" if bank.captured else ""),
-        licence="Apache-2.0",
-        training=asdict(options),
-    )
-    export_onnx(model, path, card)
-    report(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB), same as torch")
-    small = path.with_stem(f"{path.stem}_int8")
-    write_int8(path, small)
-    report(f"wrote {small} ({small.stat().st_size / 1e6:.1f} MB)")
-    return card
-
-
-def families(classes: Sequence[str], library: Mapping[str, Exercise]) -> dict[str, str]:
-    """The family that each exercise belongs to."""
-    return {name: exercise.family for name, exercise in library.items() if name in classes}
-
-
-def slow(classes: Sequence[str], library: Mapping[str, Exercise]) -> dict[str, float]:
-    """Exercises of which a slow repetition takes two windows or more, and how long it may take (s)."""
-    longest = {name: exercise.tempo.period[1] for name, exercise in library.items() if exercise.tempo}
-    return {name: seconds for name, seconds in longest.items() if name in classes and seconds >= 2 * WINDOW / RATE}
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m kinetag.training", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint and the ONNX file")
@@ -373,10 +312,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--captured", type=Path, help="motion capture: a .npz file of UI-PRMD")
     parser.add_argument(
-        "--threads",
-        type=int,
-        default=max(1, core_count() - 1),
-        help="of the network; one more process makes its batches",
+        "--threads", type=int, help="of the network; as many as there are cores beside those of --workers"
     )
     parser.add_argument(
         "--precision",
@@ -386,7 +322,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=1, help="processes that make batches")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(options.threads or max(1, core_count() - options.workers))
     try:
         _run(options, report=lambda line: print(line, flush=True))
     except KinetagError as error:
@@ -422,7 +358,7 @@ def _run(options: argparse.Namespace, report: Report) -> None:
         per_class=options.per_class,
         seed=options.seed,
         learning_rate=options.learning_rate,
-        precision=options.precision or _fast_precision(options.device),
+        precision=options.precision or _saved(options.out, "precision") or _fast_precision(options.device),
     )
     wanted = replace(wanted, steps=_steps(options, bank, wanted))
     trainer = train(
@@ -449,15 +385,21 @@ def _fast_precision(device: str) -> str:
 
 def _steps(options: argparse.Namespace, bank: Bank, wanted: TrainingOptions) -> int:
     """The number of steps: given, that of the checkpoint to go on from, or what fits into the time."""
-    if options.steps:
-        return options.steps
-    checkpoint = options.out / "checkpoint.safetensors"
-    if checkpoint.exists():
-        with safe_open(str(checkpoint), framework="pt") as file:
-            return json.loads((file.metadata() or {})["kinetag"])["options"]["steps"]
+    if steps := options.steps or _saved(options.out, "steps"):
+        return steps
     if options.seconds:
         return steps_in(options.seconds, bank, wanted, options.device, options.workers)
     return wanted.steps
+
+
+def _saved(folder: Path, option: str) -> Any:
+    """An option of the checkpoint to go on from; None where there is none."""
+    checkpoint = folder / "checkpoint.safetensors"
+    if not checkpoint.exists():
+        return None
+    with safe_open(str(checkpoint), framework="pt") as file:
+        options = json.loads((file.metadata() or {}).get("kinetag", "{}")).get("options", {})
+    return ({"precision": "fp32"} | options).get(option)  # older ones knew no other
 
 
 if __name__ == "__main__":

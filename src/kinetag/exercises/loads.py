@@ -15,8 +15,9 @@ _EMPTY = 0.2  # share of those who practise with something that weighs next to n
 def draw_loads(recipes: Sequence[Recipe], rng: np.random.Generator) -> np.ndarray:
     """Mass in the left and the right hand of each person, (B, 2) in masses of the body.
 
-    What both hands hold, and a weight for each, is shared evenly. One weight in one hand is in the left, which is the
-    working one (the motions of the other half are turned around afterwards).
+    What both hands hold, and a weight for each, is shared evenly. One weight in one hand is in the left, on which
+    one-sided exercises are written (the motions of the other half are turned around afterwards); it stays there also
+    where the sides take turns.
     """
     loads = np.zeros((len(recipes), 2), np.float32)
     for i, recipe in enumerate(recipes):

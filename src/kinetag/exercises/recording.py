@@ -11,7 +11,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from functools import lru_cache, partial
 from multiprocessing import get_context
@@ -57,12 +57,12 @@ def record(
     rng = np.random.default_rng([seed, number, *label.encode()])
     repetitions = int(rng.integers(2, 7)) if sets else None
     footage = film(exercise, rng, seconds=seconds, rate=rate, passers=passers, repetitions=repetitions)
-    images = [footage.worn(frame.image) for frame in footage.frames()]
     truth = footage.truth().people[0]
     camera, joints = footage.camera, footage.performances[0].joints
     up = camera.axes[:, 1] * (1, -1, 1)
     local = (joints - camera.position) @ camera.axes.T * (1, -1, 1)
     pixels, _ = camera.project(joints)
+    images = (footage.worn(frame.image) for frame in footage.frames())
     bodies, found = follow(images, [_region(points) for points in pixels], footage.times)
     assert footage.motion is not None
     return Recording(
@@ -90,15 +90,16 @@ def record(
     )
 
 
-def follow(images: Sequence[np.ndarray], regions: Sequence[Region], times: np.ndarray) -> tuple[list[Body], np.ndarray]:
+def follow(images: Iterable[np.ndarray], regions: Sequence[Region], times: np.ndarray) -> tuple[list[Body], np.ndarray]:
     """The body that the network sees in each picture, and in which it is a person, bool (T,).
 
     ``regions`` are where the person truly is: looked at first, and again after `_PATIENCE` frames without them or
     twice as many somewhere else, as the detector would have found them by then.
     """
-    landmarks, (height, width) = _network(), images[0].shape[:2]
-    bodies, found, person, astray = [], np.zeros(len(images), bool), None, 0
+    landmarks = _network()
+    bodies, found, person, astray = [], np.zeros(len(times), bool), None, 0
     for t, (image, moment) in enumerate(zip(images, times, strict=True)):
+        height, width = image.shape[:2]
         known = person is not None and person.misses < _PATIENCE and astray < 2 * _PATIENCE
         if person is not None and known:
             body = look_at(landmarks, image, person.expected(moment))
@@ -159,6 +160,9 @@ def record_many(
     done = [clip for part in [path, *shards] if part.exists() for clip in read_recordings(part)]
     if odd := next((clip for clip in done if clip.seed != seed), None):
         raise KinetagError(f"{path} was recorded with seed {odd.seed}, not {seed}; give that seed or another file")
+    if any(bool(clip.repetitions) != sets for clip in done):
+        kinds = ("clips of six seconds", "sets of whole repetitions")
+        raise KinetagError(f"{path} holds {kinds[not sets]}, not {kinds[sets]}; choose another file")
     have = {(clip.label, clip.number) for clip in done}
     wanted = [(label, n) for n in range(per_class) for label in labels if (label, n) not in have]
     fresh: list[Recording] = []
@@ -212,11 +216,7 @@ def _alone() -> None:
 
 
 def _tell(clips: int, seconds: float) -> None:
-    frames = clips * SECONDS * RATE
-    print(
-        f"{clips} clips in {seconds:.0f} s: {clips / seconds:.2f} clips, {frames / seconds:.0f} frames a second",
-        flush=True,
-    )
+    print(f"{clips} clips in {seconds:.0f} s: {clips / seconds:.2f} clips a second", flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -244,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         library = load_library(args.exercises)
         counted = [name for name, exercise in library.items() if exercise.counting is not None]
         labels = args.classes.split(",") if args.classes else counted if args.sets else class_names(library)
-        if odd := [label for label in labels if args.sets and label not in counted]:
+        if odd := [label for label in labels if args.sets and label not in counted and label in class_names(library)]:
             raise KinetagError(f"--sets films what is counted, and {', '.join(odd)} is not; leave it out of --classes")
         args.out.parent.mkdir(parents=True, exist_ok=True)
         clips = record_many(

@@ -152,12 +152,13 @@ def _clips(content: dict[str, np.ndarray]) -> list[Recording]:
     for name, shape in _FLAGS.items():
         count = total * int(np.prod(shape))
         frames[name] = np.unpackbits(content[name], count=count).astype(bool).reshape(total, *shape)
-    columns = {name: content[name].tolist() for name in _CLIP if name in content}  # older files lack the repetitions
+    content.setdefault("repetitions", np.zeros(len(content["frames"]), int))  # older files lack them
+    columns = {name: content[name].tolist() for name in _CLIP}
     for name in ("size", "up"):
         columns[name] = [tuple(values) for values in columns[name]]
     clips = []
     for i, (count, end) in enumerate(zip(content["frames"], ends, strict=True)):
-        own: dict[str, Any] = {name: values[i] for name, values in columns.items()}
+        own: dict[str, Any] = {name: columns[name][i] for name in _CLIP}
         own |= {name: values[end - count : end] for name, values in frames.items()}
         clips.append(Recording(**own))
     return clips

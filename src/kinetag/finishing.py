@@ -1,0 +1,85 @@
+"""What training ends with: the averaged network as an ONNX file that says what it is, in fp32 and in int8."""
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kinetag.errors import missing_extra
+from kinetag.exercises.library import Exercise
+from kinetag.features import RATE, WINDOW
+from kinetag.models.onnx_file import ModelCard, export_onnx, write_int8
+
+try:
+    import torch
+except ImportError as error:
+    raise missing_extra(error.name or "torch", "train", "training the classifier") from None
+
+if TYPE_CHECKING:
+    from kinetag.training import Trainer
+
+# How much the answer for a window's middle frames counts beside that for the window: more finds boundaries better
+# (bench/segments.py), less is surer of what goes on for long (bench/classifier.py, development halves).
+_FRAME_WEIGHT = 0.3
+# How much the frequency of exercises counts once more, beside that they come as often in training: real windows are
+# less clear than synthetic ones, so what is common is more probable than training says (development halves again).
+_PRIOR = 1.0
+# How sure the answers are: fitted on synthesis they would be surer (0.8), but real poses are less clear, and more of
+# real life is none of the exercises (the development halves' likelihood, and what is recognised there).
+_TEMPERATURE, _OTHER_BIAS = 1.0, 0.25
+
+
+def leaning(
+    model: Any,
+    classes: Sequence[str],
+    variants: Sequence[tuple[str, str]],
+    weight: float,
+    library: Mapping[str, Exercise],
+) -> Any:
+    """A copy to which common exercises are likelier: logits get ``weight`` times the logarithm of the frequency."""
+    shift = {name: weight * math.log(library[name].frequency) if name in library else 0.0 for name in classes}
+    model = copy.deepcopy(model)
+    with torch.no_grad():
+        for layer, names in ((model.head, [name for name, _ in variants]), (model.frame_head, classes)):
+            layer.bias += torch.tensor([shift[name] for name in names], device=layer.bias.device)
+    return model
+
+
+def finish(trainer: "Trainer", path: Path, report: Callable[[str], None]) -> ModelCard:
+    """Write the averaged network as ONNX, check it against torch, and write it in int8 beside."""
+    from kinetag import __version__
+
+    options, bank = trainer.options, trainer.bank
+    model = leaning(trainer.average, bank.classes, bank.variants, _PRIOR, bank.library).cpu()
+    card = ModelCard(
+        labels=bank.classes,
+        variants=bank.variants,
+        families=families(bank.classes, bank.library),
+        slow=slow(bank.classes, bank.library),
+        temperature=_TEMPERATURE,
+        other_bias=_OTHER_BIAS,
+        frame_weight=_FRAME_WEIGHT,
+        version=__version__,
+        data="synthesised from kinetag's exercise library" + (", and UI-PRMD (PDDL 1.0)" if bank.captured else ""),
+        licence="Apache-2.0",
+        training=asdict(options),
+    )
+    export_onnx(model, path, card)
+    report(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB), same as torch")
+    small = path.with_stem(f"{path.stem}_int8")
+    write_int8(path, small)
+    report(f"wrote {small} ({small.stat().st_size / 1e6:.1f} MB)")
+    return card
+
+
+def families(classes: Sequence[str], library: Mapping[str, Exercise]) -> dict[str, str]:
+    """The family that each exercise belongs to."""
+    return {name: exercise.family for name, exercise in library.items() if name in classes}
+
+
+def slow(classes: Sequence[str], library: Mapping[str, Exercise]) -> dict[str, float]:
+    """Exercises of which a slow repetition takes two windows or more, and how long it may take (s)."""
+    longest = {name: exercise.tempo.period[1] for name, exercise in library.items() if exercise.tempo}
+    return {name: seconds for name, seconds in longest.items() if name in classes and seconds >= 2 * WINDOW / RATE}
