@@ -239,7 +239,8 @@ def _by_exercise(right: Sequence[dict[str, list[bool]]]) -> dict[str, int]:
     return {name: round(100 * share[name]) for name in sorted(share, key=lambda name: (share[name], name))}
 
 
-def main() -> None:
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line; clips and people that would teach nothing, or not be looked at, are refused."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a classifier that lacks exercises")
     parser.add_argument("--data", help="folder of real data, for gym clips")
@@ -248,13 +249,25 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--per-class", type=int, default=20, help="synthetic clips a class")
     parser.add_argument("--people", type=int, nargs="+", default=[], metavar="N", help="teach from YAML, N made people")
-    parser.add_argument("--shots", type=int, nargs="+", default=[1, 3, 5], metavar="N", help="clips each (1 3 5)")
+    parser.add_argument("--shots", type=int, nargs="+", metavar="N", help="clips each (1 3 5)")
     parser.add_argument("--finetune", action="store_true", help="also with the last layer trained on top")
     parser.add_argument("--rendered", type=int, default=0, metavar="N", help="also N rendered videos a class")
     parser.add_argument("--recordings", type=Path, nargs="+", default=[], metavar="FILE", help="also recorded videos")
     parser.add_argument("--shrinkage", type=float, default=SHRINKAGE, help="of the whitening; 1: only centred")
     parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
+    options = parser.parse_args(given)
+    if options.people and options.shots:
+        parser.error("--shots does not go with --people, which teaches beside 0, 1 and 3 clips")
+    if min(options.people, default=1) < 1:
+        parser.error(f"--people {min(options.people)}: at least 1 must be made to teach from")
+    options.shots = options.shots or [1, 3, 5]
+    if min(options.shots) < 1:
+        parser.error(f"--shots {min(options.shots)}: at least 1 clip is needed to teach from")
+    return options
+
+
+def main() -> None:
+    options = arguments()
     classifier = Classifier.load(options.model)
     lacking = sorted(set(load_library()) - set(classifier.labels))
     names = options.classes.split(",") if options.classes else lacking

@@ -27,7 +27,8 @@ def clips():
 
 @pytest.mark.parametrize("finetune", [False, True])
 def test_the_same_draws_are_taught_by_prototypes_and_finetuned(clips, finetune):
-    pytest.importorskip("torch")
+    if finetune:
+        pytest.importorskip("torch")
     space, taught, library = clips
     options = Namespace(people=[], shots=[1, 4], ways=15, draws=2, finetune=finetune)
     rows = bench.measure("made", taught, library, space, options, {})
@@ -37,3 +38,23 @@ def test_the_same_draws_are_taught_by_prototypes_and_finetuned(clips, finetune):
     ]
     assert all(float(row["accuracy"].split()[0]) > 80 for row in rows)
     assert all(set(row["by exercise"]) == {"wave", "bow"} for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--people", "10", "--shots", "5"], "--shots does not go with --people"),
+        (["--shots", "3", "0"], "--shots 0: at least 1 clip"),
+        (["--people", "0"], "--people 0: at least 1"),
+    ],
+)
+def test_what_would_teach_nothing_or_be_ignored_is_refused(given, said, capsys):
+    with pytest.raises(SystemExit):
+        bench.arguments(given)
+    assert f"error: {said}" in capsys.readouterr().err
+
+
+def test_clips_to_learn_from_are_counted_1_3_and_5_unless_said():
+    assert bench.arguments([]).shots == [1, 3, 5]
+    assert bench.arguments(["--shots", "2"]).shots == [2]
+    assert bench.arguments(["--people", "10"]).people == [10]

@@ -3,8 +3,9 @@
 Each clip is recognised by what the other clips of its exercise taught (leave one clip out), beside everything else that
 is in the profile and all that the classifier knows. Where the last layer was trained, it is trained again for that, as
 `--finetune` does it, without a fifth of the clips at a time. An exercise with one clip is judged by halves of it, which
-says less. Of one that was taught by a YAML file, people made from it are tested only where nobody was filmed. The other
-way round, windows of the library's own synthetic people should not be taken for it.
+says less, and not at all where that clip is one window long. Of one that was taught by a YAML file, people made from it
+are tested only where nobody was filmed. The other way round, windows of the library's own synthetic people should not
+be taken for it.
 """
 
 from collections import Counter
@@ -32,13 +33,14 @@ _OTHER_PEOPLE = 1  # seed of library windows that no training has seen
 
 @dataclass(frozen=True)
 class Score:
-    """``right``: share of the windows recognised; ``taken_for``: labels that they were taken for instead, with shares;
-    ``false``: share of the library's windows that are taken for this exercise, and ``false_of`` which class most."""
+    """``right``: share of the ``windows`` that were left out which are recognised, None where none could be;
+    ``taken_for``: labels that they were taken for instead, with shares; ``false``: share of the library's windows that
+    are taken for this exercise, and ``false_of`` which class most."""
 
     name: str
     clips: int
     windows: int
-    right: float
+    right: float | None
     taken_for: dict[str, float]
     false: float
     false_of: str
@@ -47,7 +49,7 @@ class Score:
     def weak(self) -> str:
         """What it is weak at; '' where it is told apart well."""
         said = []
-        if self.right < GOOD:
+        if self.right is not None and self.right < GOOD:
             said.append(f"recognised in {self.right:.0%}, less than {GOOD:.0%}")
         if self.false > FEW_FALSE:
             said.append(f"{self.false:.1%} of the library's windows are taken for it, more than {FEW_FALSE:.0%}")
@@ -85,10 +87,12 @@ def evaluate(
 
         import_torch()  # that it is missing is told before any work
     progress("Looking at the clips", 0, None)
-    parts = [_parts(each.clips, taught) for each in profile.exercises.values()]
+    # That of a finetuned profile was trained with all clips: one that was not is measured, and the clips seen in it.
+    space = build_space(taught.base) if profile.finetuned else taught.space
+    parts = [_parts(each.clips, taught.base, space) for each in profile.exercises.values()]
     if profile.finetuned:
         folds = min(_FOLDS, max(sum(part.known is not None for part in each) for each in parts))
-        answers = _trained_answers(taught, parts, folds, progress)
+        answers = _trained_answers(taught, space, parts, folds, progress)
         progress("Looking at other people of the library", 0, None)
         library = _other_people(taught)
     else:
@@ -99,20 +103,24 @@ def evaluate(
     return Evaluation(tuple(scores), folds)
 
 
-def _parts(clips: Sequence[TaughtClip], taught: TaughtClassifier) -> list[_Part]:
-    """The clips of an exercise, or halves of the only one; of those that were made, only where no other is."""
+def _parts(clips: Sequence[TaughtClip], classifier: Classifier, space: Space) -> list[_Part]:
+    """The clips of an exercise, or halves of the only one; of those that were made, only where no other is.
+
+    One window has no halves: it is never left out, as nothing else would be there to know it by."""
     tested = [not clip.made for clip in clips]
     tested = tested if any(tested) else [True] * len(clips)
     parts = []
     for clip, test in zip(clips, tested, strict=True):
-        known = taught.base.predict(clip.part)[1] if test else None
-        parts.append(_Part(see(clip, taught.base, taught.space), known))
+        known = classifier.predict(clip.part)[1] if test else None
+        parts.append(_Part(see(clip, classifier, space), known))
     if len(parts) > 1:
         return parts
     [(seen, known)] = [(part.seen, part.known) for part in parts]
     assert known is not None
     middle = len(known) // 2
-    halves = (slice(middle, None), slice(0, middle)) if middle else (slice(None), slice(None))
+    if not middle:
+        return [_Part(seen, None)]
+    halves = (slice(middle, None), slice(0, middle))
     return [_Part(Seen(seen.filmed[half], seen.mirrored[half]), known[half]) for half in halves]
 
 
@@ -126,10 +134,9 @@ def _answers(taught: TaughtClassifier, parts: Sequence[_Part], place: int) -> It
 
 
 def _trained_answers(
-    taught: TaughtClassifier, parts: Sequence[Sequence[_Part]], folds: int, progress: Progress
+    taught: TaughtClassifier, space: Space, parts: Sequence[Sequence[_Part]], folds: int, progress: Progress
 ) -> list[list[str]]:
     """The same for every exercise, the last layer being trained without the clips of one fold after the other."""
-    space = build_space(taught.base)  # that of the profile was trained with all clips
     dealt = [_dealt(each, folds) for each in parts]
     answers: list[list[str]] = [[] for _ in parts]
     for fold in range(folds):
@@ -156,7 +163,7 @@ def _dealt(parts: Sequence[_Part], folds: int) -> list[int]:
 
 
 def _other_people(taught: TaughtClassifier) -> Space:
-    """The space with windows of people of the library that the last layer was not trained on."""
+    """The profile's own space, as the profile itself is judged, with people that its last layer was not trained on."""
     embeddings, labels = library_embeddings(taught.base, _OTHER_PEOPLE)
     placed = taught.space.place(embeddings)
     return replace(taught.space, negatives=placed, negative_labels=labels).without(taught.profile.exercises)
@@ -175,7 +182,7 @@ def _score(place: int, taught: TaughtClassifier, answers: list[str], library: Sp
     owners = library.negative_labels[false]
     most = int(np.bincount(owners[owners >= 0]).argmax()) if (owners >= 0).any() else -1
     false_of = library.labels[most] if most >= 0 else ""
-    right = counts[name] / len(answers)
+    right = counts[name] / len(answers) if answers else None
     return Score(name, len(exercise.clips), len(answers), right, wrong, float(false.mean()), false_of)
 
 

@@ -74,11 +74,13 @@ def scores_table(evaluation: Evaluation) -> RenderableType:
         wrong = ", ".join(f"{readable(label)} {_percent(share)}" for label, share in list(score.taken_for.items())[:3])
         of = f", most of {readable(score.false_of)}" if score.false and score.false_of else ""
         style = "yellow" if score.weak else ""
-        table.add_row(
-            readable(score.name), str(score.clips), f"{score.right:.0%}", wrong, f"{score.false:.1%}{of}", style=style
-        )
-    notes = [f"Recognised: windows of clips that were left out, among everything. {_how(evaluation.folds)}"]
-    if any(score.clips == 1 for score in scores):
+        right = "not tested" if score.right is None else f"{score.right:.0%}"
+        table.add_row(readable(score.name), str(score.clips), right, wrong, f"{score.false:.1%}{of}", style=style)
+    notes = [f"Recognised: windows of clips that were left out, among everything. {_how(evaluation)}".strip()]
+    untested = [readable(score.name) for score in scores if score.right is None]
+    if untested:
+        notes.append(f"Not tested: {', '.join(untested)}, whose one clip is too short for halves: teach another clip.")
+    if any(score.clips == 1 and score.right is not None for score in scores):
         notes.append("With one clip, by halves of it, which flatters: teach another clip, of another person or view.")
     weak = [f"{readable(score.name)} ({score.weak})" for score in scores if score.weak]
     if weak:
@@ -86,11 +88,19 @@ def scores_table(evaluation: Evaluation) -> RenderableType:
     return Group(table, *(Text(note, "dim") for note in notes))
 
 
-def _how(folds: int) -> str:
-    """How clips were left out."""
-    if not folds:
+def _how(evaluation: Evaluation) -> str:
+    """How clips were left out; '' where none could be."""
+    tested = [score for score in evaluation.scores if score.right is not None]
+    if not tested:
+        return ""
+    halves = all(score.clips == 1 for score in tested)
+    if not evaluation.folds:
+        if halves:
+            return "Each half of a clip was left out by itself, and known by the other half."
         return "Each clip was left out by itself, and known by the mean of the exercise's others."
-    return f"Cross-validated: the last layer was trained {folds} times anew, each without another part of the clips."
+    times = f"{evaluation.folds} times anew, each" if evaluation.folds > 1 else "once anew,"
+    what = "half of each clip" if halves else "part of the clips"
+    return f"Cross-validated: the last layer was trained {times} without another {what}."
 
 
 def _percent(share: float) -> str:
