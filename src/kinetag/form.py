@@ -60,7 +60,7 @@ class _Look:
         One that moves along while the other goes much farther does not, however unsurely the other was seen.
         """
         goes = {side: self._goes(side, repetition) for side in _SIDES}
-        farthest = max((way for way in goes.values() if np.isfinite(way)), default=np.nan)
+        farthest = max((way for way in goes.values() if np.isfinite(way)), default=0.0)
         return {side for side, way in goes.items() if way >= max(_WORKS, _IDLE * farthest)}
 
     def _goes(self, side: str, repetition: Repetition) -> float:
