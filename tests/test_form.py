@@ -8,7 +8,7 @@ from test_reps import humps, squats
 from kinetag.alignment import form_confidence, form_signals, lies_flat, view_of
 from kinetag.cycles import Cycle, tempo
 from kinetag.exercises.library import FORM_SIGNALS, Fault, load_library
-from kinetag.form import assess
+from kinetag.form import _Look, assess
 from kinetag.reps import count_any
 from kinetag.schema import validate_timeline
 from kinetag.smoothing import smooth
@@ -176,6 +176,38 @@ def test_the_near_side_is_not_judged_when_the_hidden_one_is_at_work():
     assert segment.repetitions
     assert not faults(segment)
     assert "too_small" not in faults(curls(left=0, right=50, unsure="right"))
+
+
+@pytest.mark.parametrize("along", [18, 20, 24, 40])
+def test_a_near_side_that_moves_along_is_not_judged_when_the_hidden_one_is_at_work(along):
+    segment = curls(left=along, right=110, unsure="right")
+    assert len(segment.repetitions) == 5
+    assert not faults(segment)
+    assert all(repetition.short_of_norm is None for repetition in segment.repetitions)
+
+
+def turns(degrees: float, fault: Fault) -> Segment:
+    """Five turns of the trunk to the left so far, seen from the front."""
+    times = np.arange(0, 12, 1 / 15)
+    joints, turned = body(len(times)), np.radians(humps(times, 5, depth=degrees))
+    for part in ("shoulder", "elbow", "wrist"):
+        for side, way in (("left", 1), ("right", -1)):
+            joints[f"{side}_{part}"][:, 0] = way * 0.18 * np.cos(turned)
+            joints[f"{side}_{part}"][:, 2] = -way * 0.18 * np.sin(turned)
+    return judged(smooth(seen(joints, times, azimuth=0)), "torso_twist", faults={"far": fault})
+
+
+def test_the_side_that_turns_is_judged_though_the_picture_shows_no_turn():
+    fault = Fault(description="turns too far", angle="twist", above=40)
+    assert faults(turns(70, fault)) == {"far"}
+    assert not faults(turns(30, fault))
+
+
+def test_the_sides_at_work_are_found_once_for_each_repetition(monkeypatch):
+    asked = []
+    at_work = _Look.at_work
+    monkeypatch.setattr(_Look, "at_work", lambda look, one: asked.append(one) or at_work(look, one))
+    assert len(curls(left=110, right=0).repetitions) == len(asked) == 5
 
 
 def test_an_idle_side_does_not_excuse_the_one_at_work():

@@ -261,6 +261,11 @@ def test_feet_that_stand_and_seem_to_wander_take_no_steps():
     assert count_repetitions(walked(lift=0.0, wander=0.1), walking, 0, 10) == []
 
 
+def test_even_steps_that_only_depth_shows_are_counted():
+    walking = Exercise(Counting("step", 0, 0.8, "alternate", 0.3, 1.5))
+    assert len(count_repetitions(walked(lift=0.0, wander=0.25), walking, 0, 10)) == pytest.approx(9, abs=1)
+
+
 def test_low_steps_on_the_spot_are_counted():
     walking = Exercise(Counting("step", 0, 0.8, "alternate", 0.3, 1.5))
     for wander in (0.0, 0.03):

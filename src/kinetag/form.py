@@ -29,9 +29,11 @@ _MOST = 0.75  # of the time is 'whole'
 _SECOND = 1.0  # a pose that is held is judged second by second
 _MOVES = 15.0  # degrees: joints that move less are not compared
 _WORKS = 0.15  # of the library's excursion: a side whose counted signal goes so far does the repetition
-_IDLE = 0.5  # of the busier side's range of motion: a side that moves less does something else
+_IDLE = 0.5  # of the busier side's way: a side that moves less does something else, or moves along a little
 _UNEVEN = 35.0  # percent by which ranges of motion must differ to be a fault, and degrees:
 _UNEVEN_DEGREES = 25.0
+
+_SIDES = ("left", "right")
 
 Window = tuple[float, float]
 
@@ -52,18 +54,26 @@ class _Look:
     def within(self, start: float, end: float) -> np.ndarray:
         return (self.times >= start) & (self.times <= end)
 
-    def at_work(self, side: str, repetition: Repetition) -> bool:
-        """Whether that side does the repetition: what is counted goes from rest to the peak on it."""
+    def at_work(self, repetition: Repetition) -> set[str]:
+        """The sides that do the repetition: what is counted goes from rest to the peak on them.
+
+        One that moves along while the other goes much farther does not, however unsurely the other was seen.
+        """
+        goes = {side: self._goes(side, repetition) for side in _SIDES}
+        farthest = max((way for way in goes.values() if np.isfinite(way)), default=0.0)
+        return {side for side, way in goes.items() if way >= max(_WORKS, _IDLE * farthest)}
+
+    def _goes(self, side: str, repetition: Repetition) -> float:
+        """How far a side's counted signal goes from rest to the peak, of the library's excursion; NaN if not seen."""
         if self.counting is None or f"{side}_{self.counting.signal}" not in self.confidence:
-            return False
+            return float("nan")
         name, around = f"{side}_{self.counting.signal}", _around(repetition)
         moments = [self.within(t - around, t + around) for t in (repetition.start, repetition.time, repetition.end)]
-        goes = []
+        ways = []
         for values in self.values.values():
             start, peak, end = (_middle(values[name][inside]) for inside in moments)
-            rest = [value for value in (start, end) if np.isfinite(value)]
-            goes.append(peak - float(np.mean(rest)) if rest else np.nan)
-        return bool(np.mean(goes) / (self.counting.peak - self.counting.rest) >= _WORKS)
+            ways.append(peak - _mean([start, end]))
+        return _mean(ways) / (self.counting.peak - self.counting.rest)
 
     def is_flat(self, name: str, inside: np.ndarray) -> bool:
         """Whether the picture shows that angle as it is in most of the frames ``inside`` (T,)."""
@@ -84,14 +94,16 @@ def assess(poses: PoseSequence, exercise: "Exercise", segment: Segment) -> None:
     always = exercise.symmetric and set(exercise.sides or ("both",)) == {"both"}
     seen = form_confidence(cut), lies_flat(cut), view_of(cut)
     look = _Look(cut.times, values, *seen, exercise.symmetric, always, exercise.counting)
-    found = [_found(name, fault, look, segment, exercise.static) for name, fault in exercise.faults.items()]
+    working = [look.at_work(repetition) for repetition in segment.repetitions]
+    held = exercise.static
+    found = [_found(name, fault, look, segment, None if held else working) for name, fault in exercise.faults.items()]
     if exercise.symmetric:
         _compare_sides(look, segment.repetitions)
     for repetition in segment.repetitions:
         repetition.not_compared = "" if repetition.asymmetry else _why_not_compared(look)
     if always:
         found.append(_uneven(exercise.counting, segment.repetitions))
-    _measure_by_norm(exercise, look, segment.repetitions)
+    _measure_by_norm(exercise, look, segment.repetitions, working)
     segment.faults = [fault for fault in found if fault is not None]
 
 
@@ -103,14 +115,17 @@ def tempo_names(counting: "Counting | None") -> tuple[str, ...]:
     return ways[0], WAYS[1], ways[1], WAYS[3]
 
 
-def _found(name: str, fault: "Fault", look: _Look, segment: Segment, held: bool) -> FormFault | None:
-    """The fault, if it is clearly there."""
-    wholes = _seconds(segment) if held else [(repetition.start, repetition.end) for repetition in segment.repetitions]
-    windows = (
-        [[whole] for whole in wholes] if held else [_windows(fault, repetition) for repetition in segment.repetitions]
-    )
-    repetitions = [None] * len(wholes) if held else segment.repetitions
-    judged = [_best(fault, group, look, one) for group, one in zip(windows, repetitions, strict=True)]
+def _found(
+    name: str, fault: "Fault", look: _Look, segment: Segment, working: list[set[str]] | None
+) -> FormFault | None:
+    """The fault, if it is clearly there. ``working``: each repetition's sides at work; None for a pose that is held."""
+    if working is None:
+        wholes = _seconds(segment)
+        windows, working = [[whole] for whole in wholes], [set() for _ in wholes]
+    else:
+        wholes = [(repetition.start, repetition.end) for repetition in segment.repetitions]
+        windows = [_windows(fault, repetition) for repetition in segment.repetitions]
+    judged = [_best(fault, group, look, sides) for group, sides in zip(windows, working, strict=True)]
     judged = [
         (_inside(best[0], whole), best[1]) for best, whole in zip(judged, wholes, strict=True) if best is not None
     ]
@@ -162,29 +177,33 @@ def _middle(values: np.ndarray) -> float:
     return float(np.median(known)) if len(known) else float("nan")
 
 
-def _best(
-    fault: "Fault", windows: list[Window], look: _Look, repetition: Repetition | None
-) -> tuple[float, float] | None:
+def _mean(values: list[float]) -> float:
+    """The mean of those that are known."""
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _best(fault: "Fault", windows: list[Window], look: _Look, working: set[str]) -> tuple[float, float] | None:
     """The time and value that speak least for the fault, of all windows, sides and spaces; None if it was not seen.
 
-    ``repetition`` is the one that the windows belong to; a pose that is held has none.
+    ``working`` are the sides that do the repetition that the windows belong to.
     """
     found = [
         ((start + end) / 2, value)
         for start, end in windows
-        for value in _values(fault, look.within(start, end), look, repetition)
+        for value in _values(fault, look.within(start, end), look, working)
     ]
     choose = min if fault.above is not None else max
     return choose(found, key=lambda item: item[1], default=None)
 
 
-def _values(fault: "Fault", inside: np.ndarray, look: _Look, repetition: Repetition | None) -> list[float]:
+def _values(fault: "Fault", inside: np.ndarray, look: _Look, working: set[str]) -> list[float]:
     """The signal in the frames ``inside`` (T,), for every side and space in which it was seen well.
 
     Where the sides need not do the same, those count that do the repetition. Where none is seen to do it, both must
     have been seen: the other, unseen or pointing at the camera, may be the one at work.
     """
-    names = [f"{side}_{fault.angle}" for side in ("left", "right")]
+    names = [f"{side}_{fault.angle}" for side in _SIDES]
     names = names if names[0] in look.confidence else [fault.angle]
     sure = [name for name in names if inside.any() and np.median(look.confidence[name][inside]) >= _SURE]
     alike = look.as_one or fault.both
@@ -197,8 +216,8 @@ def _values(fault: "Fault", inside: np.ndarray, look: _Look, repetition: Repetit
             if len(seen) >= max(1, _SEEN * inside.sum()) and _shows(space, name, fault, inside, look):
                 sides[name] = _summary(seen, fault) - (doubt if fault.above is not None else -doubt)
         if len(names) > 1 and not alike:
-            working = {n: v for n, v in sides.items() if repetition and look.at_work(n.split("_", 1)[0], repetition)}
-            sides = working or (sides if len(sides) == len(names) else {})
+            busy = {name: value for name, value in sides.items() if name.split("_", 1)[0] in working}
+            sides = busy or (sides if len(sides) == len(names) else {})
         found += [float(np.mean(list(sides.values())))] if sides and alike else sides.values()
     return found
 
@@ -236,7 +255,7 @@ def _compare_sides(look: _Look, repetitions: list[Repetition]) -> None:
     for repetition in repetitions:
         inside = look.within(repetition.start, repetition.end)
         for joint in sorted(name.removeprefix("left_") for name in repetition.range_of_motion if name[:5] == "left_"):
-            sides = [f"{side}_{joint}" for side in ("left", "right")]
+            sides = [f"{side}_{joint}" for side in _SIDES]
             if not all(
                 s in repetition.range_of_motion and np.median(look.confidence[s][inside]) >= _SURE for s in sides
             ):
@@ -290,7 +309,7 @@ def _uneven(counting: "Counting | None", repetitions: list[Repetition]) -> FormF
     return FormFault("uneven", said, counting.signal, True, _UNEVEN, times, values, len(compared))
 
 
-def _measure_by_norm(exercise: "Exercise", look: _Look, repetitions: list[Repetition]) -> None:
+def _measure_by_norm(exercise: "Exercise", look: _Look, repetitions: list[Repetition], working: list[set[str]]) -> None:
     """How far each repetition stays short of what the library calls a full range of the counted joint."""
     from kinetag.exercises.library import Fault
 
@@ -301,7 +320,7 @@ def _measure_by_norm(exercise: "Exercise", look: _Look, repetitions: list[Repeti
     closes = counting.peak < counting.rest
     above, below = (high, None) if closes else (None, low)
     short = Fault(description="short of the norm", angle=counting.signal, above=above, below=below)
-    for repetition in repetitions:
-        best = _best(short, _windows(short, repetition), look, repetition)
+    for repetition, sides in zip(repetitions, working, strict=True):
+        best = _best(short, _windows(short, repetition), look, sides)
         if best is not None:
             repetition.short_of_norm = max(0.0, best[1] - high if closes else low - best[1])

@@ -31,6 +31,7 @@ _CONTEXT = 15.0  # seconds looked at before and after such a piece
 _HOLE = 1.0  # seconds without a pose, or without the signal, over which nothing is interpolated
 _LEAST = 0.18  # of the norm's excursion: less movement than this is no repetition
 _STEP, _EVEN = 0.25, 0.65  # of the norm's excursion, cleanness: below both it is feet that stand and seem to wander
+_STRIDE, _CLEAN = 0.6, 0.95  # likewise: from both on, depth alone shows real steps; it seldom wanders so far and even
 _PARTIAL = 0.25  # of the norm's excursion: less is partial even if the whole set is like that
 _NOISE = 4.0  # times the noise that remains after cleaning: less movement than this is none
 _TEMPO = 0.45  # of the repetitions' usual duration: quicker changes than this are smoothed away
@@ -54,6 +55,7 @@ class _Track:
     confidence: float  # mean, where seen
     threshold: float  # least excursion that is a movement and not noise
     swing: float  # usual excursion
+    cleanness: float  # share of its way that goes into real swings
     quality: float
     seen: np.ndarray  # (G,) whether the signal was measured near by
     true_size: bool  # an angle in depth: neither foreshortened nor dependent on the camera
@@ -194,7 +196,9 @@ def _groups(cut: PoseSequence, counting: "Counting", grid: np.ndarray) -> list[l
             if counting.sides == "alternate" and len(names) == 2 and counting.signal != "step":
                 groups.append(_opposed(cut, values, confidences, names, grid, counting, space))
     if counting.signal == "step" and groups and not any(track.swing for track in groups[-1]):
-        return groups[-1:]  # the depth of feet that stand wanders; real steps show in the picture, too
+        # The depth of feet that stand wanders; real steps show in the picture, too, or are far and even.
+        strides = [t for group in groups for t in group if t.swing >= _STRIDE and t.cleanness >= _CLEAN]
+        return groups if strides else groups[-1:]
     return groups
 
 
@@ -231,7 +235,7 @@ def _track(
     quality = coverage * (0.3 + 0.7 * sure) * min(swing, 1.0) * cleanness
     true_size = space == "3d" and not counting.signal.endswith("_height")
     seen = _distance(grid, times[known]) <= _HOLE / 2
-    return _Track(clean, coverage, sure, threshold, swing, quality, seen, true_size)
+    return _Track(clean, coverage, sure, threshold, swing, cleanness, quality, seen, true_size)
 
 
 def _distance(grid: np.ndarray, times: np.ndarray) -> np.ndarray:
