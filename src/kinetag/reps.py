@@ -151,7 +151,8 @@ def _cycles(cut: PoseSequence, counting: "Counting") -> list[Cycle]:
         if all(track.true_size for track in usable):
             cycles = [replace(cycle, partial=cycle.partial or cycle.excursion < _PARTIAL) for cycle in cycles]
         return cycles
-    if _is_hidden(groups) or not world_is_sane(cut):
+    # What is counted does not show, or too little in depth that comes out too flat. But feet that stand take no steps.
+    if counting.signal != "step" or _is_hidden(groups) or not world_is_sane(cut):
         return periodic_cycles(cut, counting.min_period, counting.max_period)
     return []
 
