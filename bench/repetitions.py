@@ -38,6 +38,7 @@ VIEWS: dict[str, dict[str, Any]] = {
 }
 
 CUT = "noisy, cut"  # sets that are under way when the clip starts and ends, of any depth and with pauses
+SHOWN = 0.85  # share of the joints in the picture and free above which a rendered person counts as wholly seen
 UNKNOWN = "rule ignored"  # noisy, with and without world points in turn, counted by what repeats
 
 # UI-PRMD's movements that a joint counts, and its joints in the order of the 'kinetag' layout.
@@ -170,11 +171,14 @@ def rendered(path: Path, only: list[str]) -> list[dict[str, Any]]:
         if exercise is None or not clip.repetitions or clip.variant in uncounted or (only and clip.label not in only):
             continue
         full = count(clip.sequence(), exercise)[0] if clip.found.sum() >= 2 else 0
-        errors.setdefault(clip.label, []).append((full - clip.repetitions, clip.repetitions))
+        whole = float(clip.shown.mean()) > SHOWN
+        for group in (clip.label, "wholly seen" if whole else "cut off or partly hidden"):
+            errors.setdefault(group, []).append((full - clip.repetitions, clip.repetitions))
     if not errors:
         raise SystemExit(f"{path}: no sets; record them with --sets")
-    together = [pair for wrong in errors.values() for pair in wrong]
-    return [row(name, wrong) for name, wrong in errors.items()] + [row("all", together)]
+    groups = {name: errors.pop(name, []) for name in ("wholly seen", "cut off or partly hidden")}
+    groups["all"] = [pair for wrong in errors.values() for pair in wrong]
+    return [row(name, wrong) for name, wrong in (errors | groups).items() if wrong]
 
 
 def marked_clips(folder: Path) -> list[dict[str, Any]]:
