@@ -64,6 +64,12 @@ def test_a_set_is_whole_repetitions(tmp_path: Path):
     assert read_recordings(tmp_path / "a.npz")[0].repetitions == clip.repetitions
 
 
+@pytest.mark.parametrize("name", ["plank", "other"])
+def test_what_nobody_counts_has_no_sets(name: str):
+    with pytest.raises(KinetagError, match=f"{name} is not counted"):
+        record(name, 1, 0, sets=True)
+
+
 def test_the_truth_lies_on_blazeposes_joints():
     """Seen from the front, whole and in the open, most joints are within 20 % of the trunk's diagonal of the truth."""
     clips = []

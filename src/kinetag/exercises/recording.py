@@ -25,6 +25,7 @@ from kinetag.exercises.filming import film
 from kinetag.exercises.kinematics import JOINT
 from kinetag.exercises.labels import class_names
 from kinetag.exercises.library import Exercise, load_library
+from kinetag.exercises.motion import shipped_library
 from kinetag.exercises.recordings import Recording, read_recordings, write_recordings
 from kinetag.pose.networks import Body, LandmarkNetwork
 from kinetag.pose.people import Followed, credible, look_at
@@ -52,8 +53,12 @@ def record(
 ) -> Recording:
     """Film a random person doing ``exercise`` (or a class of the library, by its name) and follow them: the clip with
     that ``number`` of that class. ``passers`` is the chance that somebody walks past in front. With ``sets`` the clip
-    is no six seconds from somewhere, but two to six whole repetitions."""
+    is no six seconds from somewhere, but two to six whole repetitions. Raises KinetagError for sets of what nobody
+    counts."""
     label = exercise if isinstance(exercise, str) else exercise.name
+    known = shipped_library().get(exercise) if isinstance(exercise, str) else exercise
+    if sets and (label == OTHER or (known is not None and known.counting is None)):
+        raise KinetagError(f"{label} is not counted, so it has no sets of whole repetitions")
     rng = np.random.default_rng([seed, number, *label.encode()])
     repetitions = int(rng.integers(2, 7)) if sets else None
     footage = film(exercise, rng, seconds=seconds, rate=rate, passers=passers, repetitions=repetitions)
