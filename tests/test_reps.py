@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from made_poses import bend_elbow, body, seen, squat
 
 from kinetag.cycles import Cycle
+from kinetag.exercises.library import load_library
 from kinetag.reps import _same, count_repetitions, motion_amplitude
 from kinetag.sequence import PoseSequence
 from kinetag.skeletons import get_layout
@@ -254,6 +255,13 @@ def walked(lift: float, wander: float) -> PoseSequence:
     ankle = get_layout(sequence.layout).index("left_ankle")
     sequence.world[:, ankle, 2] += wander * np.sin(2 * np.pi * times / 2.1)
     return sequence
+
+
+def test_what_the_rule_does_not_show_is_counted_by_what_repeats():
+    """A signal that comes out too flat, or a label that hardly fits: squats counted by turns of the trunk."""
+    twist = load_library()["torso_twist"]
+    assert count(squats(6, noise=0.01, azimuth=20), twist) == 6
+    assert count(squats(0, tail=12, noise=0.01, azimuth=20), twist) == 0
 
 
 def test_feet_that_stand_and_seem_to_wander_take_no_steps():
