@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from common import data_folder, save, show
 from sensor import observe
+from views import SHOWN
 
 from kinetag.exercises.library import Counting, Exercise, load_library
 from kinetag.exercises.recordings import read_recordings
@@ -38,7 +39,6 @@ VIEWS: dict[str, dict[str, Any]] = {
 }
 
 CUT = "noisy, cut"  # sets that are under way when the clip starts and ends, of any depth and with pauses
-SHOWN = 0.85  # share of the joints in the picture and free above which a rendered person counts as wholly seen
 UNKNOWN = "rule ignored"  # noisy, with and without world points in turn, counted by what repeats
 
 # UI-PRMD's movements that a joint counts, and its joints in the order of the 'kinetag' layout.

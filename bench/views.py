@@ -27,7 +27,7 @@ DIRECTIONS = ("front", "front left", "left", "back left", "back", "back right", 
 HEIGHTS = (("low", -90.0, 5.0), ("middle", 5.0, 20.0), ("high", 20.0, 90.0))  # degrees above the person's middle
 AZIMUTHS = 24
 _TURN = 360 // AZIMUTHS  # degrees; 0 is the front, 90 the person's left
-_SHOWN = 0.85  # share of the 13 main joints in the picture and free: above it a person counts as wholly seen
+SHOWN = 0.85  # share of the 13 main joints in the picture and free: above it a person counts as wholly seen
 
 
 def judge(classifier: Classifier, clips: list[Recording]) -> list[dict[str, Any]]:
@@ -48,7 +48,7 @@ def judge(classifier: Classifier, clips: list[Recording]) -> list[dict[str, Any]
                 "azimuth": round(clip.azimuth / _TURN) % AZIMUTHS * _TURN,
                 "direction": DIRECTIONS[round(clip.azimuth / 45) % 8],
                 "height": next(name for name, low, high in HEIGHTS if low <= clip.elevation < high),
-                "whole": float(clip.shown.mean()) > _SHOWN,
+                "whole": float(clip.shown.mean()) > SHOWN,
                 "right": said[0] == clip.label,
                 "two": clip.label in said,
                 "kind": families.get(said[0], said[0]) == families.get(clip.label, clip.label),

@@ -136,7 +136,7 @@ class Trainer:
     def begin_from(self, path: Path, classes: Sequence[str]) -> None:
         """Take over the averaged network of another run, which must know the same classes."""
         with safe_open(str(path), framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("kinetag", "{}"))
+            header = _header(file)
             if header.get("classes") != list(classes):
                 raise KinetagError(f"{path} was trained on other classes: {header.get('classes')}")
             names = [name for name in file.keys() if name.startswith("average.")]  # noqa: SIM118 - not a dict
@@ -147,8 +147,8 @@ class Trainer:
     def load(self, path: Path) -> None:
         """Go on from a checkpoint, which must come from a run with the same options."""
         with safe_open(str(path), framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("kinetag", "{}"))
-            now, then = asdict(self.options), {"precision": "fp32"} | header.get("options", {})
+            header = _header(file)
+            now, then = asdict(self.options), header["options"]
             if odd := [f"{name} {then.get(name)}" for name in now if then.get(name) != now[name]]:
                 raise KinetagError(
                     f"{path} comes from a run with other options ({', '.join(odd)}); "
@@ -398,8 +398,13 @@ def _saved(folder: Path, option: str) -> Any:
     if not checkpoint.exists():
         return None
     with safe_open(str(checkpoint), framework="pt") as file:
-        options = json.loads((file.metadata() or {}).get("kinetag", "{}")).get("options", {})
-    return ({"precision": "fp32"} | options).get(option)  # older ones knew no other
+        return _header(file)["options"].get(option)
+
+
+def _header(file: Any) -> dict[str, Any]:
+    """What an open checkpoint says of its run; older ones knew no other precision than fp32."""
+    header = json.loads((file.metadata() or {}).get("kinetag", "{}"))
+    return header | {"options": {"precision": "fp32"} | header.get("options", {})}
 
 
 if __name__ == "__main__":

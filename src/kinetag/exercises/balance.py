@@ -65,7 +65,8 @@ def stand(
     joints (B, T, 25, 3) with their feet on the floor; ``bears`` (B, T, 2) in [0, 1], how much the left and right foot
     are on it; ``every`` seconds there is a frame (None: each is a pose, held); ``loads`` (B, 2), what the hands hold.
     """
-    mass = centre_of_mass(joints, None if loads is None else loads[:, None])
+    loads = np.zeros((len(joints), 2), np.float32) if loads is None else loads
+    mass = centre_of_mass(joints, loads[:, None])
     pushed = mass[..., _LEVEL].copy()
     rate = np.sqrt(GRAVITY / np.maximum(mass[..., 1].mean(axis=1), 0.2))[:, None, None]  # (B, 1, 1), 1/s
     if every is not None and joints.shape[1] > 2:
@@ -77,7 +78,7 @@ def stand(
         off = _spread(off, np.exp(-rate * every))
     most = _MOST * body.height[:, None, None]
     far = np.linalg.norm(off, axis=-1, keepdims=True)
-    held = 0 if loads is None else loads.sum(axis=1)[:, None, None]
+    held = loads.sum(axis=1)[:, None, None]
     carried = (_CARRIED + held) / (1 + held)
     off = off / carried * np.minimum(1, most / np.maximum(far, 1e-6))
     _shift(joints, body, off, bears)

@@ -10,7 +10,7 @@ Rng = np.random.Generator
 _SKELETON = get_layout(LAYOUT)
 # Ears and feet: not every estimator has them.
 _EXTRA = [joint for joint, name in enumerate(_SKELETON.joints) if name not in KINETAG13.joints]
-_FEET = tuple(f"{side}_{part}" for part in ("heel", "foot_index") for side in ("left", "right"))
+FEET = tuple(f"{side}_{part}" for part in ("heel", "foot_index") for side in ("left", "right"))
 
 # Parts that vanish together, and how often: what occluders and picture edges really hide.
 PARTS: tuple[tuple[float, tuple[str, ...]], ...] = (
@@ -18,14 +18,14 @@ PARTS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (0.04, ("right_elbow", "right_wrist")),
     (0.03, ("left_elbow", "left_wrist", "right_elbow", "right_wrist")),
     (0.03, ("left_wrist", "right_wrist")),
-    (0.07, ("left_knee", "right_knee", "left_ankle", "right_ankle", *_FEET)),
-    (0.06, ("left_ankle", "right_ankle", *_FEET)),
-    (0.03, ("left_knee", "left_ankle", *_FEET[0::2])),
-    (0.03, ("right_knee", "right_ankle", *_FEET[1::2])),
-    (0.03, ("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", *_FEET)),
+    (0.07, ("left_knee", "right_knee", "left_ankle", "right_ankle", *FEET)),
+    (0.06, ("left_ankle", "right_ankle", *FEET)),
+    (0.03, ("left_knee", "left_ankle", *FEET[0::2])),
+    (0.03, ("right_knee", "right_ankle", *FEET[1::2])),
+    (0.03, ("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", *FEET)),
     (0.03, ("left_shoulder", "right_shoulder", "left_hip", "right_hip")),
     (0.03, ("nose", "left_ear", "right_ear")),
-    (0.04, _FEET),
+    (0.04, FEET),
 )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinetag.exercises.cameras import camera_space, each, project
-from kinetag.exercises.hiding import crop_visibility, drop, stretches
+from kinetag.exercises.hiding import FEET, crop_visibility, drop, stretches
 from kinetag.features import LAYOUT
 from kinetag.skeletons import KINETAG13, get_layout
 
@@ -23,8 +23,7 @@ Rng = np.random.Generator
 _SKELETON = get_layout(LAYOUT)
 _MIRROR = _SKELETON.mirror
 _MAIN = _SKELETON.indices(KINETAG13.joints)
-_FEET = tuple(f"{side}_{part}" for part in ("heel", "foot_index") for side in ("left", "right"))
-_LEGS = _SKELETON.indices(("left_knee", "right_knee", "left_ankle", "right_ankle", *_FEET))
+_LEGS = _SKELETON.indices(("left_knee", "right_knee", "left_ankle", "right_ankle", *FEET))
 _ARMS = _SKELETON.indices(("left_elbow", "right_elbow", "left_wrist", "right_wrist"))
 _HIPS = _SKELETON.indices(("left_hip", "right_hip"))
 _TRUNK = _SKELETON.indices(("left_shoulder", "right_shoulder", "left_hip", "right_hip"))
