@@ -35,7 +35,7 @@ try:
     from safetensors import safe_open
     from safetensors.torch import save_file
     from torch import Tensor
-    from torch.nn.functional import log_softmax
+    from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
     from torch.utils.data import DataLoader, Dataset
 except ImportError as error:
     raise missing_extra(error.name or "torch", "train", "training the classifier") from None
@@ -56,6 +56,7 @@ class TrainingOptions:
     ema: float = 0.998
     variant_loss: float = 0.3  # how much it counts to tell the ways of doing an exercise apart
     frame_loss: float = 0.3  # and to label each frame
+    progress_loss: float = 0.5  # and to tell how far into a repetition each frame is
     seed: int = 0
     model: str = "multi_branch"
     precision: str = "fp32"  # of the network's products: fp32, or bf16, which takes less than half of the time
@@ -95,22 +96,27 @@ class Trainer:
         return loss.item()
 
     def loss(self, batch: "Tensors") -> Tensor:
-        """Cross-entropies of the window's class, of the way it is done, and of every second frame's class."""
+        """Cross-entropies of the window's class, of the way it is done, of every second frame's class, and of the
+        progress in each frame."""
         options, seen = self.options, batch.mask[:, 0::2] | batch.mask[:, 1::2]
         model: Any = self.model
         bf16 = options.precision == "bf16"
         with torch.autocast(torch.device(self.device).type, torch.bfloat16) if bf16 else nullcontext():
-            embedding, each_frame = model.embed(batch.features, batch.mask)
-        classes, variants, frames = model.answers(embedding.float(), each_frame.float())
+            windows = model.embed(batch.features, batch.mask)
+            progress = model.progress(windows.way).float()  # (N, T)
+        classes, variants, frames = model.answers(windows.embedding.float(), windows.frames.float())
         fade = (batch.fade[:, 0::2] + batch.fade[:, 1::2]) / 2  # (N, T / 2)
         first, second = self.labels[batch.first], self.labels[batch.second]
         one, other = (label[:, None].expand_as(fade) for label in (first, second))
         each = _soft_cross_entropy(frames, one, other, fade, 0.0)  # (N, T / 2)
+        known = batch.mask & ~batch.progress.isnan()
+        far = binary_cross_entropy_with_logits(progress, batch.progress.nan_to_num(), reduction="none")
         return (
             _soft_cross_entropy(classes, first, second, batch.share, options.label_smoothing).mean()
             + options.variant_loss
             * _soft_cross_entropy(variants, self.ways[batch.first], self.ways[batch.second], batch.share, 0.0).mean()
             + options.frame_loss * (each * seen).sum() / seen.sum().clamp(min=1)
+            + options.progress_loss * (far * known).sum() / known.sum().clamp(min=1)
         )
 
     def _follow(self) -> None:
@@ -186,6 +192,7 @@ class Tensors:
     first: Tensor
     second: Tensor
     fade: Tensor
+    progress: Tensor
     share: Tensor
 
     def mirrored(self) -> "Tensors":
@@ -212,7 +219,8 @@ class _Pairs(Dataset):
     def __getitem__(self, number: int) -> tuple[Tensor, ...]:
         rng = np.random.default_rng([self.options.seed, 1, number])
         batch: Batch = sample(self.bank, rng, self.options.batch, weights=self.weights)
-        arrays = (batch.features, batch.mask, batch.first, batch.second, batch.fade, batch.share().astype(np.float32))
+        share = batch.share().astype(np.float32)
+        arrays = (batch.features, batch.mask, batch.first, batch.second, batch.fade, batch.progress, share)
         return tuple(torch.from_numpy(array) for array in arrays)
 
 

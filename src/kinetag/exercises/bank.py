@@ -8,7 +8,7 @@ from itertools import repeat
 import numpy as np
 
 from kinetag.exercises.library import Exercise
-from kinetag.exercises.motion import generate_batch, shipped_library
+from kinetag.exercises.motion import Motion, generate_batch, shipped_library
 from kinetag.exercises.recorded import Recorded
 from kinetag.exercises.recordings import Recording
 from kinetag.exercises.synthesis import observe
@@ -30,10 +30,12 @@ _RECORDED_SHARE, _LENT_SHARE = 0.08, 0.6
 @dataclass
 class Bank:
     """``joints`` (M, F, V, 3) float16 metres, Y up, at BANK_RATE, and ``recorded``, R clips that come after them;
-    ``labels`` (M + R,) index into ``classes``, ``ways`` (M + R,) into ``variants``: a class and a way of doing it.
-    The last ``captured`` of the motions are real people's. ``library`` says what the classes are."""
+    ``labels`` (M + R,) index into ``classes``, ``ways`` (M + R,) into ``variants``: a class and a way of doing it;
+    ``progress`` (M, F) is how far each frame is from rest, 0, to a repetition's turning point, 1, NaN where nobody
+    knows. The last ``captured`` of the motions are real people's. ``library`` says what the classes are."""
 
     joints: np.ndarray
+    progress: np.ndarray
     labels: np.ndarray
     ways: np.ndarray
     classes: tuple[str, ...]
@@ -67,6 +69,7 @@ class Bank:
         return replace(
             self._with_rows([(label, "plain") for label in labels if label in self.classes]),
             joints=np.concatenate([self.joints, joints[known].astype(np.float16)]),
+            progress=np.concatenate([self.progress, np.full((int(known.sum()), joints.shape[1]), np.nan, np.float16)]),
             captured=int(known.sum()),
         )
 
@@ -92,13 +95,15 @@ class Bank:
 @dataclass
 class Batch:
     """``features`` (N, T, V, C), ``mask`` (N, T); ``first``, ``second`` (N,): the motions, as rows of the bank, and
-    ``fade`` (N, T): how far each frame is from the first to the second."""
+    ``fade`` (N, T): how far each frame is from the first to the second; ``progress`` (N, T) of the repetition, NaN
+    where it is not known."""
 
     features: np.ndarray
     mask: np.ndarray
     first: np.ndarray
     second: np.ndarray
     fade: np.ndarray
+    progress: np.ndarray
 
     def share(self) -> np.ndarray:
         """How much of the window is the second motion, (N,): its middle decides, and only frames that were seen."""
@@ -128,10 +133,11 @@ def build_bank(
     else:
         made = [_motions(*each) for each in zip(classes, exercises, repeat(seed), counts, strict=False)]
     variants: dict[tuple[str, str], int] = {}
-    ways = [variants.setdefault((name, way), len(variants)) for name, (_, own) in zip(classes, made, strict=True)
+    ways = [variants.setdefault((name, way), len(variants)) for name, (*_, own) in zip(classes, made, strict=True)
             for way in own]  # fmt: skip
     return Bank(
-        np.concatenate([joints for joints, _ in made]),
+        np.concatenate([joints for joints, _, _ in made]),
+        np.concatenate([progress for _, progress, _ in made]),
         np.repeat(np.arange(len(classes)), counts),
         np.array(ways),
         tuple(classes),
@@ -140,13 +146,33 @@ def build_bank(
     )
 
 
-def _motions(name: str, exercise: Exercise | str, seed: int, count: int) -> tuple[np.ndarray, list[str]]:
-    """Joints (count, F, V, 3) of one class and the way each is done."""
+def _motions(
+    name: str, exercise: Exercise | str, seed: int, count: int
+) -> tuple[np.ndarray, np.ndarray, list[str]]:  # fmt: skip
+    """Joints (count, F, V, 3) of one class, the progress in each frame (count, F), and the way each is done."""
     names = get_layout(LAYOUT).joints
     rng = np.random.default_rng([seed, 0, *name.encode()])
     made = generate_batch(exercise, rng, count, duration=BANK_SECONDS, rate=BANK_RATE)
     joints = np.stack([select_joints(motion.joints, names) for motion in made]).astype(np.float16)
-    return joints, [motion.variant for motion in made]
+    held = isinstance(exercise, Exercise) and not exercise.is_counted
+    progress = np.stack([np.zeros(len(motion.times)) if held else progress_of(motion) for motion in made])
+    return joints, progress.astype(np.float16), [motion.variant for motion in made]
+
+
+def progress_of(motion: Motion) -> np.ndarray:
+    """How far each frame (T,) is from rest, 0, to the turning point of a repetition, 1, along half a cosine either way.
+
+    NaN before the first repetition and after the last: there may be one that is cut off.
+    """
+    progress = np.full(len(motion.times), np.nan)
+    if motion.repetitions:
+        inside = (motion.times >= motion.repetitions[0][0]) & (motion.times <= motion.repetitions[-1][2])
+        progress[inside] = 0
+    for start, peak, end in motion.repetitions:
+        rows = (motion.times >= start) & (motion.times <= end)
+        way = np.interp(motion.times[rows], [start, peak, end], [0.0, 1.0, 0.0])
+        progress[rows] = np.fmax(progress[rows], (1 - np.cos(np.pi * way)) / 2)
+    return progress
 
 
 def select_joints(joints: np.ndarray, names: Sequence[str]) -> np.ndarray:
@@ -172,7 +198,8 @@ def sample(
     seen = bank.recorded.windows(rows, rng)
     features, mask = window_features(seen.keypoints, seen.confidence, world=seen.world)
     rows = rows + len(bank.joints)
-    other = Batch(features, mask, rows, rows, np.zeros((recorded, WINDOW), np.float32))
+    unknown = np.full((recorded, WINDOW), np.nan, np.float32)
+    other = Batch(features, mask, rows, rows, np.zeros_like(unknown), unknown)
     return Batch(*(np.concatenate([a, b]) for a, b in zip(_arrays(made), _arrays(other), strict=True)))
 
 
@@ -183,27 +210,34 @@ def _arrays(batch: Batch) -> tuple[np.ndarray, ...]:
 
 def _synthetic(bank: Bank, rng: np.random.Generator, size: int, weights: np.ndarray, *, clean: bool) -> Batch:
     pick = rng.choice(len(bank.joints), (size, 2), p=weights)
-    first, second = (_cut(bank.joints, pick[:, side], rng) for side in (0, 1))
+    (first, begun), (second, begun_second) = (_cut(bank, pick[:, side], rng) for side in (0, 1))
     fade = _fades(size, rng)  # (N, T), 0 while the first motion lasts, 1 in the second
     joints = _join(first, second, fade)
+    both = (1 - fade) * begun + fade * begun_second  # NaN where one of the two is not known, but is under way
+    progress = np.where(fade <= 0, begun, np.where(fade >= 1, begun_second, both))
     clips = None if clean else bank.recorded
     lender = clips.lent if clips is not None and len(clips) else None
     seen = observe(joints, rng, clean=clean, lender=lender, lent=round(_LENT_SHARE * size))
     features, mask = window_features(seen.keypoints, seen.confidence, world=seen.world)
-    return Batch(features, mask, pick[:, 0], pick[:, 1], fade)
+    return Batch(features, mask, pick[:, 0], pick[:, 1], fade, progress.astype(np.float32))
 
 
-def _cut(joints: np.ndarray, pick: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A window (N, T, V, 3) on the classifier's time grid from a random moment of each picked motion."""
-    last = joints.shape[1] - 1
+def _cut(bank: Bank, pick: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A window (N, T, V, 3) on the classifier's time grid from a random moment of each picked motion, and the progress
+    (N, T) in it."""
+    last = bank.joints.shape[1] - 1
     # Tempo varies once more, mostly towards slower: people with weights take their time.
     step = BANK_RATE / RATE * np.exp(rng.uniform(np.log(0.6), np.log(1.15), (len(pick), 1)))
     start = rng.uniform(0, 1, (len(pick), 1)) * (last - (WINDOW - 1) * step)
     at = start + np.arange(WINDOW) * step  # (N, T)
     left = np.minimum(at.astype(int), last - 1)
-    part = (at - left)[..., None, None].astype(np.float32)
+    part = (at - left).astype(np.float32)
     rows = pick[:, None]
-    return joints[rows, left].astype(np.float32) * (1 - part) + joints[rows, left + 1].astype(np.float32) * part
+
+    def between(values: np.ndarray, part: np.ndarray) -> np.ndarray:
+        return values[rows, left].astype(np.float32) * (1 - part) + values[rows, left + 1].astype(np.float32) * part
+
+    return between(bank.joints, part[..., None, None]), between(bank.progress, part)
 
 
 def _fades(size: int, rng: np.random.Generator) -> np.ndarray:

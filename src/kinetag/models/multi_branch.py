@@ -9,6 +9,7 @@ flattened into channels, because with 19 fixed joints a weight a joint is cheap 
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +26,19 @@ _BRANCHES = (
 )
 
 
+class Seen(NamedTuple):
+    """What the network makes of windows: an ``embedding`` (N, D) of each, every second frame (N, T / 2, W), and those
+    on their ``way`` through the network (N, T / 2, 3 W), of which the first still show how people move."""
+
+    embedding: Tensor
+    frames: Tensor
+    way: Tensor
+
+
 class MultiBranchGCN(nn.Module):
     """Windows (N, T, V, C) and mask (N, T) -> logits of classes (N, K), of variants (N, L), and of classes in every
-    second frame (N, T / 2, K), and an embedding (N, D).
+    second frame (N, T / 2, K), an embedding (N, D), and the progress in each frame (N, T): how far from rest, 0, to the
+    turning point of a repetition, 1, whatever the exercise.
 
     ``variants`` (L,): the class of each way of doing one. The network tells variants apart, and a class is as likely
     as all its variants together; none: every class has one.
@@ -39,7 +50,7 @@ class MultiBranchGCN(nn.Module):
         *,
         variants: Sequence[int] | None = None,
         stem: int = 16,
-        width: int = 128,
+        width: int = 256,
         dilations: tuple[int, ...] = (1, 2, 4, 1),
         dropout: float = 0.25,
     ) -> None:
@@ -58,22 +69,23 @@ class MultiBranchGCN(nn.Module):
         self.register_buffer("belongs", nn.functional.one_hot(torch.tensor(list(ways)), classes).float())
         self.head = nn.Linear(3 * width, len(ways))
         self.frame_head = nn.Linear(width, classes)
+        self.progress = ProgressHead(3 * width)
 
-    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        embedding, x = self.embed(x, mask)
-        return *self.answers(embedding, x), embedding
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        seen = self.embed(x, mask)
+        return *self.answers(seen.embedding, seen.frames), seen.embedding, torch.sigmoid(self.progress(seen.way))
 
-    def embed(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """What the window is, (N, 3 * width), and what each second frame is, (N, T / 2, width)."""
+    def embed(self, x: Tensor, mask: Tensor) -> Seen:
+        """What windows show, without an answer to it yet."""
         mask = mask.to(x.dtype)[..., None]  # (N, T, 1)
         x = x * mask[..., None]
         x = torch.cat([branch(x[..., ids]) for branch, ids in zip(self.branches, self.channels, strict=True)], -1)
         x = self.fuse(x).flatten(2) * mask  # (N, T, V * stem)
         mask = torch.maximum(mask[:, 0::2], mask[:, 1::2])  # (N, T / 2, 1)
-        x = self.enter(x) * mask
+        way = [self.enter(x) * mask]
         for block in self.blocks:
-            x = (x + block(x)) * mask
-        return self.pool(x, mask), x
+            way.append((way[-1] + block(way[-1])) * mask)
+        return Seen(self.pool(way[-1], mask), way[-1], torch.cat([way[0], way[len(way) // 2], way[-1]], -1))
 
     def answers(self, embedding: Tensor, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits of what `embed` saw: of classes (N, K), of variants (N, L), and of each second frame's classes."""
@@ -91,6 +103,22 @@ class MultiBranchGCN(nn.Module):
         highest = x.amax(1)  # masked frames are 0 and the rest is not negative, so they never win
         weight = torch.softmax(self.attention(x) - 1e4 * (1 - mask), dim=1) * mask
         return torch.cat([mean, highest, (x * weight).sum(1)], 1)
+
+
+class ProgressHead(nn.Module):
+    """Every second frame (N, T / 2, D) -> logits of the progress in each frame (N, T)."""
+
+    def __init__(self, inputs: int, width: int = 96, dilations: tuple[int, ...] = (2, 4, 1)) -> None:
+        super().__init__()
+        self.enter = TemporalConv(inputs, width, taps=3)
+        self.blocks = nn.ModuleList(TemporalConv(width, width, taps=3, dilation=d) for d in dilations)
+        self.out = nn.Linear(width, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.enter(x)
+        for block in self.blocks:
+            x = x + block(x)
+        return self.out(x).flatten(1)
 
 
 class GraphConv(nn.Module):

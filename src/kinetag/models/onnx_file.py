@@ -12,8 +12,10 @@ from kinetag.models.card import METADATA_KEY, ModelCard
 from kinetag.whole_file import whole_file
 
 CPU = ("CPUExecutionProvider",)
-OUTPUTS = ("logits", "variants", "frames", "embedding")  # of the shipped one; see models/multi_branch.py
-VARIANTS, EMBEDDING = OUTPUTS[1], OUTPUTS[3]  # the latter is what the last layer decides by: teaching works on it
+OUTPUTS = ("logits", "variants", "frames", "embedding", "progress")  # of the shipped one; see models/multi_branch.py
+VARIANTS = OUTPUTS[1]
+EMBEDDING = OUTPUTS[3]  # what the last layer decides by: teaching works on it
+PROGRESS = OUTPUTS[4]  # how far into a repetition each frame is: counting works on it
 
 
 def open_session(model: bytes, name: str, *, providers: Sequence[Any] = CPU, threads: int = 1) -> Any:
