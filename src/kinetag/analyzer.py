@@ -349,12 +349,13 @@ def label_person(sequence: PoseSequence, classifier: Classifier, library: dict[s
     known = exercises_by_label(classifier.labels, library)
     segments, times, probabilities = label_poses(poses, classifier, known)
     describe(segments, times, probabilities, poses, classifier)
-    for segment in segments:
-        if segment.label != OTHER:
-            exercise = known.get(segment.label)
-            segment.repetitions = count_any(poses, exercise, segment.start, segment.end)
-            if exercise is not None:
-                assess(poses, exercise, segment)
+    named = [segment for segment in segments if segment.label != OTHER]
+    progress = classifier.progress(poses) if named else None
+    for segment in named:
+        exercise = known.get(segment.label)
+        segment.repetitions = count_any(poses, exercise, segment.start, segment.end, progress)
+        if exercise is not None:
+            assess(poses, exercise, segment)
     return Person(sequence.person, segments, poses, tuple(classifier.labels), times, probabilities)
 
 

@@ -13,6 +13,7 @@ from kinetag.features import CHANNELS, HOP, LAYOUT, RATE, WINDOW, mirror, window
 from kinetag.metrics import log_softmax, softmax
 from kinetag.models.card import ModelCard
 from kinetag.moments import at_times
+from kinetag.network_reps import Progress
 from kinetag.sequence import PoseSequence
 from kinetag.timeline import OTHER
 
@@ -24,6 +25,7 @@ SHIPPED = {  # others, by name; docs/classifier.md tells what they are better at
 }
 _MIDDLE = 2  # frames on either side of a window's centre that say what is done there: a third of a second
 _STEPS = 10  # windows in the time of one, at most, of networks that were trained on clips
+_BESIDE = 0.05  # how much of a window's word on its middle its word on its ends counts
 _LONG_STEPS = 12  # long windows in the time of one
 
 
@@ -132,6 +134,35 @@ class Classifier:
         if not times:
             return np.zeros(0), np.zeros((0, len(self.labels)), np.float32)
         return np.concatenate(times), np.concatenate(rows)
+
+    def progress(self, sequence: PoseSequence, *, hop: float = 0.5) -> Progress | None:
+        """How far each moment of a sequence is from rest to the turning point of a repetition, for `count_repetitions`.
+
+        The mean of a window every ``hop`` seconds, of which each is surest in its middle. None from a file whose
+        network does not tell.
+        """
+        from kinetag.models.onnx_file import PROGRESS
+
+        if self.card.kind != "windows" or PROGRESS not in {output.name for output in self.session.get_outputs()}:
+            return None
+        rate, length = self.card.rate or RATE, self.card.window or WINDOW
+        weight = np.hanning(length + 2)[1:-1] + _BESIDE
+        times, values = [np.zeros(0)], [np.zeros(0)]
+        for shot in sequence.shots():
+            part = sequence.rows(shot)
+            count = int(part.duration * rate + 1e-6) + 1
+            total, share = np.zeros((2, count + 2 * length))
+            for cut in window_batches(part, hop=hop, rate=rate, length=length):
+                said = self.session.run([PROGRESS], {"features": cut.features, "mask": cut.mask})[0]  # (W, T)
+                firsts = np.round((cut.times - part.times[0]) * rate).astype(int) - length // 2 + length
+                for first, row, seen in zip(firsts, said, cut.mask, strict=True):
+                    total[first : first + length] += weight * seen * row
+                    share[first : first + length] += weight * seen
+            inside = slice(length, length + count)
+            with np.errstate(invalid="ignore"):
+                values.append(total[inside] / share[inside])  # NaN where no window has a pose
+            times.append(part.times[0] + np.arange(count) / rate)
+        return Progress(np.concatenate(times), np.concatenate(values))
 
     def embed(self, sequence: PoseSequence, *, hop: float = HOP) -> tuple[np.ndarray, np.ndarray]:
         """Window centres (W,) in seconds, those of `predict`, and what the last layer decides by, (W, D).

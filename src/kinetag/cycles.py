@@ -101,6 +101,13 @@ def usual_swing(values: np.ndarray, threshold: float) -> float:
     return float(np.median(swings[swings >= 0.5 * np.quantile(swings, 0.9)]))
 
 
+def cleanness(values: np.ndarray, threshold: float) -> float:
+    """Share of the signal's way that goes into real swings rather than wiggles, in [0, 1]."""
+    index, _ = turning_points(values, threshold)
+    way = np.abs(np.diff(values)).sum()
+    return float(np.abs(np.diff(values[index])).sum() / way) if way > 0 and len(index) else 0.0
+
+
 def periodicity(values: np.ndarray, min_period: float, max_period: float) -> float:
     """Highest autocorrelation at a lag (s) that is a possible period, after the first time it falls below half.
 

@@ -4,7 +4,8 @@ The library names the signal that counts (a joint angle or a height) with typica
 point. That signal exists several times: left and right, from the picture and in depth. Each is turned into progress
 (0 at rest, 1 at the turning point), cleaned, and judged by how much of it was seen, how far it goes and how cleanly it
 swings; the best one counts. Where the signal cannot be used (joints out of sight, or the movement goes along the line
-of sight), the strongest periodic movement of all joints stands in for it.
+of sight), the strongest periodic movement of all joints stands in for it. And where the classifier's network sees
+repetitions more clearly than all of these, its word counts (`kinetag.network_reps`).
 """
 
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kinetag.angles import SEEN, Space, joint_angles, signal_confidence, signals, world_is_sane
-from kinetag.cycles import RATE, Cycle, find_cycles, low_pass, resample, tempo, turning_points, usual_swing
+from kinetag.cycles import RATE, Cycle, cleanness, find_cycles, low_pass, resample, tempo, usual_swing
+from kinetag.network_reps import SLOWEST_QUICK, Progress, placed, progress_cycles
 from kinetag.periodic import periodic_cycles
 from kinetag.sequence import PoseSequence
 from kinetag.timeline import Repetition
@@ -39,6 +41,8 @@ _COVERAGE = 0.5  # share of the poses in which a signal must be seen
 _SURE = 0.3  # mean confidence below which a signal is guessed rather than seen
 _IDLE = 0.5  # of the busier side's excursion: a side that moves less is idle
 _UNDER_WAY = 0.25  # of a repetition's excursion: beyond it the other side's movement is part of it
+_SURER = 1.2  # times the network's clearness is compared with the signal's quality
+_TRUSTED = 0.6  # quality from which on the signal tells which repetitions are partial
 _ALIKE = 0.8  # of the longer of two cycles, left and right, in which both go on: they begin and end together
 _TOGETHER = 0.6  # correlation from which on one side tells what the other does
 _MOVES = 15.0  # degrees: joint angles that change less in a repetition are not reported, but for the counting joint
@@ -62,26 +66,31 @@ class _Track:
     norm: float = 1.0  # the library's excursion in this signal
 
 
-def count_repetitions(sequence: PoseSequence, exercise: "Exercise", start: float, end: float) -> list[Repetition]:
+def count_repetitions(
+    sequence: PoseSequence, exercise: "Exercise", start: float, end: float, progress: Progress | None = None
+) -> list[Repetition]:
     """Repetitions of ``exercise`` whose turning point lies in [start, end] seconds, in order of time.
 
     ``sequence`` should be smoothed. With sides 'both' left and right are one movement; with 'either' or 'alternate'
     each side's repetitions count, and both sides at once count once. A repetition is partial when it reaches less than
     60 % of this set's usual excursion and of the library's, or less than 25 % of the library's (which can be told only
-    where depth is known). Nothing is returned for an exercise that is not counted, nor where nothing moves.
+    where depth is known). ``progress`` is what `Classifier.progress` says of the sequence. Nothing is returned for an
+    exercise that is not counted, nor where nothing moves.
     """
     counting = exercise.counting
     if counting is None:
         return []
-    return _repetitions(sequence, start, end, lambda run: _cycles(run, counting), counting.signal)
+    return _repetitions(sequence, start, end, lambda run: _cycles(run, counting, progress), counting.signal)
 
 
-def count_any(sequence: PoseSequence, exercise: "Exercise | None", start: float, end: float) -> list[Repetition]:
+def count_any(
+    sequence: PoseSequence, exercise: "Exercise | None", start: float, end: float, progress: Progress | None = None
+) -> list[Repetition]:
     """Repetitions by the exercise's rule; by `count_periodic` where the library does not know one (None: nothing is
     known); none of what is held or of what nobody counts."""
     if exercise is None or (exercise.counting is None and exercise.is_counted):
         return count_periodic(sequence, start, end)
-    return count_repetitions(sequence, exercise, start, end)
+    return count_repetitions(sequence, exercise, start, end, progress)
 
 
 def count_periodic(sequence: PoseSequence, start: float, end: float) -> list[Repetition]:
@@ -138,23 +147,33 @@ def _runs(cut: PoseSequence) -> list[PoseSequence]:
     return [cut.rows(slice(first, last)) for first, last in pairwise(edges)]
 
 
-def _cycles(cut: PoseSequence, counting: "Counting") -> list[Cycle]:
-    """Cycles in one stretch of poses, by the best version of the counting signal or what stands in for it."""
+def _cycles(cut: PoseSequence, counting: "Counting", progress: Progress | None) -> list[Cycle]:
+    """Cycles in one stretch of poses, by the counting signal, or by the network where it sees them more clearly."""
     if cut.duration < 0.5 * counting.min_period or len(cut) < 4:
         return []
+    ruled, quality = _ruled(cut, counting)
+    if progress is None or counting.min_period < SLOWEST_QUICK:
+        return ruled
+    told, clear = progress_cycles(progress, cut.times[0], cut.times[-1], counting.min_period, counting.max_period)
+    return placed(told, ruled, trusted=quality >= _TRUSTED) if _SURER * clear > quality else ruled
+
+
+def _ruled(cut: PoseSequence, counting: "Counting") -> tuple[list[Cycle], float]:
+    """Cycles by the best version of the counting signal or what stands in for it, and that version's quality."""
     grid = np.arange(cut.times[0], cut.times[-1] + 1e-9, 1 / RATE)
     groups = _groups(cut, counting, grid)
     best = max(groups, key=_group_quality, default=[])
+    quality = _group_quality(best)
     usable = [track for track in best if track.coverage >= _COVERAGE and track.swing > 0]
     if usable:
         cycles = _count(usable, grid, counting)
         if all(track.true_size for track in usable):
             cycles = [replace(cycle, partial=cycle.partial or cycle.excursion < _PARTIAL) for cycle in cycles]
-        return cycles
+        return cycles, quality
     # What is counted does not show, or too little in depth that comes out too flat. But feet that stand take no steps.
     if counting.signal != "step" or _is_hidden(groups) or not world_is_sane(cut):
-        return periodic_cycles(cut, counting.min_period, counting.max_period)
-    return []
+        return periodic_cycles(cut, counting.min_period, counting.max_period), quality
+    return [], quality
 
 
 def motion_amplitude(sequence: PoseSequence, exercise: "Exercise", start: float, end: float) -> float:
@@ -229,14 +248,14 @@ def _track(
     lasts = [cycle.end - cycle.start for cycle in cycles if not cycle.partial]
     if lasts and _TEMPO * np.median(lasts) > shortest:
         clean, threshold = _cleaned(times[known], progress[known], grid, _TEMPO * float(np.median(lasts)))
-    swing, cleanness = usual_swing(clean, threshold), _cleanness(clean, threshold)
-    if counting.signal == "step" and swing < _STEP and cleanness < _EVEN:
+    swing, smooth = usual_swing(clean, threshold), cleanness(clean, threshold)
+    if counting.signal == "step" and swing < _STEP and smooth < _EVEN:
         swing = 0.0
     coverage, sure = float(known.mean()), float(confidence[known].mean())
-    quality = coverage * (0.3 + 0.7 * sure) * min(swing, 1.0) * cleanness
+    quality = coverage * (0.3 + 0.7 * sure) * min(swing, 1.0) * smooth
     true_size = space == "3d" and not counting.signal.endswith("_height")
     seen = _distance(grid, times[known]) <= _HOLE / 2
-    return _Track(clean, coverage, sure, threshold, swing, cleanness, quality, seen, true_size)
+    return _Track(clean, coverage, sure, threshold, swing, smooth, quality, seen, true_size)
 
 
 def _distance(grid: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -260,13 +279,6 @@ def _cleaned(times: np.ndarray, progress: np.ndarray, grid: np.ndarray, period: 
     noise = 1.4826 * float(np.median(np.abs(residual)))
     noise *= np.sqrt(float(np.median(np.diff(times))) / (2 * np.sqrt(np.pi) * 0.12 * period))
     return clean, max(_LEAST, _NOISE * noise)
-
-
-def _cleanness(clean: np.ndarray, threshold: float) -> float:
-    """Share of the signal's way that goes into real swings rather than wiggles, in [0, 1]."""
-    index, _ = turning_points(clean, threshold)
-    way = np.abs(np.diff(clean)).sum()
-    return float(np.abs(np.diff(clean[index])).sum() / way) if way > 0 and len(index) else 0.0
 
 
 def _fused(

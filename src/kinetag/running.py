@@ -21,6 +21,7 @@ from kinetag.smoothing import smooth
 from kinetag.timeline import OTHER
 
 _PERIOD = 0.5  # seconds between two runs of the decoder
+_MARGIN = 2.0  # seconds before a segment that show how a repetition at its start begins
 _HORIZON = 20.0  # seconds of poses that it looks at
 
 
@@ -113,7 +114,8 @@ class RunningLabel:
         self._label, self._confidence = segment.label, segment.confidence
         self.family, self.family_confidence = segment.family, segment.family_confidence
         if segment.label != OTHER:
-            counted = count_any(poses, self._known.get(segment.label), segment.start, segment.end)
+            progress = self.classifier.progress(poses.between(segment.start - _MARGIN, segment.end))
+            counted = count_any(poses, self._known.get(segment.label), segment.start, segment.end, progress)
             # Near the edge of the horizon a repetition is cut short, so what was counted there before stays.
             settled = poses.times[0] + 3.0 if continues and self._since < poses.times[0] else -np.inf
             old = [moment for moment in self._kept if moment < settled]
