@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kinetag.errors import missing_extra
 from kinetag.exercises.library import Exercise
 from kinetag.features import RATE, WINDOW
-from kinetag.models.onnx_file import ModelCard, export_onnx, write_int8
+from kinetag.models.onnx_file import ModelCard, compress_weights, export_onnx, write_int8
 
 try:
     import torch
@@ -67,9 +67,10 @@ def finish(trainer: "Trainer", path: Path, report: Callable[[str], None]) -> Mod
         training=asdict(options),
     )
     export_onnx(model, path, card)
-    report(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB), same as torch")
     small = path.with_stem(f"{path.stem}_int8")
     write_int8(path, small)
+    compress_weights(path)
+    report(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB), same as torch")
     report(f"wrote {small} ({small.stat().st_size / 1e6:.1f} MB)")
     return card
 

@@ -31,8 +31,8 @@ class Progress:
 def progress_cycles(
     progress: Progress, start: float, end: float, shortest: float, longest: float
 ) -> tuple[list[Cycle], float]:
-    """Repetitions between ``start`` and ``end`` (s), of durations from ``shortest`` to ``longest`` (s), and how clear they
-    are, in [0, 1]."""
+    """Repetitions between ``start`` and ``end`` (s) that last from ``shortest`` to ``longest`` seconds, and how clear
+    they are, in [0, 1]."""
     here = (progress.times >= start) & (progress.times <= end) & np.isfinite(progress.values)
     times, values = progress.times[here], progress.values[here]
     if len(times) < 8:
@@ -46,7 +46,7 @@ def progress_cycles(
         return clean, find_cycles(grid, clean, threshold=_LEAST, min_period=shortest, max_period=longest)
 
     clean, found = cycles(_SMOOTH * shortest)
-    lasts = [cycle.end - cycle.start for cycle in found if not cycle.partial]
+    lasts = [_lasts(grid, clean, cycle) for cycle in found if not cycle.partial]
     if lasts and _TEMPO * np.median(lasts) > _SMOOTH * shortest:
         clean, found = cycles(_TEMPO * float(np.median(lasts)))
     found = [cycle for cycle in found if np.abs(times - cycle.peak).min() <= _HOLE]
@@ -67,6 +67,13 @@ def placed(told: Sequence[Cycle], ruled: Sequence[Cycle], *, trusted: bool) -> l
         free.remove(same)
         out.append(replace(same, partial=same.partial and (trusted or cycle.partial)))
     return sorted(out, key=lambda cycle: cycle.turn)
+
+
+def _lasts(times: np.ndarray, values: np.ndarray, cycle: Cycle) -> float:
+    """Seconds that a repetition takes; where it seems to begin or end in a long rest, as its upper half lets expect."""
+    inside = (times >= cycle.start) & (times <= cycle.end)
+    upper = (values[inside] >= values[inside].max() - cycle.excursion / 2).sum() / RATE
+    return min(cycle.end - cycle.start, 2 * float(upper))
 
 
 def _together(a: Cycle, b: Cycle) -> float:
