@@ -18,6 +18,7 @@ from form_wrong import WRONG
 from repetitions import RATE, VIEWS, prmd_sets
 from sensor import observe
 
+from kinetag.classifier import Classifier
 from kinetag.exercises.kinematics import BODY
 from kinetag.exercises.library import Exercise, Variant, load_library
 from kinetag.exercises.motion import generate
@@ -28,6 +29,7 @@ from kinetag.skeletons import KINETAG13
 from kinetag.smoothing import smooth
 from kinetag.timeline import FormFault, Segment
 
+NETWORK = Classifier.load()
 JOINTS = [BODY.index(joint) for joint in KINETAG13.joints]
 AZIMUTHS = {"front": (0, 180), "side": (90, 270)}  # degrees from which a fault is seen
 ACROSS = (
@@ -43,7 +45,8 @@ def faults_of(sequence: PoseSequence, exercise: Exercise) -> tuple[list[FormFaul
     """The faults that are reported, and how many repetitions were found."""
     poses = smooth(sequence)
     start, end = float(poses.times[0]), float(poses.times[-1])
-    segment = Segment(exercise.name, start, end, 1.0, count_repetitions(poses, exercise, start, end))
+    progress = NETWORK.progress(poses)
+    segment = Segment(exercise.name, start, end, 1.0, count_repetitions(poses, exercise, start, end, progress))
     assess(poses, exercise, segment)
     return segment.faults, len(segment.repetitions)
 

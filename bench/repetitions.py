@@ -6,6 +6,7 @@
                                                                  whole pipeline, the label given
     python -m kinetag.exercises.recording --sets --out sets.npz --per-class 8 --seed 500
     python bench/repetitions.py --rendered sets.npz              rendered people through BlazePose itself, instead
+    python bench/repetitions.py ... --by-rule                    without the network's word, by the signal alone
 
 The synthetic part knows the truth exactly: every counted exercise of the library moves a random number of times, with
 a random body, tempo and style, and an estimator's errors are added (see sensor.py).
@@ -22,6 +23,7 @@ from common import data_folder, save, show
 from sensor import observe
 from views import SHOWN
 
+from kinetag.classifier import Classifier
 from kinetag.exercises.library import Counting, Exercise, load_library
 from kinetag.exercises.recordings import read_recordings
 from kinetag.reps import count_periodic, count_repetitions
@@ -56,10 +58,13 @@ PRMD: dict[int, dict[str, Any]] = {
 PRMD_JOINTS = ("upper_arm", "forearm", "hand", "upper_leg", "lower_leg", "foot")
 
 
-def count(sequence: PoseSequence, exercise: Exercise | None) -> tuple[int, int]:
-    """Full repetitions, and partial ones; without an exercise by what repeats."""
+def count(sequence: PoseSequence, exercise: Exercise | None, network: Classifier | None) -> tuple[int, int]:
+    """Full repetitions, and partial ones; without an exercise by what repeats, without ``network`` by the rule."""
     poses, start, end = smooth(sequence), sequence.times[0], sequence.times[-1]
-    found = count_periodic(poses, start, end) if exercise is None else count_repetitions(poses, exercise, start, end)
+    if exercise is None:
+        found = count_periodic(poses, start, end)
+    else:
+        found = count_repetitions(poses, exercise, start, end, network.progress(poses) if network else None)
     partial = sum(repetition.partial for repetition in found)
     return len(found) - partial, partial
 
@@ -78,7 +83,7 @@ def row(name: str, errors: list[tuple[int, int]], **more: Any) -> dict[str, Any]
     }
 
 
-def synthetic(sets: int, seed: int, only: list[str]) -> list[dict[str, Any]]:
+def synthetic(sets: int, seed: int, only: list[str], network: Classifier | None) -> list[dict[str, Any]]:
     """One row for each counted exercise and kind of view."""
     from kinetag.exercises.kinematics import BODY
     from kinetag.exercises.motion import generate
@@ -102,7 +107,7 @@ def synthetic(sets: int, seed: int, only: list[str]) -> list[dict[str, Any]]:
                 seen = observe(
                     motion.times, filmed(motion.joints)[:, joints], np.random.default_rng([seed, i, 1]), **options
                 )
-                full, partial = count(seen, None if view == UNKNOWN else exercise)
+                full, partial = count(seen, None if view == UNKNOWN else exercise, network)
                 # Cut sets are of any depth, so what falls short of the usual was nevertheless done.
                 counted = full + partial if view == CUT else full
                 errors[view].append((_error(counted, motion.repetitions, motion.times), len(motion.repetitions)))
@@ -142,7 +147,7 @@ def prmd_sets(path: Path) -> Iterator[tuple[int, bool, int, np.ndarray, np.ndarr
                 yield movement, correct, len(clips), (np.arange(len(points)) / 30)[::2], points[::2].astype(float)
 
 
-def prmd(folder: Path, seed: int) -> list[dict[str, Any]]:
+def prmd(folder: Path, seed: int, network: Classifier | None) -> list[dict[str, Any]]:
     """One row for each movement; the sets done wrong have repetitions that were meant to fall short."""
     names = np.load(folder / "ui_prmd.npz")["movement_names"]
     squat = load_library()["squat"]
@@ -152,7 +157,7 @@ def prmd(folder: Path, seed: int) -> list[dict[str, Any]]:
         exercise = squat.model_copy(update={"name": "movement", "counting": counting})
         for view in ("noisy", "noisy 2D"):
             seen = observe(times, joints, np.random.default_rng([seed, number]), **VIEWS[view])
-            full, partial = count(seen, exercise)
+            full, partial = count(seen, exercise, network)
             error = full + (0 if correct else partial) - truth
             errors.setdefault((movement, correct, view), []).append((error, truth))
     return [
@@ -161,7 +166,7 @@ def prmd(folder: Path, seed: int) -> list[dict[str, Any]]:
     ]
 
 
-def rendered(path: Path, only: list[str]) -> list[dict[str, Any]]:
+def rendered(path: Path, only: list[str], network: Classifier | None) -> list[dict[str, Any]]:
     """One row for each exercise whose sets were filmed; ways of doing it that nobody counts are left out."""
     library = load_library()
     errors: dict[str, list[tuple[int, int]]] = {}
@@ -170,7 +175,7 @@ def rendered(path: Path, only: list[str]) -> list[dict[str, Any]]:
         uncounted = {variant.name for variant in exercise.variants if not variant.counted} if exercise else set()
         if exercise is None or not clip.repetitions or clip.variant in uncounted or (only and clip.label not in only):
             continue
-        full = count(clip.sequence(), exercise)[0] if clip.found.sum() >= 2 else 0
+        full = count(clip.sequence(), exercise, network)[0] if clip.found.sum() >= 2 else 0
         whole = float(clip.shown.mean()) > SHOWN
         for group in (clip.label, "wholly seen" if whole else "cut off or partly hidden"):
             errors.setdefault(group, []).append((full - clip.repetitions, clip.repetitions))
@@ -181,7 +186,7 @@ def rendered(path: Path, only: list[str]) -> list[dict[str, Any]]:
     return [row(name, wrong) for name, wrong in (errors | groups).items() if wrong]
 
 
-def marked_clips(folder: Path) -> list[dict[str, Any]]:
+def marked_clips(folder: Path, network: Classifier | None) -> list[dict[str, Any]]:
     """The clips with trustworthy marks: the main person's repetitions of the given exercise over the whole clip."""
     from videos import MARKED, main_person, marked_repetitions
 
@@ -195,7 +200,8 @@ def marked_clips(folder: Path) -> list[dict[str, Any]]:
         found = []
         if person is not None and person.poses is not None:
             poses = person.poses
-            found = count_repetitions(poses, load_library()[label], poses.times[0], poses.times[-1])
+            progress = network.progress(poses) if network else None
+            found = count_repetitions(poses, load_library()[label], poses.times[0], poses.times[-1], progress)
         full = sum(not repetition.partial for repetition in found)
         marked = marked_repetitions(folder / f"{stem}.reps.csv")
         rows.append({"clip": stem, "counted": full, "partial": len(found) - full, "marked": marked})
@@ -210,13 +216,17 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=20, help="sets of each exercise")
     parser.add_argument("--only", nargs="*", default=[], help="these exercises only")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", help="a classifier in place of the default one")
+    parser.add_argument("--by-rule", action="store_true", help="by the exercise's own signal alone; nothing is written")
     args = parser.parse_args()
+    network = None if args.by_rule else Classifier.load(args.model)
     if args.rendered:
-        rows = rendered(args.rendered, args.only)
+        rows = rendered(args.rendered, args.only, network)
         show("Rendered people through BlazePose", rows)
-        print(f"written: {save('repetitions_rendered', rendered=rows)}")
+        if not args.by_rule:
+            print(f"written: {save('repetitions_rendered', rendered=rows)}")
         return
-    results: dict[str, Any] = {"library": synthetic(args.sets, args.seed, args.only)}
+    results: dict[str, Any] = {"library": synthetic(args.sets, args.seed, args.only, network)}
     show("Motions of the library", results["library"])
     for view in (*VIEWS, CUT, UNKNOWN):
         rows = [r for r in results["library"] if r["view"] == view]
@@ -224,12 +234,12 @@ def main() -> None:
         sets = sum(r["sets"] for r in rows)
         print(f"{view}, {sets} sets: exact {exact:.1%}, within 1 {near:.1%}, MAE {error:.3f}")
     if args.data:
-        results["ui_prmd"] = prmd(data_folder(args.data), args.seed)
+        results["ui_prmd"] = prmd(data_folder(args.data), args.seed, network)
         show("UI-PRMD, sets of ten", results["ui_prmd"])
     if args.videos:
-        results["marked"] = marked_clips(data_folder(args.data) / "videos")
+        results["marked"] = marked_clips(data_folder(args.data) / "videos", network)
         show("Marked clips, label given", results["marked"])
-    if not args.only:
+    if not args.only and not args.by_rule:
         print(f"written: {save('repetitions', **json.loads(json.dumps(results)))}")
 
 
