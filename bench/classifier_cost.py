@@ -18,6 +18,7 @@ from sensor import observe
 from kinetag.classifier import DEFAULT_MODEL, SHIPPED, Classifier
 from kinetag.exercises.library import load_library
 from kinetag.features import HOP, RATE, WINDOW, Windows, window_batches
+from kinetag.models.onnx_file import PROGRESS
 from kinetag.smoothing import smooth
 from kinetag.timeline import OTHER
 
