@@ -21,7 +21,7 @@ from kinetag.finishing import families, finish, slow  # noqa: E402
 from kinetag.metrics import log_softmax  # noqa: E402
 from kinetag.models import WINDOW_MODELS, build_window_model  # noqa: E402
 from kinetag.models.card import ModelCard  # noqa: E402
-from kinetag.models.onnx_file import compress_weights, export_onnx  # noqa: E402
+from kinetag.models.onnx_file import export_onnx, halve_weights  # noqa: E402
 from kinetag.skeletons import get_layout  # noqa: E402
 from kinetag.training import Trainer, TrainingOptions, _saved, batches, main, schedule, train  # noqa: E402
 
@@ -55,7 +55,7 @@ def test_model_shape_and_size(name):
     model = build_window_model(name, 3, variants=[0, 0, 1, 2, 2])
     shapes = [tuple(output.shape) for output in model(*windows())]
     assert shapes == [(4, 3), (4, 5), (4, WINDOW // 2, 3), (4, shapes[3][1]), (4, WINDOW)]
-    assert sum(p.numel() for p in build_window_model(name, 84, variants=range(84)).parameters()) < 2_000_000
+    assert sum(p.numel() for p in build_window_model(name, 84, variants=range(84)).parameters()) < 1_000_000
 
 
 def test_a_class_is_as_likely_as_its_variants_together():
@@ -192,7 +192,7 @@ def test_onnx_is_the_same_as_torch(bank, tmp_path):
     with torch.no_grad():
         expected, _, frames, *_ = (output.numpy() for output in trainer.average.eval()(features, mask))
     small = Classifier.load(path.with_stem("model_int8"))
-    for found, tolerance in ((classifier, 0.05), (small, 0.5)):
+    for found, tolerance in ((classifier, 0.005), (small, 0.5)):
         weight = found.card.frame_weight
         both = found.logits(features.numpy(), mask.numpy())
         found.card = replace(found.card, frame_weight=0.0)
@@ -201,25 +201,25 @@ def test_onnx_is_the_same_as_torch(bank, tmp_path):
         assert np.abs(both - (1 - weight) * log_softmax(expected) - weight * middle).max() < tolerance
     assert classifier.card.variants == bank.variants
     assert (small.card.precision, small.labels) == ("int8", bank.classes)
-    assert path.stat().st_size < 1.6 * sum(p.numel() for p in trainer.average.parameters())
+    assert path.stat().st_size < 3.5 * sum(p.numel() for p in trainer.average.parameters())
     assert json.loads(classifier.card.to_json())["training"]["steps"] == OPTIONS.steps
 
 
-def test_compressing_changes_little_or_nothing(bank, tmp_path):
+def test_halving_the_weights_changes_little_or_nothing(bank, tmp_path):
     path = tmp_path / "model.onnx"
     card = ModelCard(labels=bank.classes, variants=bank.variants)
     export_onnx(Trainer(OPTIONS, bank).average, path, card)
     whole, (features, mask) = path.read_bytes(), windows(7)
     before = Classifier.load(path).logits(features.numpy(), mask.numpy())
-    with pytest.raises(KinetagError, match=r"model.onnx gives probabilities that differ by"):
-        compress_weights(path, tolerance=1e-9)
+    with pytest.raises(KinetagError, match=r"in 16 bits, model.onnx gives probabilities that differ by"):
+        halve_weights(path, tolerance=1e-9)
     assert path.read_bytes() == whole
-    compress_weights(path)
+    halve_weights(path)
     after = Classifier.load(path)
     assert after.card == card
-    assert len(path.read_bytes()) < 0.4 * len(whole)
+    assert len(path.read_bytes()) < 0.55 * len(whole)
     difference = np.abs(after.logits(features.numpy(), mask.numpy()) - before).max()
-    assert 0 < difference < 0.05
+    assert 0 < difference < 0.005
 
 
 def test_progress_is_that_of_the_repetitions():
@@ -245,15 +245,62 @@ def test_who_holds_a_pose_makes_no_progress_and_of_other_movements_nobody_knows(
 
 
 def test_the_network_learns_how_far_a_repetition_is(bank):
-    """And what nobody knows, the progress of 'other', teaches nothing."""
-    trainer = Trainer(replace(OPTIONS, steps=60, frame_loss=0.0), bank)
-    run = list(batches(bank, OPTIONS, 0, 60, workers=0))
+    run = list(batches(bank, OPTIONS, 0, 100, workers=0))
+    trainer = Trainer(replace(OPTIONS, steps=100), bank)
     for batch in run:
         trainer.step(batch)
     with torch.no_grad():
         told = torch.sigmoid(trainer.model.eval().progress(trainer.model.embed(run[-1].features, run[-1].mask).way))
     known = run[-1].mask & ~run[-1].progress.isnan()
     assert np.corrcoef(told[known], run[-1].progress[known])[0, 1] > 0.6
+
+
+def test_what_teaches_progress_teaches_no_classes(bank):
+    """Classes are learned as without it, and it can be learned alone afterwards."""
+    run = list(batches(bank, OPTIONS, 0, 3, workers=0))
+    states = []
+    for weight in (0.0, 0.5):
+        trainer = Trainer(replace(OPTIONS, progress_loss=weight), bank)
+        for batch in run:
+            batch = replace(batch, progress=batch.progress.nan_to_num())
+            trainer.model.zero_grad()
+            trainer.model.train()
+            trainer.loss(batch).backward()
+        states.append({n: p.grad for n, p in trainer.model.named_parameters() if not n.startswith("progress.")})
+    for name, gradient in states[0].items():
+        assert torch.allclose(gradient, states[1][name], atol=1e-6), name
+
+
+def test_progress_can_be_learned_alone(bank, tmp_path):
+    folders = [tmp_path / name for name in ("first", "then")]
+    for folder in folders:
+        folder.mkdir()
+    first = train(bank, OPTIONS, folders[0], lambda line: None)
+    checkpoint = folders[0] / "checkpoint.safetensors"
+    others = replace(bank, variants=(*bank.variants, ("wave", "high")))  # motions may bring ways that nobody told apart
+    options = replace(OPTIONS, only_progress=True)
+    then = train(others, options, folders[1], lambda line: None, begin_from=checkpoint)
+    assert then.variants == bank.variants
+    before, after = first.average.state_dict(), then.average.state_dict()
+    same = {name: torch.equal(value, after[name]) for name, value in before.items()}
+    assert all(equal for name, equal in same.items() if not name.startswith("progress."))
+    assert not same["progress.out.weight"]
+    with pytest.raises(KinetagError, match="tells other ways of doing exercises apart"):
+        train(others, OPTIONS, tmp_path, lambda line: None, begin_from=checkpoint)
+
+
+def test_a_run_from_before_progress_was_told_is_a_beginning(bank, tmp_path):
+    path = tmp_path / "old.safetensors"
+    train(bank, OPTIONS, tmp_path, lambda line: None)
+    with safe_open(str(tmp_path / "checkpoint.safetensors"), framework="pt") as file:
+        header = json.loads(file.metadata()["kinetag"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    del header["variants"]
+    kept = {name: value for name, value in tensors.items() if ".progress." not in name}
+    save_file(kept, str(path), {"kinetag": json.dumps(header)})
+    trainer = Trainer(replace(OPTIONS, only_progress=True), bank)
+    trainer.begin_from(path, bank.classes)
+    assert torch.equal(trainer.average.head.weight, tensors["average.head.weight"])
 
 
 def test_schedule_warms_up_and_ends_low():
@@ -293,3 +340,9 @@ def test_the_command_trains_a_classifier_that_knows_them(own, tmp_path, capsys):
     assert (card.families["arm_raise"], card.slow["arm_raise"]) == ("arms", 20)
     assert main([*few, *out]) == 2
     assert "other classes; give the --exercises and --without of that run" in capsys.readouterr().err
+
+
+def test_progress_alone_needs_a_run_to_begin_from(tmp_path, capsys):
+    assert main(["--only-progress", "--out", str(tmp_path / "run")]) == 2
+    assert "--only-progress goes with --from" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

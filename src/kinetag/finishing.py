@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kinetag.errors import missing_extra
 from kinetag.exercises.library import Exercise
 from kinetag.features import RATE, WINDOW
-from kinetag.models.onnx_file import ModelCard, compress_weights, export_onnx, write_int8
+from kinetag.models.onnx_file import ModelCard, export_onnx, halve_weights, write_int8
 
 try:
     import torch
@@ -52,10 +52,10 @@ def finish(trainer: "Trainer", path: Path, report: Callable[[str], None]) -> Mod
     from kinetag import __version__
 
     options, bank = trainer.options, trainer.bank
-    model = leaning(trainer.average, bank.classes, bank.variants, _PRIOR, bank.library).cpu()
+    model = leaning(trainer.average, bank.classes, trainer.variants, _PRIOR, bank.library).cpu()
     card = ModelCard(
         labels=bank.classes,
-        variants=bank.variants,
+        variants=trainer.variants,
         families=families(bank.classes, bank.library),
         slow=slow(bank.classes, bank.library),
         temperature=_TEMPERATURE,
@@ -69,7 +69,7 @@ def finish(trainer: "Trainer", path: Path, report: Callable[[str], None]) -> Mod
     export_onnx(model, path, card)
     small = path.with_stem(f"{path.stem}_int8")
     write_int8(path, small)
-    compress_weights(path)
+    halve_weights(path)
     report(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB), same as torch")
     report(f"wrote {small} ({small.stat().st_size / 1e6:.1f} MB)")
     return card

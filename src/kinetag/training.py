@@ -41,6 +41,7 @@ except ImportError as error:
     raise missing_extra(error.name or "torch", "train", "training the classifier") from None
 
 Report = Callable[[str], None]
+Variants = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class TrainingOptions:
     variant_loss: float = 0.3  # how much it counts to tell the ways of doing an exercise apart
     frame_loss: float = 0.3  # and to label each frame
     progress_loss: float = 0.5  # and to tell how far into a repetition each frame is
+    only_progress: bool = False  # whether all but that stays as the run to begin from left it
     seed: int = 0
     model: str = "multi_branch"
     precision: str = "fp32"  # of the network's products: fp32, or bf16, which takes less than half of the time
@@ -65,16 +67,22 @@ class TrainingOptions:
 class Trainer:
     """Holds a network, its moving average and its optimizer; `step` makes one update from one batch."""
 
-    def __init__(self, options: TrainingOptions, bank: Bank, device: str = "cpu") -> None:
+    def __init__(
+        self, options: TrainingOptions, bank: Bank, device: str = "cpu", variants: Variants | None = None
+    ) -> None:
+        """``variants``: in place of the bank's, of a network whose progress alone is learned."""
         torch.manual_seed(options.seed)
         self.options, self.bank, self.device = options, bank, device
-        ways = [bank.classes.index(name) for name, _ in bank.variants]
+        self.variants = bank.variants if variants is None else variants
+        ways = [bank.classes.index(name) for name, _ in self.variants]
         self.model, self.average = (
             build_window_model(options.model, len(bank.classes), variants=ways).to(device) for _ in range(2)
         )
         self.average.load_state_dict(self.model.state_dict())
+        model: Any = self.model
+        learned = model.progress if options.only_progress else model
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+            learned.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
         )
         self.labels, self.ways = (torch.from_numpy(rows).to(device) for rows in (bank.labels, bank.ways))
         self.done = 0
@@ -85,7 +93,10 @@ class Trainer:
         torch.manual_seed((options.seed << 32) + self.done)  # dropout repeats itself after a resume
         for group in self.optimizer.param_groups:
             group["lr"] = options.learning_rate * schedule(self.done, options.steps)
-        self.model.train()
+        model: Any = self.model
+        model.train()
+        if options.only_progress:
+            model.eval().progress.train()
         loss = self.loss(batch)
         self.optimizer.zero_grad()
         loss.backward()
@@ -97,26 +108,30 @@ class Trainer:
 
     def loss(self, batch: "Tensors") -> Tensor:
         """Cross-entropies of the window's class, of the way it is done, of every second frame's class, and of the
-        progress in each frame."""
+        progress in each frame, which teaches the network's answer to that alone: classes are learned as without it."""
         options, seen = self.options, batch.mask[:, 0::2] | batch.mask[:, 1::2]
         model: Any = self.model
         bf16 = options.precision == "bf16"
         with torch.autocast(torch.device(self.device).type, torch.bfloat16) if bf16 else nullcontext():
-            windows = model.embed(batch.features, batch.mask)
-            progress = model.progress(windows.way).float()  # (N, T)
+            with torch.set_grad_enabled(not options.only_progress):
+                windows = model.embed(batch.features, batch.mask)
+            progress = model.progress(windows.way.detach()).float()  # (N, T)
+        known = batch.mask & ~batch.progress.isnan()
+        far = binary_cross_entropy_with_logits(progress, batch.progress.nan_to_num(), reduction="none")
+        of_progress = options.progress_loss * (far * known).sum() / known.sum().clamp(min=1)
+        if options.only_progress:
+            return of_progress
         classes, variants, frames = model.answers(windows.embedding.float(), windows.frames.float())
         fade = (batch.fade[:, 0::2] + batch.fade[:, 1::2]) / 2  # (N, T / 2)
         first, second = self.labels[batch.first], self.labels[batch.second]
         one, other = (label[:, None].expand_as(fade) for label in (first, second))
         each = _soft_cross_entropy(frames, one, other, fade, 0.0)  # (N, T / 2)
-        known = batch.mask & ~batch.progress.isnan()
-        far = binary_cross_entropy_with_logits(progress, batch.progress.nan_to_num(), reduction="none")
         return (
             _soft_cross_entropy(classes, first, second, batch.share, options.label_smoothing).mean()
             + options.variant_loss
             * _soft_cross_entropy(variants, self.ways[batch.first], self.ways[batch.second], batch.share, 0.0).mean()
             + options.frame_loss * (each * seen).sum() / seen.sum().clamp(min=1)
-            + options.progress_loss * (far * known).sum() / known.sum().clamp(min=1)
+            + of_progress
         )
 
     def _follow(self) -> None:
@@ -135,20 +150,23 @@ class Trainer:
         tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         for number, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{k}": v for k, v in state.items()}
-        metadata = {"kinetag": json.dumps(header | {"done": self.done, "options": asdict(self.options)})}
+        header = header | {"variants": self.variants, "done": self.done, "options": asdict(self.options)}
+        metadata = {"kinetag": json.dumps(header)}
         with whole_file(path) as draft:
             save_file({k: v.contiguous() for k, v in tensors.items()}, str(draft), metadata)
 
     def begin_from(self, path: Path, classes: Sequence[str]) -> None:
-        """Take over the averaged network of another run, which must know the same classes."""
+        """Take over the averaged network of another run, which must know the same classes; one from before there was a
+        progress to be told learns it anew."""
         with safe_open(str(path), framework="pt") as file:
             header = _header(file)
             if header.get("classes") != list(classes):
                 raise KinetagError(f"{path} was trained on other classes: {header.get('classes')}")
             names = [name for name in file.keys() if name.startswith("average.")]  # noqa: SIM118 - not a dict
             state = {name.removeprefix("average."): file.get_tensor(name) for name in names}
-        self.model.load_state_dict(state)
-        self.average.load_state_dict(state)
+        for model in (self.model, self.average):
+            new = {name: value for name, value in model.state_dict().items() if name.startswith("progress.")}
+            model.load_state_dict(new | state)
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint, which must come from a run with the same options."""
@@ -265,10 +283,12 @@ def train(
 
     ``begin_from``: checkpoint of another run on the same classes, whose averaged network is the start of this one.
     """
-    trainer = Trainer(options, bank, device)
+    checkpoint = folder / "checkpoint.safetensors"
+    trainer = Trainer(
+        options, bank, device, _variants(checkpoint if checkpoint.exists() else begin_from, options, bank)
+    )
     if begin_from is not None:
         trainer.begin_from(begin_from, bank.classes)
-    checkpoint = folder / "checkpoint.safetensors"
     if checkpoint.exists():
         trainer.load(checkpoint)
         report(f"going on from step {trainer.done} of {options.steps}")
@@ -285,6 +305,25 @@ def train(
             left = (now - began) / (trainer.done - start) * (options.steps - trainer.done)
             report(f"step {trainer.done}/{options.steps}  loss {running:.3f}  {left:.0f} s left")
     return trainer
+
+
+def _variants(path: Path | None, options: TrainingOptions, bank: Bank) -> Variants:
+    """The ways of doing exercises that a network is to tell apart: those of a run at ``path`` that goes on."""
+    if path is None:
+        return bank.variants
+    with safe_open(str(path), framework="pt") as file:
+        header = _header(file)
+    if "variants" not in header or header.get("classes") != list(
+        bank.classes
+    ):  # what is wrong with those is told later
+        return bank.variants
+    variants = tuple((name, way) for name, way in header["variants"])
+    if variants != bank.variants and not options.only_progress:
+        raise KinetagError(
+            f"{path} tells other ways of doing exercises apart than these motions and recordings show; "
+            "give the options of that run, or --only-progress"
+        )
+    return variants
 
 
 def steps_in(seconds: float, bank: Bank, options: TrainingOptions, device: str, workers: int) -> int:
@@ -310,6 +349,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--from", dest="begin_from", type=Path, help="checkpoint of a run on the same classes to start at"
     )
+    parser.add_argument(
+        "--only-progress", action="store_true",
+        help="with --from: learn how far into a repetition each frame is, and leave all else as it is",
+    )  # fmt: skip
     parser.add_argument(
         "--exercises", type=Path, nargs="+", action="extend", default=[], metavar="FILE",
         help="YAML files, or folders of them, with exercises of your own that it shall learn too",
@@ -340,6 +383,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, report: Report) -> None:
+    if options.only_progress and options.begin_from is None:
+        raise KinetagError("--only-progress goes with --from, the checkpoint of a run that learned all else")
     options.out.mkdir(parents=True, exist_ok=True)
     library = load_library(options.exercises)
     left_out = {name for name in options.without.split(",") if name}
@@ -366,6 +411,7 @@ def _run(options: argparse.Namespace, report: Report) -> None:
         per_class=options.per_class,
         seed=options.seed,
         learning_rate=options.learning_rate,
+        only_progress=options.only_progress,
         precision=options.precision or _saved(options.out, "precision") or _fast_precision(options.device),
     )
     wanted = replace(wanted, steps=_steps(options, bank, wanted))

@@ -11,17 +11,14 @@ _SKELETON = get_layout(LAYOUT)
 # Ears and feet: not every estimator has them.
 _EXTRA = [joint for joint, name in enumerate(_SKELETON.joints) if name not in KINETAG13.joints]
 FEET = tuple(f"{side}_{part}" for part in ("heel", "foot_index") for side in ("left", "right"))
-# The main joint that each joint is hidden with.
-_LEADS = {"left_ear": "nose", "right_ear": "nose"} | {foot: f"{foot.partition('_')[0]}_ankle" for foot in FEET}
-_HANGS_ON = _SKELETON.indices(tuple(_LEADS.get(joint, joint) for joint in _SKELETON.joints))
 
 # Parts that vanish together, and how often: what occluders and picture edges really hide.
 PARTS: tuple[tuple[float, tuple[str, ...]], ...] = (
-    (0.05, ("left_elbow", "left_wrist")),
-    (0.05, ("right_elbow", "right_wrist")),
-    (0.06, ("left_elbow", "left_wrist", "right_elbow", "right_wrist")),
+    (0.04, ("left_elbow", "left_wrist")),
+    (0.04, ("right_elbow", "right_wrist")),
+    (0.03, ("left_elbow", "left_wrist", "right_elbow", "right_wrist")),
     (0.03, ("left_wrist", "right_wrist")),
-    (0.10, ("left_knee", "right_knee", "left_ankle", "right_ankle", *FEET)),
+    (0.07, ("left_knee", "right_knee", "left_ankle", "right_ankle", *FEET)),
     (0.06, ("left_ankle", "right_ankle", *FEET)),
     (0.03, ("left_knee", "left_ankle", *FEET[0::2])),
     (0.03, ("right_knee", "right_ankle", *FEET[1::2])),
@@ -62,9 +59,7 @@ def drop(shape: tuple[int, int, int], rng: Rng) -> np.ndarray:
     def some(chance: float) -> np.ndarray:
         return harsh & (rng.random((count, 1, 1)) < chance)
 
-    # Joints hidden all along, with what hangs on them: an ankle takes heel and toes along.
-    apart = rng.random((count, 1, joints))[:, :, _HANGS_ON] < rng.uniform(0, 0.6, (count, 1, 1))
-    keep &= ~((rng.random((count, 1, 1)) < 0.2) & apart)
+    keep &= ~(some(0.25) & (rng.random((count, 1, joints)) < rng.uniform(0, 0.5, (count, 1, 1))))
     keep &= ~(some(0.3) & (rng.random(shape) < rng.uniform(0, 0.4, (count, 1, 1))))
     stretch = stretches(rng, count * joints, frames, 2, 28).reshape(count, joints, frames).transpose(0, 2, 1)
     keep &= ~(some(0.4) & (rng.random((count, 1, joints)) < 0.3) & stretch)

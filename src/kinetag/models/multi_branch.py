@@ -50,7 +50,7 @@ class MultiBranchGCN(nn.Module):
         *,
         variants: Sequence[int] | None = None,
         stem: int = 16,
-        width: int = 256,
+        width: int = 128,
         dilations: tuple[int, ...] = (1, 2, 4, 1),
         dropout: float = 0.25,
     ) -> None:

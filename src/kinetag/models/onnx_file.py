@@ -14,7 +14,7 @@ from kinetag.metrics import softmax
 from kinetag.models.card import METADATA_KEY, ModelCard
 from kinetag.whole_file import whole_file
 
-_LARGE = 256  # numbers from which on a weight is worth compressing
+_LARGE = 256  # numbers from which on a weight is worth keeping in 16 bits
 CPU = ("CPUExecutionProvider",)
 OUTPUTS = ("logits", "variants", "frames", "embedding", "progress")  # of the shipped one; see models/multi_branch.py
 VARIANTS = OUTPUTS[1]
@@ -131,38 +131,27 @@ def write_int8(path: Path, target: Path) -> None:
         os.replace(small, target)
 
 
-def compress_weights(path: Path, *, tolerance: float = 0.05) -> None:
-    """A third of the size, nearly the same network: matrices are kept in 8 bits, with a scale for each row or column,
-    and other large weights in 16. Loading makes them 32 again, in which everything is computed.
+def halve_weights(path: Path, *, tolerance: float = 0.01) -> None:
+    """Half of the size, and the same network but for rounding: weights are kept in 16 bits.
 
-    Raises KinetagError, and leaves the file as it was, when probabilities of random windows change by more than
-    ``tolerance``.
+    Loading makes them 32 again, in which everything is computed. Raises KinetagError, and leaves the file as it was,
+    when probabilities of random windows change by more than ``tolerance``.
     """
     try:
         import onnx
     except ImportError:
         raise missing_extra("onnx", "train", "writing an ONNX file") from None
     proto = onnx.load(str(path))
-    node, single, made, weights = onnx.helper.make_node, onnx.TensorProto.FLOAT, [], []
+    made = []
     for tensor in proto.graph.initializer:
         name, values = tensor.name, onnx.numpy_helper.to_array(tensor)
-        if tensor.data_type != single or values.size < _LARGE:
-            weights.append(tensor)
-        elif values.ndim == 2:
-            small, scale = _in_8_bits(values)
-            parts = ((f"{name}_8", small), (f"{name}_scale", scale))
-            weights += [onnx.numpy_helper.from_array(part, key) for key, part in parts]
-            made.append(node("Cast", [f"{name}_8"], [f"{name}_steps"], to=single))
-            made.append(node("Mul", [f"{name}_steps", f"{name}_scale"], [name]))
-        else:
-            weights.append(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_16"))
-            made.append(node("Cast", [f"{name}_16"], [name], to=single))
+        if tensor.data_type == onnx.TensorProto.FLOAT and values.size >= _LARGE:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+            made.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*made, *proto.graph.node]
-    for field, entries in ((proto.graph.node, nodes), (proto.graph.initializer, weights)):
-        kept = [type(entry).FromString(entry.SerializeToString()) for entry in entries]
-        del field[:]
-        field.extend(kept)
-    del proto.graph.value_info[:]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+    del proto.graph.value_info[:]  # told of the weights as they were
     card = card_in(open_session(path.read_bytes(), path.name), path.name)
     rng = np.random.default_rng(0)
     shape = (16, card.window or 0, _joints(card), len(card.channels))
@@ -171,20 +160,7 @@ def compress_weights(path: Path, *, tolerance: float = 0.05) -> None:
         onnx.save(proto, str(draft))
         before, after = (softmax(_run(file, *windows)[0]) for file in (path, draft))
         if not (difference := float(np.abs(after - before).max())) <= tolerance:
-            raise KinetagError(f"compressed, {path.name} gives probabilities that differ by {difference:.2g}")
-
-
-def _in_8_bits(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whole numbers of -127 to 127 and a scale for each row or each column, whichever comes nearer to the matrix."""
-    best: tuple[float, np.ndarray, np.ndarray] | None = None
-    for axis in (0, 1):
-        scale = np.maximum(np.abs(matrix).max(axis=axis, keepdims=True), 1e-12).astype(np.float32) / 127
-        steps = np.round(matrix / scale).astype(np.int8)
-        error = float(np.square(steps * scale - matrix).mean())
-        if best is None or error < best[0]:
-            best = error, steps, scale
-    assert best is not None
-    return best[1:]
+            raise KinetagError(f"in 16 bits, {path.name} gives probabilities that differ by {difference:.2g}")
 
 
 def write_card(path: Path, card: ModelCard) -> None:
