@@ -315,7 +315,7 @@ def _variants(path: Path | None, options: TrainingOptions, bank: Bank) -> Varian
         header = _header(file)
     if "variants" not in header or header.get("classes") != list(
         bank.classes
-    ):  # what is wrong with those is told later
+    ):  # told of later
         return bank.variants
     variants = tuple((name, way) for name, way in header["variants"])
     if variants != bank.variants and not options.only_progress:
