@@ -285,6 +285,8 @@ def test_progress_can_be_learned_alone(bank, tmp_path):
     same = {name: torch.equal(value, after[name]) for name, value in before.items()}
     assert all(equal for name, equal in same.items() if not name.startswith("progress."))
     assert not same["progress.out.weight"]
+    card = finish(then, folders[1] / "model.onnx", lambda line: None)
+    assert (card.variants, card.training["from"]["only_progress"]) == (bank.variants, False)
     with pytest.raises(KinetagError, match="tells other ways of doing exercises apart"):
         train(others, OPTIONS, tmp_path, lambda line: None, begin_from=checkpoint)
 

@@ -64,7 +64,7 @@ def finish(trainer: "Trainer", path: Path, report: Callable[[str], None]) -> Mod
         version=__version__,
         data="synthesised from kinetag's exercise library" + (", and UI-PRMD (PDDL 1.0)" if bank.captured else ""),
         licence="Apache-2.0",
-        training=asdict(options),
+        training=asdict(options) | ({"from": trainer.origin} if trainer.origin else {}),
     )
     export_onnx(model, path, card)
     small = path.with_stem(f"{path.stem}_int8")

@@ -41,7 +41,6 @@ _COVERAGE = 0.5  # share of the poses in which a signal must be seen
 _SURE = 0.3  # mean confidence below which a signal is guessed rather than seen
 _IDLE = 0.5  # of the busier side's excursion: a side that moves less is idle
 _UNDER_WAY = 0.25  # of a repetition's excursion: beyond it the other side's movement is part of it
-_SURER = 1.2  # times the network's clearness is compared with the signal's quality
 _TRUSTED = 0.6  # quality from which on the signal tells which repetitions are partial
 _ALIKE = 0.8  # of the longer of two cycles, left and right, in which both go on: they begin and end together
 _TOGETHER = 0.6  # correlation from which on one side tells what the other does
@@ -155,7 +154,7 @@ def _cycles(cut: PoseSequence, counting: "Counting", progress: Progress | None) 
     if progress is None or counting.min_period < SLOWEST_QUICK:
         return ruled
     told, clear = progress_cycles(progress, cut.times[0], cut.times[-1], counting.min_period, counting.max_period)
-    return placed(told, ruled, trusted=quality >= _TRUSTED) if _SURER * clear > quality else ruled
+    return placed(told, ruled, trusted=quality >= _TRUSTED) if clear > quality else ruled
 
 
 def _ruled(cut: PoseSequence, counting: "Counting") -> tuple[list[Cycle], float]:

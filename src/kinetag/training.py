@@ -86,6 +86,7 @@ class Trainer:
         )
         self.labels, self.ways = (torch.from_numpy(rows).to(device) for rows in (bank.labels, bank.ways))
         self.done = 0
+        self.origin: dict[str, Any] = {}  # options of the run to begin from
 
     def step(self, batch: "Tensors") -> float:
         """One update; returns the loss."""
@@ -162,6 +163,7 @@ class Trainer:
             header = _header(file)
             if header.get("classes") != list(classes):
                 raise KinetagError(f"{path} was trained on other classes: {header.get('classes')}")
+            self.origin = header["options"]
             names = [name for name in file.keys() if name.startswith("average.")]  # noqa: SIM118 - not a dict
             state = {name.removeprefix("average."): file.get_tensor(name) for name in names}
         for model in (self.model, self.average):
@@ -313,9 +315,7 @@ def _variants(path: Path | None, options: TrainingOptions, bank: Bank) -> Varian
         return bank.variants
     with safe_open(str(path), framework="pt") as file:
         header = _header(file)
-    if "variants" not in header or header.get("classes") != list(
-        bank.classes
-    ):  # told of later
+    if "variants" not in header or header.get("classes") != list(bank.classes):  # told of later
         return bank.variants
     variants = tuple((name, way) for name, way in header["variants"])
     if variants != bank.variants and not options.only_progress:
