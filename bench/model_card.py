@@ -33,7 +33,8 @@ def written() -> str:
     """The page, from the results and the shipped classifier's own card."""
     clips, views = (json.loads((RESULTS / f"{name}.json").read_text()) for name in ("classifier", "views"))
     card = Classifier.load().card
-    sizes = card.training
+    # What tells the progress of repetitions may have been learned on a finished network.
+    sizes = card.training.get("from", card.training)
     parts = [
         "# Model card of the exercise classifier",
         f"Made by `python bench/model_card.py` from bench/results of {clips['date']}; what the sets are, how they are "
