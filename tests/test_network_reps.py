@@ -49,7 +49,9 @@ def test_nothing_is_made_up_in_a_hole() -> None:
     found, _ = progress_cycles(Progress(whole.times, values), 0, 20, 0.6, 8)
     assert [one.turn for one in found] == pytest.approx([2, 4, 10], abs=0.3)
     nothing = Progress(whole.times, np.full_like(values, np.nan))
-    assert progress_cycles(nothing, 0, 20, 0.6, 8) == ([], 0.0)
+    found, clear = progress_cycles(nothing, 0, 20, 0.6, 8)
+    assert found == []
+    assert np.isnan(clear)
 
 
 def test_the_signal_says_when_and_the_network_how_many() -> None:
@@ -88,6 +90,13 @@ def test_a_clear_signal_is_believed_against_a_vague_network() -> None:
     poses, many = squats(4, azimuth=45), told(9, period=1.0)
     for progress in (None, told(0), Progress(many.times, many.values / 2)):
         assert len(_full(count_repetitions(poses, SQUAT, 0, 10, progress))) == 4  # type: ignore[arg-type]
+
+
+def test_what_trembles_is_no_repetition_of_somebody_who_keeps_still() -> None:
+    """A signal as poor as that of joints which tremble counts three; the network, where it can tell, says none."""
+    poses = squats(3, depth=36, azimuth=45, noise=0.02)
+    still, unseen = (Progress(told(0).times, np.full_like(told(0).times, value)) for value in (0.05, np.nan))
+    assert [len(count_repetitions(poses, SQUAT, 0, 9, one)) for one in (None, unseen, still)] == [3, 3, 0]  # type: ignore[arg-type]
 
 
 def test_quick_exercises_are_counted_by_their_signal() -> None:

@@ -32,11 +32,11 @@ def progress_cycles(
     progress: Progress, start: float, end: float, shortest: float, longest: float
 ) -> tuple[list[Cycle], float]:
     """Repetitions between ``start`` and ``end`` (s) that last from ``shortest`` to ``longest`` seconds, and how clear
-    they are, in [0, 1]."""
+    they are, in [0, 1]; NaN where too little was seen to tell."""
     here = (progress.times >= start) & (progress.times <= end) & np.isfinite(progress.values)
     times, values = progress.times[here], progress.values[here]
     if len(times) < 8:
-        return [], 0.0
+        return [], float("nan")
     grid = np.arange(times[0], times[-1] + 1e-9, 1 / RATE)
     raw = resample(times, values, grid)
 

@@ -41,6 +41,7 @@ _COVERAGE = 0.5  # share of the poses in which a signal must be seen
 _SURE = 0.3  # mean confidence below which a signal is guessed rather than seen
 _IDLE = 0.5  # of the busier side's excursion: a side that moves less is idle
 _UNDER_WAY = 0.25  # of a repetition's excursion: beyond it the other side's movement is part of it
+_STILL, _POOR = 0.15, 0.5  # clearness to the network and quality of the signal: below both nobody moves
 _TRUSTED = 0.6  # quality from which on the signal tells which repetitions are partial
 _ALIKE = 0.8  # of the longer of two cycles, left and right, in which both go on: they begin and end together
 _TOGETHER = 0.6  # correlation from which on one side tells what the other does
@@ -147,14 +148,19 @@ def _runs(cut: PoseSequence) -> list[PoseSequence]:
 
 
 def _cycles(cut: PoseSequence, counting: "Counting", progress: Progress | None) -> list[Cycle]:
-    """Cycles in one stretch of poses, by the counting signal, or by the network where it sees them more clearly."""
+    """Cycles in one stretch of poses, by the counting signal, or by the network where it sees them more clearly.
+
+    What trembles in the signal, while the network sees somebody who keeps still, is none.
+    """
     if cut.duration < 0.5 * counting.min_period or len(cut) < 4:
         return []
     ruled, quality = _ruled(cut, counting)
     if progress is None or counting.min_period < SLOWEST_QUICK:
         return ruled
     told, clear = progress_cycles(progress, cut.times[0], cut.times[-1], counting.min_period, counting.max_period)
-    return placed(told, ruled, trusted=quality >= _TRUSTED) if clear > quality else ruled
+    if clear > quality:
+        return placed(told, ruled, trusted=quality >= _TRUSTED)
+    return [] if clear < _STILL and quality < _POOR else ruled
 
 
 def _ruled(cut: PoseSequence, counting: "Counting") -> tuple[list[Cycle], float]:

@@ -187,7 +187,7 @@ def _seen(clip: TaughtClip, classifier: Classifier, space: Space) -> Seen:
 
 
 def repetitions(taught: Taught) -> tuple[int, ...]:
-    """Whole repetitions in each clip, counted as `analyze` counts them."""
+    """Whole repetitions in each clip, by the exercise's rule or what repeats; `analyze` also asks the network."""
     counted = [count_any(c.poses, taught.exercise, c.start, c.end) for c in taught.clips]
     return tuple(sum(not repetition.partial for repetition in each) for each in counted)
 
