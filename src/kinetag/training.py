@@ -101,7 +101,9 @@ class Trainer:
         loss = self.loss(batch)
         self.optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 2.0)
+        of_progress = set(model.progress.parameters())
+        for part in (of_progress, [p for p in model.parameters() if p not in of_progress]):  # neither dampens the other
+            torch.nn.utils.clip_grad_norm_(part, 2.0)
         self.optimizer.step()
         self.done += 1
         self._follow()
