@@ -117,10 +117,14 @@ def test_what_is_no_such_file_is_told(tmp_path: Path):
 
 def test_a_bank_takes_movements_of_its_classes():
     joints = np.zeros((2, 20, len(SEEN), 3), np.float16)
-    bank = Bank(joints, np.array([0, 1]), np.array([0, 1]), ("squat", "other"), (("squat", "sumo"), ("other", "dance")))
+    progress = np.zeros((2, 20), np.float16)
+    variants = (("squat", "sumo"), ("other", "dance"))
+    bank = Bank(joints, progress, np.array([0, 1]), np.array([0, 1]), ("squat", "other"), variants)
     more = bank.with_captured(np.ones((3, 20, len(SEEN), 3), np.float32), ["squat", "lunge", "squat"])
     assert more.captured == 2
-    assert len(more.joints) == 4
+    assert len(more.joints) == len(more.progress) == 4
+    assert np.isnan(more.progress[2:]).all()  # nobody marked where their repetitions begin and turn
+    assert (more.progress[:2] == 0).all()
     assert list(more.labels) == [0, 1, 0, 0]
     assert [more.variants[way] for way in more.ways] == [
         ("squat", "sumo"), ("other", "dance"), ("squat", "plain"), ("squat", "plain"),
