@@ -17,6 +17,7 @@ _LEAST = 0.2  # of the way from rest to the turning point: less movement than th
 _SMOOTH = 0.6  # of the shortest repetition: what is quicker is smoothed away at first
 _TEMPO = 0.45  # and this of the usual repetition's duration, once that is known
 _HOLE = 0.5  # seconds without an answer beside which nothing is counted
+_AGREED = 0.5  # of the network's repetitions, which a signal that is trusted must have, too
 _SAME = 0.5  # of the longer of two cycles, in which both go on: they are one repetition
 
 
@@ -56,7 +57,9 @@ def progress_cycles(
 def placed(told: Sequence[Cycle], ruled: Sequence[Cycle], *, trusted: bool) -> list[Cycle]:
     """The network's repetitions ``told``, each where the exercise's own signal has it, if it has it too.
 
-    ``ruled`` are that signal's. Where it is ``trusted``, one is partial that it calls so; else both must.
+    ``ruled`` are that signal's. Where it is ``trusted``, one is partial that it calls so; else both must. And where it
+    is trusted and has few of the network's repetitions, the network follows another movement, or the same one from its
+    other end, and the signal alone counts.
     """
     free, out = list(ruled), []
     for cycle in told:
@@ -66,6 +69,8 @@ def placed(told: Sequence[Cycle], ruled: Sequence[Cycle], *, trusted: bool) -> l
             continue
         free.remove(same)
         out.append(replace(same, partial=same.partial and (trusted or cycle.partial)))
+    if trusted and len(ruled) - len(free) < _AGREED * len(told):
+        return list(ruled)
     return sorted(out, key=lambda cycle: cycle.turn)
 
 
