@@ -340,6 +340,22 @@ def test_the_command_trains_a_classifier_that_knows_them(own, tmp_path, capsys):
     assert "other classes; give the --exercises and --without of that run" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["missing", "folder", "junk", "foreign"])
+def test_what_is_no_checkpoint_of_a_run_is_no_beginning(kind, tmp_path, capsys):
+    path = tmp_path / "checkpoint.safetensors"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "junk":
+        path.write_bytes(b"nothing of the kind")
+    elif kind == "foreign":
+        save_file({"weight": torch.zeros(2)}, str(path))
+    assert main(["--from", str(path), "--out", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: --from: ")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
 def test_progress_alone_needs_a_run_to_begin_from(tmp_path, capsys):
     assert main(["--only-progress", "--out", str(tmp_path / "run")]) == 2
     assert "--only-progress goes with --from" in capsys.readouterr().err

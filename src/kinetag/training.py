@@ -32,7 +32,7 @@ from kinetag.whole_file import whole_file
 
 try:
     import torch
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
     from safetensors.torch import save_file
     from torch import Tensor
     from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
@@ -387,6 +387,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, report: Report) -> None:
     if options.only_progress and options.begin_from is None:
         raise KinetagError("--only-progress goes with --from, the checkpoint of a run that learned all else")
+    if options.begin_from is not None:
+        _check_checkpoint(options.begin_from)
     options.out.mkdir(parents=True, exist_ok=True)
     library = load_library(options.exercises)
     left_out = {name for name in options.without.split(",") if name}
@@ -455,6 +457,19 @@ def _saved(folder: Path, option: str) -> Any:
         return None
     with safe_open(str(checkpoint), framework="pt") as file:
         return _header(file)["options"].get(option)
+
+
+def _check_checkpoint(path: Path) -> None:
+    """A KinetagError where there is no checkpoint of a run."""
+    if not path.is_file():
+        raise KinetagError(f"--from: no file {path}; give the checkpoint.safetensors of a run")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            known = "classes" in _header(file)
+    except SafetensorError as error:
+        raise KinetagError(f"--from: {path} is no checkpoint of a run ({error})") from None
+    if not known:
+        raise KinetagError(f"--from: {path} is no checkpoint of a run that `python -m kinetag.training` wrote")
 
 
 def _header(file: Any) -> dict[str, Any]:
