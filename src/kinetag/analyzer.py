@@ -20,7 +20,7 @@ from kinetag.labelling import describe, label_poses
 from kinetag.pose import PoseEstimator, open_estimator
 from kinetag.pose.files import is_pose_source, read_pose_file
 from kinetag.pose_log import PoseLog, forget, open_log
-from kinetag.reps import count_any
+from kinetag.reps import count_any, heeds_network
 from kinetag.running import LivePerson, RunningLabel
 from kinetag.sequence import Frame, Pose, PoseSequence
 from kinetag.smoothing import smooth
@@ -350,7 +350,8 @@ def label_person(sequence: PoseSequence, classifier: Classifier, library: dict[s
     segments, times, probabilities = label_poses(poses, classifier, known)
     describe(segments, times, probabilities, poses, classifier)
     named = [segment for segment in segments if segment.label != OTHER]
-    progress = classifier.progress(poses) if named else None
+    heeded = any(heeds_network(known.get(segment.label)) for segment in named)
+    progress = classifier.progress(poses) if heeded else None
     for segment in named:
         exercise = known.get(segment.label)
         segment.repetitions = count_any(poses, exercise, segment.start, segment.end, progress)

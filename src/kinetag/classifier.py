@@ -143,7 +143,7 @@ class Classifier:
         """
         from kinetag.models.onnx_file import PROGRESS
 
-        if self.card.kind != "windows" or PROGRESS not in {output.name for output in self.session.get_outputs()}:
+        if self.card.kind != "windows" or not self._gives(PROGRESS):
             return None
         rate, length = self.card.rate or RATE, self.card.window or WINDOW
         weight = np.hanning(length + 2)[1:-1] + _BESIDE
@@ -203,7 +203,7 @@ class Classifier:
         from kinetag.models.onnx_file import VARIANTS
 
         rows = [row for row, (name, _) in enumerate(self.card.variants) if name == label]
-        if not rows or VARIANTS not in {output.name for output in self.session.get_outputs()}:
+        if not rows or not self._gives(VARIANTS):
             return "", 0.0
         total, count = np.zeros(len(rows)), 0
         for cut in window_batches(sequence, hop=hop, rate=self.card.rate or RATE, length=self.card.window or WINDOW):
@@ -211,6 +211,10 @@ class Classifier:
             total, count = total + softmax(logits.astype(np.float64)).sum(axis=0), count + len(logits)
         best = int(total.argmax())
         return (self.card.variants[rows[best]][1], float(total[best] / count)) if count else ("", 0.0)
+
+    def _gives(self, output: str) -> bool:
+        """Whether the network has that answer."""
+        return output in {found.name for found in self.session.get_outputs()}
 
     def _windows(self, sequence: PoseSequence, hop: float, both: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Times (W,) and logits (W, K) of windows of kinetag's own features."""

@@ -80,6 +80,7 @@ def count_repetitions(
     counting = exercise.counting
     if counting is None:
         return []
+    progress = progress if heeds_network(exercise) else None
     return _repetitions(sequence, start, end, lambda run: _cycles(run, counting, progress), counting.signal)
 
 
@@ -147,6 +148,11 @@ def _runs(cut: PoseSequence) -> list[PoseSequence]:
     return [cut.rows(slice(first, last)) for first, last in pairwise(edges)]
 
 
+def heeds_network(exercise: "Exercise | None") -> bool:
+    """Whether the network has a word in counting it: it is counted by a rule, and not too quick."""
+    return exercise is not None and exercise.counting is not None and exercise.counting.min_period >= SLOWEST_QUICK
+
+
 def _cycles(cut: PoseSequence, counting: "Counting", progress: Progress | None) -> list[Cycle]:
     """Cycles in one stretch of poses, by the counting signal, or by the network where it sees them more clearly.
 
@@ -155,7 +161,7 @@ def _cycles(cut: PoseSequence, counting: "Counting", progress: Progress | None) 
     if cut.duration < 0.5 * counting.min_period or len(cut) < 4:
         return []
     ruled, quality = _ruled(cut, counting)
-    if progress is None or counting.min_period < SLOWEST_QUICK:
+    if progress is None:
         return ruled
     told, clear = progress_cycles(progress, cut.times[0], cut.times[-1], counting.min_period, counting.max_period)
     if clear > quality:

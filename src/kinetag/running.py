@@ -14,7 +14,7 @@ from kinetag.exercises.labels import exercises_by_label
 from kinetag.exercises.library import Exercise
 from kinetag.labelling import describe_kind, label_poses
 from kinetag.naming import called, is_doubtful
-from kinetag.reps import count_any
+from kinetag.reps import count_any, heeds_network
 from kinetag.segments import MAX_GAP
 from kinetag.sequence import Pose, PoseSequence
 from kinetag.smoothing import smooth
@@ -114,8 +114,9 @@ class RunningLabel:
         self._label, self._confidence = segment.label, segment.confidence
         self.family, self.family_confidence = segment.family, segment.family_confidence
         if segment.label != OTHER:
-            progress = self.classifier.progress(poses.between(segment.start - _MARGIN, segment.end))
-            counted = count_any(poses, self._known.get(segment.label), segment.start, segment.end, progress)
+            exercise, around = self._known.get(segment.label), poses.between(segment.start - _MARGIN, segment.end)
+            progress = self.classifier.progress(around) if heeds_network(exercise) else None
+            counted = count_any(poses, exercise, segment.start, segment.end, progress)
             # Near the edge of the horizon a repetition is cut short, so what was counted there before stays.
             settled = poses.times[0] + 3.0 if continues and self._since < poses.times[0] else -np.inf
             old = [moment for moment in self._kept if moment < settled]

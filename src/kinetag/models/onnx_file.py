@@ -12,6 +12,7 @@ import numpy as np
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.metrics import softmax
 from kinetag.models.card import METADATA_KEY, ModelCard
+from kinetag.models.onnx_export import import_onnx
 from kinetag.whole_file import whole_file
 
 _LARGE = 256  # numbers from which on a weight is worth keeping in 16 bits
@@ -137,10 +138,7 @@ def halve_weights(path: Path, *, tolerance: float = 0.01) -> None:
     Loading makes them 32 again, in which everything is computed. Raises KinetagError, and leaves the file as it was,
     when probabilities of random windows change by more than ``tolerance``.
     """
-    try:
-        import onnx
-    except ImportError:
-        raise missing_extra("onnx", "train", "writing an ONNX file") from None
+    onnx = import_onnx()
     proto = onnx.load(str(path))
     made = []
     for tensor in proto.graph.initializer:
@@ -165,10 +163,7 @@ def halve_weights(path: Path, *, tolerance: float = 0.01) -> None:
 
 def write_card(path: Path, card: ModelCard) -> None:
     """Put the card into an ONNX file, in place of the one it has."""
-    try:
-        import onnx
-    except ImportError:
-        raise missing_extra("onnx", "train", "writing an ONNX file") from None
+    onnx = import_onnx()
     proto = onnx.load(str(path))
     del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, {METADATA_KEY: card.to_json()})
