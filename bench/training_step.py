@@ -19,7 +19,7 @@ from kinetag.cores import core_count
 from kinetag.exercises.bank import build_bank
 from kinetag.exercises.labels import class_names
 from kinetag.exercises.library import load_library
-from kinetag.training import Trainer, TrainingOptions, batches
+from kinetag.trainer import Trainer, TrainingOptions, batches
 
 
 def main() -> None:

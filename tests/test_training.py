@@ -23,7 +23,8 @@ from kinetag.models import WINDOW_MODELS, build_window_model  # noqa: E402
 from kinetag.models.card import ModelCard  # noqa: E402
 from kinetag.models.onnx_file import export_onnx, halve_weights  # noqa: E402
 from kinetag.skeletons import get_layout  # noqa: E402
-from kinetag.training import Trainer, TrainingOptions, _saved, batches, main, schedule, train  # noqa: E402
+from kinetag.trainer import Trainer, TrainingOptions, batches, schedule  # noqa: E402
+from kinetag.training import _saved, main, train  # noqa: E402
 
 JOINTS = len(get_layout(LAYOUT))
 OPTIONS = TrainingOptions(steps=6, batch=16, per_class=4)

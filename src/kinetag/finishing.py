@@ -18,7 +18,7 @@ except ImportError as error:
     raise missing_extra(error.name or "torch", "train", "training the classifier") from None
 
 if TYPE_CHECKING:
-    from kinetag.training import Trainer
+    from kinetag.trainer import Trainer
 
 # How much the answer for a window's middle frames counts beside that for the window: more finds boundaries better
 # (bench/segments.py), less is surer of what goes on for long (bench/classifier.py, development halves).
