@@ -43,9 +43,11 @@ def load_sets(folder: Path, *, final: bool, quick: bool, everybody: bool) -> dic
         "Penn train": penn_clips(folder, train=True, every=6 if quick else 1),
         "UI-PRMD, held out": prmd_clips(folder, 2 * cameras, HELD_OUT),
         "UI-PRMD, held out, no noise": prmd_clips(folder, cameras, HELD_OUT, noise=False),
-        **({"UI-PRMD, everybody": prmd_clips(folder, cameras, range(1, 11))} if everybody else {}),
         "HDM05": hdm05_clips(folder, cameras),
     }
+    if everybody:
+        sets["UI-PRMD, everybody"] = prmd_clips(folder, cameras, range(1, 11))
+        sets["UI-PRMD, everybody, no noise"] = prmd_clips(folder, cameras, range(1, 11), noise=False)
     if final:
         sets["gym test"] = gym_clips(folder, test=True)
         sets["Penn test"] = penn_clips(folder, train=False)

@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -284,6 +284,8 @@ def test_progress_can_be_learned_alone(bank, tmp_path):
     assert not same["progress.out.weight"]
     card = finish(then, folders[1] / "model.onnx", lambda line: None)
     assert (card.variants, card.training["from"]["only_progress"]) == (bank.variants, False)
+    resumed = train(others, options, folders[1], lambda line: None)  # without saying again where it began
+    assert resumed.origin == then.origin == asdict(OPTIONS)
     with pytest.raises(KinetagError, match="tells other ways of doing exercises apart"):
         train(others, OPTIONS, tmp_path, lambda line: None, begin_from=checkpoint)
 

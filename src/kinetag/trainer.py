@@ -144,6 +144,7 @@ class Trainer:
         for number, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{k}": v for k, v in state.items()}
         header = header | {"variants": self.variants, "done": self.done, "options": asdict(self.options)}
+        header |= {"from": self.origin} if self.origin else {}
         metadata = {"kinetag": json.dumps(header)}
         with whole_file(path) as draft:
             save_file({k: v.contiguous() for k, v in tensors.items()}, str(draft), metadata)
@@ -187,7 +188,7 @@ class Trainer:
                 state.setdefault(int(number), {})[key] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        self.done = header["done"]
+        self.done, self.origin = header["done"], header.get("from", {})
 
 
 def schedule(step: int, steps: int) -> float:
