@@ -7,8 +7,8 @@
 `clip_sets.py` says what FOLDER holds. A clip's answer is the mean of its windows' probabilities; a clip without any
 window is answered 'other'. Clips of a class that the model does not have are left out, and counted. 'Seen' are
 the gym clips in which the named movement happens, by the written rule of `clip_movement.py`. The occlusion protocol of
-`clip_occlusion.py` runs on those. `--temperature` and `--other-bias` try out another calibration; `--write`
-puts it into the model.
+`clip_occlusion.py` runs on those. `--temperature`, `--other-bias` and `--prior` (how much the frequency of exercises
+counts beside what training says of it) try out another calibration; `--write` puts it into the model.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from kinetag.classifier import DEFAULT_MODEL, Classifier
 from kinetag.exercises.captured import HELD_OUT
 from kinetag.exercises.labels import exercises_by_label
 from kinetag.exercises.library import Exercise, load_library
+from kinetag.finishing import prior
 from kinetag.models.onnx_file import write_card
 from kinetag.timeline import OTHER
 
@@ -134,6 +135,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--wrong", action="store_true", help="list each development clip of the gym that is wrong")
     parser.add_argument("--temperature", type=float)
     parser.add_argument("--other-bias", type=float)
+    parser.add_argument("--prior", type=float)
     parser.add_argument("--write", action="store_true", help="put this calibration into the model file")
     return parser.parse_args()
 
@@ -144,6 +146,7 @@ def calibrate(classifier: Classifier, options: argparse.Namespace) -> None:
         card,
         temperature=options.temperature or card.temperature,
         other_bias=card.other_bias if options.other_bias is None else options.other_bias,
+        prior=card.prior if options.prior is None else prior(card.labels, load_library(), options.prior),
     )
     if options.write:
         write_card(options.model, classifier.card)

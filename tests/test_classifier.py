@@ -11,6 +11,7 @@ from kinetag.exercises.bank import select_joints
 from kinetag.exercises.labels import exercises_by_label
 from kinetag.exercises.library import load_library
 from kinetag.exercises.motion import generate
+from kinetag.finishing import prior
 from kinetag.labelling import label_poses
 from kinetag.sequence import PoseSequence
 from kinetag.skeletons import get_layout
@@ -109,6 +110,9 @@ def test_an_onnx_file_without_metadata_is_refused(tmp_path):
         ("labels", None, "cannot be read"),
         ("layout", "coco", "layout 'coco'"),
         ("channels", ["x"], "train it again"),
+        ("prior", [], "prior must map"),
+        ("prior", {"squat": 1e9}, "20 at most"),
+        ("prior", {"squat": "much"}, "cannot be read"),
         ("slow", None, "slow must map"),
         ("slow", {"squat": 1.0}, "more than a window"),
         ("slow", {"squat": 1e9}, "at most 60 s"),
@@ -140,6 +144,20 @@ def test_among_few_exercises_the_answer_is_one_of_them(classifier):
     columns = [classifier.labels.index(label) for label in few.labels]
     share = all_of_them[:, columns] / all_of_them[:, columns].sum(axis=1, keepdims=True)
     assert np.allclose(probabilities, share, atol=1e-4)  # the same odds
+
+
+def test_what_is_likelier_beforehand_has_better_odds(classifier):
+    priors = {}, {"lunge": np.log(3), "other": -1.0}
+    asked = [Classifier(classifier.session, replace(classifier.card, prior=nats)) for nats in priors]
+    (_, before), (_, after) = (each.predict(seen("lunge")) for each in asked)
+    expected = before * np.array([{"lunge": 3, "other": np.exp(-1)}.get(label, 1) for label in classifier.labels])
+    assert np.allclose(after, expected / expected.sum(axis=1, keepdims=True), atol=1e-4)
+
+
+def test_in_the_shipped_file_common_exercises_are_somewhat_likelier(classifier):
+    library = load_library()
+    assert classifier.card.prior == prior(classifier.labels, library)
+    assert classifier.card.prior["squat"] > 0 > classifier.card.prior["clamshell"]
 
 
 @pytest.mark.parametrize(("name", "labels"), [("squat", {"squat"}), ("Push-ups", {"push_up"}), ("hinge", {"deadlift"})])

@@ -17,7 +17,7 @@ from kinetag.exercises.bank import Bank, build_bank, progress_of, sample  # noqa
 from kinetag.exercises.library import load_library  # noqa: E402
 from kinetag.exercises.motion import generate, shipped_library  # noqa: E402
 from kinetag.features import CHANNELS, LAYOUT, WINDOW, mirror  # noqa: E402
-from kinetag.finishing import families, finish, slow  # noqa: E402
+from kinetag.finishing import _PRIOR, families, finish, slow  # noqa: E402
 from kinetag.metrics import log_softmax  # noqa: E402
 from kinetag.models import WINDOW_MODELS, build_window_model  # noqa: E402
 from kinetag.models.card import ModelCard  # noqa: E402
@@ -339,6 +339,8 @@ def test_the_command_trains_a_classifier_that_knows_them(own, tmp_path, capsys):
     card = Classifier.load(tmp_path / "run" / "exercise_classifier.onnx").card
     assert card.labels == ("arm_raise", "plank", "squat", "other")
     assert (card.families["arm_raise"], card.slow["arm_raise"]) == ("arms", 20)
+    assert card.prior["arm_raise"] == pytest.approx(_PRIOR * np.log(4), abs=1e-4)
+    assert "other" not in card.prior
     assert main([*few, *out]) == 2
     assert "other classes; give the --exercises and --without of that run" in capsys.readouterr().err
 

@@ -252,8 +252,9 @@ class Classifier:
         return (1 - weight) * log_softmax(whole) + weight * log_softmax(frames[:, middle]).mean(axis=1)
 
     def calibrated(self, logits: np.ndarray) -> np.ndarray:
-        """Probabilities by temperature scaling (Guo et al., ICML 2017) with a bias for 'other'."""
-        logits = logits[:, self.rows].astype(np.float64)
+        """Probabilities by temperature scaling (Guo et al., ICML 2017), with how likely classes are beforehand, beside
+        what the network learned of that (Saerens et al., Neural Computation 2002), and a bias for 'other'."""
+        logits = logits[:, self.rows] + np.array([self.card.prior.get(label, 0.0) for label in self.labels])
         if OTHER in self.labels:
             logits[:, self.labels.index(OTHER)] += self.card.other_bias
         return softmax(logits / self.card.temperature).astype(np.float32)

@@ -7,15 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kinetag.errors import missing_extra
 from kinetag.exercises.library import Exercise
 from kinetag.features import RATE, WINDOW
 from kinetag.models.onnx_file import ModelCard, export_onnx, halve_weights, write_int8
-
-try:
-    import torch
-except ImportError as error:
-    raise missing_extra(error.name or "torch", "train", "training the classifier") from None
 
 if TYPE_CHECKING:
     from kinetag.trainer import Trainer
@@ -25,26 +19,10 @@ if TYPE_CHECKING:
 _FRAME_WEIGHT = 0.3
 # How much the frequency of exercises counts once more, beside that they come as often in training: real windows are
 # less clear than synthetic ones, so what is common is more probable than training says (development halves again).
-_PRIOR = 1.0
+_PRIOR = 0.25
 # How sure the answers are: fitted on synthesis they would be surer (0.8), but real poses are less clear, and more of
 # real life is none of the exercises (the development halves' likelihood, and what is recognised there).
 _TEMPERATURE, _OTHER_BIAS = 1.0, 0.25
-
-
-def leaning(
-    model: Any,
-    classes: Sequence[str],
-    variants: Sequence[tuple[str, str]],
-    weight: float,
-    library: Mapping[str, Exercise],
-) -> Any:
-    """A copy to which common exercises are likelier: logits get ``weight`` times the logarithm of the frequency."""
-    shift = {name: weight * math.log(library[name].frequency) if name in library else 0.0 for name in classes}
-    model = copy.deepcopy(model)
-    with torch.no_grad():
-        for layer, names in ((model.head, [name for name, _ in variants]), (model.frame_head, classes)):
-            layer.bias += torch.tensor([shift[name] for name in names], device=layer.bias.device)
-    return model
 
 
 def finish(trainer: "Trainer", path: Path, report: Callable[[str], None]) -> ModelCard:
@@ -52,12 +30,13 @@ def finish(trainer: "Trainer", path: Path, report: Callable[[str], None]) -> Mod
     from kinetag import __version__
 
     options, bank = trainer.options, trainer.bank
-    model = leaning(trainer.average, bank.classes, trainer.variants, _PRIOR, bank.library).cpu()
+    model: Any = copy.deepcopy(trainer.average).cpu()
     card = ModelCard(
         labels=bank.classes,
         variants=trainer.variants,
         families=families(bank.classes, bank.library),
         slow=slow(bank.classes, bank.library),
+        prior=prior(bank.classes, bank.library),
         temperature=_TEMPERATURE,
         other_bias=_OTHER_BIAS,
         frame_weight=_FRAME_WEIGHT,
@@ -78,6 +57,12 @@ def finish(trainer: "Trainer", path: Path, report: Callable[[str], None]) -> Mod
 def families(classes: Sequence[str], library: Mapping[str, Exercise]) -> dict[str, str]:
     """The family that each exercise belongs to."""
     return {name: exercise.family for name, exercise in library.items() if name in classes}
+
+
+def prior(classes: Sequence[str], library: Mapping[str, Exercise], weight: float = _PRIOR) -> dict[str, float]:
+    """Nats by which exercises are likelier than training says: ``weight`` times the logarithm of their frequency."""
+    known = [name for name in classes if name in library and library[name].frequency != 1]
+    return {name: round(weight * math.log(library[name].frequency), 4) for name in known if weight}
 
 
 def slow(classes: Sequence[str], library: Mapping[str, Exercise]) -> dict[str, float]:

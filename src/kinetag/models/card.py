@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 METADATA_KEY = "kinetag"  # the metadata entry, one JSON object
 _SLOWEST = 60.0  # seconds of a repetition
+_LIKELIEST = 20.0  # nats: more is certainty
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class ModelCard:
     length; see `kinetag.datasets.augment.sample_clip`), and ``people`` how many persons a clip holds.
 
     ``window`` and ``length`` are frames, ``rate`` frames a second (None: unknown). Probabilities are
-    softmax((logits + other_bias for 'other') / temperature). ``frame_weight``: how much the answer for the middle
+    softmax((logits + prior + other_bias for 'other') / temperature); ``prior``: nats by which labels are likelier, or
+    less likely, than the network learned. ``frame_weight``: how much the answer for the middle
     frames counts beside that for the window, in a network that gives both; more follows changes faster. ``variants``
     are the (label, way of doing it) that the output of that name tells apart, and ``families`` the kind of exercise
     that labels belong to, where known. ``slow``: labels of which one repetition can take much longer than a window, and
@@ -57,6 +59,7 @@ class ModelCard:
     variants: tuple[tuple[str, str], ...] = ()
     families: dict[str, str] = field(default_factory=dict)
     slow: dict[str, float] = field(default_factory=dict)
+    prior: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "variants", tuple((str(label), str(way)) for label, way in self.variants))
@@ -130,6 +133,8 @@ class ModelCard:
             raise ValueError("temperature, rate, window, length and people must be positive")
         if not self.labels:
             raise ValueError("no labels")
+        if not isinstance(self.prior, dict) or not all(abs(nats) <= _LIKELIEST for nats in self.prior.values()):
+            raise ValueError(f"prior must map labels to nats, {_LIKELIEST:g} at most")
         if not isinstance(self.slow, dict):
             raise ValueError("slow must map labels to seconds")
         if not all(self.seconds < seconds <= _SLOWEST for seconds in self.slow.values()):
