@@ -178,6 +178,7 @@ def test_the_therapy_classifier_opens_by_its_name(classifier):
     assert "UI-PRMD" in therapy.card.data
     assert "UI-PRMD" not in classifier.card.data
     assert therapy.card.slow == classifier.card.slow
+    assert not therapy.card.prior  # in a clinic what is rare in a gym is common
     assert known_exercises(model="therapy")[0].fingerprint == therapy.fingerprint
     right = 0
     for seed in range(6):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _FRAME_WEIGHT = 0.3
 # How much the frequency of exercises counts once more, beside that they come as often in training: real windows are
 # less clear than synthetic ones, so what is common is more probable than training says (development halves again).
-_PRIOR = 0.25
+_PRIOR = 1.0
 # How sure the answers are: fitted on synthesis they would be surer (0.8), but real poses are less clear, and more of
 # real life is none of the exercises (the development halves' likelihood, and what is recognised there).
 _TEMPERATURE, _OTHER_BIAS = 1.0, 0.25
@@ -36,7 +36,8 @@ def finish(trainer: "Trainer", path: Path, report: Callable[[str], None]) -> Mod
         variants=trainer.variants,
         families=families(bank.classes, bank.library),
         slow=slow(bank.classes, bank.library),
-        prior=prior(bank.classes, bank.library),
+        # Who trains with movements of a clinic meets there what is rare elsewhere.
+        prior=prior(bank.classes, bank.library, 0.0 if bank.captured else _PRIOR),
         temperature=_TEMPERATURE,
         other_bias=_OTHER_BIAS,
         frame_weight=_FRAME_WEIGHT,
