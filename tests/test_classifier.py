@@ -167,6 +167,10 @@ def test_only_takes_names_other_names_and_families(classifier, name, labels):
     assert len(few.labels) < len(classifier.labels) / 2
 
 
+def test_only_may_be_one_name_by_itself():
+    assert known_exercises(only="squat")[0].labels == known_exercises(only=["squat"])[0].labels
+
+
 def test_a_name_that_means_nothing_is_explained():
     with pytest.raises(KinetagError, match=r"knows no exercise or family 'squatt', did you mean 'squat'\?"):
         known_exercises(only=["squatt"])

@@ -114,6 +114,7 @@ def test_version(capsys):
         (["analyze", "x.mp4", "--rate", "0"], "'0' is not a number above 0"),
         (["analyze", "x.mp4", "--rate", "nan"], "'nan' is not a number above 0"),
         (["analyze", "x.mp4", "--max-people", "0"], "'0' is not a whole number"),
+        (["analyze", "x.mp4", "--only", " , "], "names nothing: give names"),
         (["analyze", "x.mp4", "--start", "soon"], "'soon' is not a time"),
         (["analyze", "x.mp4", "--start", "5", "--end", "5"], "--start 5 is not before --end 5"),
         (["analyze", "does/not/exist.mp4"], "does/not/exist.mp4"),

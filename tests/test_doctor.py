@@ -1,5 +1,6 @@
 import hashlib
 import io
+from importlib.metadata import metadata
 
 import pytest
 from rich.console import Console
@@ -23,6 +24,11 @@ def test_shipped_weights_match_their_checksums():
 def test_everything_that_is_needed_works_here():
     broken = [check for check in run_checks() if check.needed and not check.ok]
     assert broken == []
+
+
+def test_the_extras_are_those_of_the_package():
+    listed = set(metadata("kinetag").get_all("Provides-Extra") or [])
+    assert set(doctor._EXTRAS) == listed - {"all", "bench", "test"}
 
 
 def test_every_missing_thing_has_a_line_that_mends_it():

@@ -28,6 +28,7 @@ from kinetag.timeline import OTHER, Person, Repetition, Segment, Timeline
         (("my_move", 0.2, "my_kind", 0.6), ("some my kind exercise", 0.6)),
         ((OTHER, 0.2), ("other", 0.2)),
         ((OTHER, 0.3, "pull", 0.6), ("some pulling movement", 0.6)),
+        ((OTHER, 0.0), ("too short to tell", 0.0)),
     ],
 )
 def test_only_what_is_sure_is_said(answer, said):
@@ -57,6 +58,15 @@ def test_the_table_and_its_totals_say_what_is_a_guess():
     assert "some pulling movement 0:04.0 0:08.0 4.0 s 80%" in rows
     assert "Person 1: step up? ×2, some pulling movement 7.9 s" in rows
     assert "bent over row" not in text
+
+
+def test_what_is_too_short_to_tell_is_no_exercise_either():
+    short = Timeline("a.mp4", 0.3, 30.0, [Person(1, [Segment(OTHER, 0.0, 0.3, 0.0)])])
+    out = io.StringIO()
+    Console(file=out, width=120).print(timeline_table(short))
+    assert "too short to tell" in out.getvalue()
+    assert "Person 1: nothing that is known" in out.getvalue()
+    assert label_colors(short)["too short to tell"] == label_colors(short)[OTHER]
 
 
 def test_subtitles_annotation_and_report_say_the_same():

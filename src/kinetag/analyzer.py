@@ -50,7 +50,7 @@ def analyze(
     model: str | Path | None = None,
     exercises: Sequence[str | Path] = (),
     profile: str | Path | None = None,
-    only: Sequence[str] = (),
+    only: str | Sequence[str] = (),
     max_people: int = 10,
     frame_rate: float = 30.0,
     frame_size: tuple[int, int] | None = None,
@@ -136,7 +136,7 @@ def known_exercises(
     model: str | Path | None = None,
     exercises: Sequence[str | Path] = (),
     profile: str | Path | None = None,
-    only: Sequence[str] = (),
+    only: str | Sequence[str] = (),
 ) -> tuple[Classifier, dict[str, Exercise], list[str]]:
     """A classifier and a library for `Analyzer`: the shipped ones, others, and what `kinetag teach` added; and what is
     to be told of ``exercises`` that the classifier cannot recognise (see `untaught`).
@@ -144,6 +144,7 @@ def known_exercises(
     ``only``: labels, other names of theirs, or families that the classifier shall choose among; all when empty. What
     was taught always stays.
     """
+    only = [only] if isinstance(only, str) else only
     names: dict[str, str] = {}
     own: list[tuple[str, Written]] = []  # each with its file as the user wrote it, were it in a store
 

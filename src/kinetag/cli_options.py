@@ -18,7 +18,11 @@ def analyze_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", type=seconds, metavar="TIME", help="begin here: seconds, or 1:30")
     parser.add_argument("--end", type=seconds, metavar="TIME", help="stop here: seconds, or 1:30")
     parser.add_argument(
-        "--rate", type=positive, default=15.0, metavar="N", help="poses a second; more follows faster movement (15)"
+        "--rate",
+        type=positive,
+        default=15.0,
+        metavar="N",
+        help="poses a second at most, half as many of who moves slowly (15)",
     )
     _person_options(parser)
     parser.add_argument(
@@ -78,7 +82,7 @@ def network_options(parser: argparse.ArgumentParser) -> None:
     """Which networks look at people."""
     parser.add_argument("--pose", default="blazepose", metavar="NAME", help="'blazepose', or an RTMPose or RTMO .onnx")
     parser.add_argument("--detector", metavar="FILE", help="a YOLOX .onnx that finds people for an RTMPose --pose")
-    parser.add_argument("--model", type=place, metavar="NAME", help="'therapy', or a classifier's .onnx file")
+    parser.add_argument("--model", type=place, metavar="NAME", help="'therapy', 'int8', or a classifier's .onnx file")
 
 
 def _person_options(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +90,7 @@ def _person_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", type=place, metavar="FILE", help="also recognise what kinetag teach put into it")
     parser.add_argument(
         "--only",
-        type=lambda text: [name.strip() for name in text.split(",") if name.strip()],
+        type=names,
         default=[],
         metavar="NAMES",
         help="exercises or families that can occur, by commas: told apart more surely, all else is 'other'",
@@ -119,6 +123,14 @@ def _out_options(parser: argparse.ArgumentParser) -> None:
 def place(text: str) -> str | Path:
     """A path of this machine, or an address."""
     return text if is_remote(text) else Path(text)
+
+
+def names(text: str) -> list[str]:
+    """'squat, push_up' -> both; none is a mistake, such as a variable of a script that is not set."""
+    found = [name.strip() for name in text.split(",") if name.strip()]
+    if not found:
+        raise argparse.ArgumentTypeError("names nothing: give names, by commas, or leave it out")
+    return found
 
 
 def seconds(text: str) -> float:

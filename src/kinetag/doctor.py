@@ -22,11 +22,10 @@ CHECKSUMS = "SHA256SUMS"  # made by: cd src/kinetag/weights && sha256sum *.onnx 
 
 _EXTRAS = {
     "train": "train a classifier",
-    "tracking": "log trainings to MLflow or Weights & Biases",
     "tune": "search for better training options",
     "cloud": "read from and write to object stores",
-    "serve": "the web service",
     "parquet": "poses.parquet",
+    "dataframe": "Timeline.to_dataframe",
 }
 # Distribution name -> the module that it gives, where they differ.
 _MODULES = {"opencv-python-headless": "cv2", "pyyaml": "yaml"}
@@ -79,7 +78,7 @@ def checks_table(checks: list[Check]) -> Table:
     return table
 
 
-_REINSTALL = "pip install --force-reinstall kinetag"
+_REINSTALL = "install kinetag again, from its folder: pip install --force-reinstall --no-deps ."
 
 
 def _attempt(name: str, trial: Callable[[], str], mend: str, needed: bool) -> Check:

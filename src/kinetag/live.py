@@ -40,7 +40,7 @@ def live(
     model: str | Path | None = None,
     exercises: Sequence[str | Path] = (),
     profile: str | Path | None = None,
-    only: Sequence[str] = (),
+    only: str | Sequence[str] = (),
     max_people: int = 10,
     detector: str | Path | None = None,
     window: bool = True,

@@ -1,6 +1,8 @@
 """How an answer is called wherever somebody reads it: what is sure is said, and no more."""
 
 OTHER = "other"
+TOO_SHORT = "too short to tell"  # what 'other' is called where not even one window could be looked at
+UNNAMED = (OTHER, TOO_SHORT)  # names of what is no exercise
 SURE = 0.5  # confidence from which a label, or a kind of exercise, is said to be so
 
 # What an exercise of a family is called when it is not clear which one it is.
@@ -28,8 +30,10 @@ def called(
     """What is said of an answer, and how sure just that is.
 
     'squat (sumo)' where the label is sure, 'some pulling movement' where only the kind of exercise is, 'bench press?'
-    where neither is, and 'other' where no exercise is meant.
+    where neither is, and 'other' where no exercise is meant, or too little was seen to tell.
     """
+    if label == OTHER and confidence == 0:
+        return TOO_SHORT, 0.0
     if label != OTHER and not is_doubtful(label, confidence):
         return readable(label) + (f" ({readable(variant)})" if variant else ""), confidence
     if family and family_confidence >= SURE:

@@ -331,7 +331,7 @@ class Timeline:
         try:
             import pandas
         except ImportError:
-            raise missing_extra("pandas", "parquet", "to_dataframe") from None
+            raise missing_extra("pandas", "dataframe", "to_dataframe") from None
         rows = [{"person": p.id, **s.to_dict()} for p in self.people for s in p.segments]
         columns = ["person", "label", "start", "end", "confidence", "repetitions", "repetition_times"]
         columns += ["doubtful", "family", "family_confidence", "variant"]

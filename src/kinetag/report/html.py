@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from kinetag import __version__
-from kinetag.naming import readable
+from kinetag.naming import OTHER, UNNAMED, readable
 from kinetag.report.charts import GUESS, Span, angle_chart, range_chart, segment_strip, time_axis
 from kinetag.report.page import page, style_sheet, table
 from kinetag.report.style import LABELS, PEOPLE, clock, fault_text, measured, tempo_text, totals, worst_text
-from kinetag.timeline import OTHER, FormFault, Person, Repetition, Segment, Timeline
+from kinetag.timeline import FormFault, Person, Repetition, Segment, Timeline
 
 _MAX_ROWS = 150  # of a table; the rest is in the CSV files
 _MAX_CHARTED = 50  # people with a section of their own
@@ -50,14 +50,15 @@ def time_span(timeline: Timeline) -> Span:
 
 
 def label_colors(timeline: Timeline) -> dict[str, int]:
-    """A colour number for each name: 0 for 'other', then 1, 2, ... from what lasts longest."""
+    """A colour number for each name: 0 for what is no exercise, then 1, 2, ... from what lasts longest."""
     lasts: dict[str, float] = {}
     for person in timeline.people:
         for segment in person.segments:
             name = segment.name(way=False)
             lasts[name] = lasts.get(name, 0.0) + segment.duration
-    named = sorted((name for name in lasts if name != OTHER), key=lambda name: -lasts[name])
-    return {OTHER: _PLAIN, **{name: 1 + i % len(LABELS) for i, name in enumerate(named)}}
+    named = sorted((name for name in lasts if name not in UNNAMED), key=lambda name: -lasts[name])
+    plain = dict.fromkeys([OTHER, *(name for name in lasts if name in UNNAMED)], _PLAIN)
+    return {**plain, **{name: 1 + i % len(LABELS) for i, name in enumerate(named)}}
 
 
 def _color_rules(count: int) -> str:
@@ -101,7 +102,7 @@ def _overview(timeline: Timeline, span: Span, colors: Mapping[str, int]) -> str:
     used = {segment.name(way=False) for person in timeline.people for segment in person.segments}
     legend = "".join(
         f'<span><i class="c{number}"></i>{escape(name)}</span>'
-        for name, number in sorted(colors.items(), key=lambda item: item[0] == OTHER)
+        for name, number in sorted(colors.items(), key=lambda item: item[0] in UNNAMED)
         if name in used
     )
     return (

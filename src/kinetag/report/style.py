@@ -1,6 +1,6 @@
 """What all outputs share: colours, and how labels and times are written."""
 
-from kinetag.naming import OTHER, readable
+from kinetag.naming import UNNAMED, readable
 from kinetag.timeline import FormFault, Person, Tempo, frame_at
 
 # Okabe and Ito's palette (https://jfly.uni-koeln.de/color/): distinct with any kind of colour vision. One a person.
@@ -23,7 +23,7 @@ def totals(person: Person) -> dict[str, tuple[int, float]]:
     found: dict[str, tuple[int, float]] = {}
     for segment in person.segments:
         name = segment.name(way=False)
-        if name != OTHER:
+        if name not in UNNAMED:
             count, seconds = found.get(name, (0, 0.0))
             found[name] = count + segment.repetition_count, seconds + segment.duration
     return found

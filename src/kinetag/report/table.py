@@ -6,8 +6,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from kinetag.naming import UNNAMED
 from kinetag.report.style import PEOPLE, clock, fault_text, totals
-from kinetag.timeline import OTHER, Person, Segment, Timeline
+from kinetag.timeline import Person, Segment, Timeline
 
 
 def timeline_table(timeline: Timeline) -> RenderableType:
@@ -41,7 +42,7 @@ def _segments(timeline: Timeline) -> Table:
         for number, segment in enumerate(person.segments):
             name = Text(f"● {person.id}", style=PEOPLE[(person.id - 1) % len(PEOPLE)]) if number == 0 else Text()
             last = number == len(person.segments) - 1
-            table.add_row(name, *_cells(segment), style="dim" if segment.name() == OTHER else "", end_section=last)
+            table.add_row(name, *_cells(segment), style="dim" if segment.name() in UNNAMED else "", end_section=last)
     return table
 
 
