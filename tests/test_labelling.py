@@ -37,9 +37,11 @@ class _Session:
         return [np.tile(self.variants, (len(inputs["mask"]), 1))]
 
 
-def described(label: str, probabilities: list[float], variants: tuple[float, ...] = (0, 0, 0, 0)) -> Segment:
+def described(
+    label: str, probabilities: list[float], variants: tuple[float, ...] = (0, 0, 0, 0), end: float = 6.0
+) -> Segment:
     times = np.arange(0, 6, 0.25)
-    segment = Segment(label, 0.0, 6.0, probabilities[LABELS.index(label)])
+    segment = Segment(label, 0.0, end, probabilities[LABELS.index(label)])
     classifier = Classifier(_Session(list(variants)), CARD, "")
     moments = np.arange(0, 6, 1 / 15)
     poses = seen(body(len(moments)), moments)
@@ -72,6 +74,11 @@ def test_the_way_is_told_where_it_is_clear(sumo, said):
     segment = described("squat", [0.0, 0.0, 0.9, 0.1], (0.0, sumo, 9.0, 9.0))
     assert segment.variant == said
     assert segment.name() == ("squat (sumo)" if said else "squat")
+
+
+def test_no_way_is_told_of_a_moment():
+    ways = [described("squat", [0.0, 0.0, 0.9, 0.1], (0.0, 3.0, 9.0, 9.0), end).variant for end in (1.5, 2.0)]
+    assert ways == ["", "sumo"]
 
 
 def test_no_way_is_told_of_a_doubtful_label():

@@ -10,6 +10,7 @@ from kinetag.sequence import PoseSequence
 from kinetag.timeline import OTHER, Segment
 
 _WAY = 0.6  # probability, among all ways of an exercise, from which on it is told which one it is
+_SHOWN = 2.0  # seconds, half a window: a shorter piece shows what is done, but not in which way
 
 
 def label_poses(
@@ -64,7 +65,7 @@ def describe(
     for segment in segments:
         describe_kind(segment, times, probabilities, classifier)
         seen = ((times >= segment.start) & (times <= segment.end)).any()
-        if seen and segment.label != OTHER and not segment.doubtful:
+        if seen and segment.duration >= _SHOWN and segment.label != OTHER and not segment.doubtful:
             way, share = classifier.way(poses.between(segment.start, segment.end), segment.label)
             segment.variant = way if share >= _WAY and way != "plain" else ""
 
