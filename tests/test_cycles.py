@@ -1,9 +1,11 @@
+from itertools import chain, pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinetag.cycles import RATE, find_cycles, low_pass, turning_points, usual_swing
+from kinetag.cycles import RATE, Cycle, find_cycles, low_pass, phases, turning_points, usual_swing
 
 
 def grid(seconds: float) -> np.ndarray:
@@ -144,3 +146,60 @@ def test_a_repetition_that_is_held_happened_in_the_middle_of_the_hold(seed: int,
     # Three frames: beyond two, one repetition in thousands is, by the noise that is added here.
     np.testing.assert_allclose([c.turn for c in cycles], middles, atol=0.1)
     assert all(c.start < c.arrives <= c.peak <= c.leaves < c.end for c in cycles)
+
+
+@pytest.mark.parametrize(("there", "back"), [(1.0, 1.0), (2.0, 0.8)])
+def test_a_swing_turns_without_a_pause(there: float, back: float) -> None:
+    """A cosine is near its turning points for a while, but stops nowhere: not at the peak, nor at rest."""
+    times = grid(4 * (there + back))
+    phase = np.interp(times % (there + back), [0, there, there + back], [0, 0.5, 1])
+    found = phases(find((1 - np.cos(2 * np.pi * phase)) / 2, times), 0.0, float(times[-1]))
+    assert len(found) == 4
+    for when, following in pairwise(found[1:]):  # rest before the first may be a stop
+        parts = np.diff([*when, following.start])
+        np.testing.assert_allclose(parts, [there, 0, back, 0], atol=0.08)
+
+
+def test_where_somebody_stops_there_is_a_pause() -> None:
+    times = grid(24)
+    way = np.interp((times - 1) % 5, [0, 1, 2.2, 3.5, 5], [0, 1, 1, 0, 0]) * (times >= 1) * (times < 21)
+    found = phases(find((1 - np.cos(np.pi * way)) / 2, times), 0.0, 24.0)
+    assert len(found) == 4
+    for number, when in enumerate(found):
+        np.testing.assert_allclose(np.array(when) - 1 - 5 * number, [0, 1, 2.2, 3.5], atol=0.12)
+
+
+def test_phases_stay_within_what_was_looked_at_and_seen() -> None:
+    cycle = Cycle(1.0, 2.0, 3.0, 1.0, False, 1.9, 2.1, 2.0)
+    assert phases([cycle], 0.0, 9.0)[0] == pytest.approx((0.91, 1.97, 2.03, 3.09), abs=0.05)
+    (when,) = phases([cycle], 1.5, 2.5)
+    assert (when.start, when.end) == (1.5, 2.5)
+    seen = Cycle(1.0, 2.0, 3.0, 1.0, False, 1.9, 2.1, 2.0, seen=(1.0, 3.0))
+    following = Cycle(4.0, 5.0, 6.0, 1.0, False, 4.9, 5.1, 5.0, seen=(4.0, 8.0))
+    first, second = phases([seen, following], 0.0, 9.0)
+    assert (first.start, first.end, second.start) == (1.0, 3.0, 4.0)
+    times = grid(4)
+    assert find(wave(times, 2, 0, 2.0), times)[0].seen == (times[0], times[-1])
+    assert phases([], 0.0, 9.0) == []
+
+
+@st.composite
+def any_cycles(draw: st.DrawFn) -> list[Cycle]:
+    """Cycles of several signals, in order of their turning points: apart, overlapping, or one within another."""
+    seconds = st.floats(0, 3)
+    cycles = []
+    for turn in sorted(draw(st.lists(st.floats(0, 20), max_size=8))):
+        to_arrive, pause_before, pause_after, to_end = (draw(seconds) for _ in range(4))
+        arrives, leaves = turn - pause_before, turn + pause_after
+        cycles.append(Cycle(arrives - to_arrive, turn, leaves + to_end, 1.0, False, arrives, leaves, turn))
+    return cycles
+
+
+@settings(max_examples=300, deadline=None)
+@given(cycles=any_cycles())
+def test_one_repetition_is_over_before_the_next_begins(cycles: list[Cycle]) -> None:
+    found = phases(cycles, 0.0, 20.0)
+    assert len(found) == len(cycles)
+    moments = [0.0, *chain.from_iterable(found), 20.0]
+    assert all(a <= b + 1e-9 for a, b in pairwise(moments))
+    assert all(when.start <= cycle.turn <= when.end for when, cycle in zip(found, cycles, strict=True))

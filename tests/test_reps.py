@@ -8,11 +8,14 @@ from hypothesis import strategies as st
 from made_poses import bend_elbow, body, seen, squat
 
 from kinetag.cycles import Cycle
+from kinetag.exercises.kinematics import BODY
 from kinetag.exercises.library import load_library
+from kinetag.exercises.motion import generate
 from kinetag.reps import _same, count_repetitions, motion_amplitude
 from kinetag.sequence import PoseSequence
-from kinetag.skeletons import get_layout
+from kinetag.skeletons import KINETAG13, get_layout
 from kinetag.smoothing import smooth
+from kinetag.timeline import Repetition
 
 
 @dataclass
@@ -104,6 +107,48 @@ def test_times_and_range_of_motion() -> None:
         assert high == pytest.approx(178, abs=6)
         assert "left_elbow" not in repetition.range_of_motion  # it does not move
     assert all(a.end <= b.start + 1e-9 for a, b in itertools.pairwise(found))
+
+
+def check_times(found: list[Repetition]) -> None:
+    """Repetitions follow one another, and the parts of the tempo fill each of them and the rest between."""
+    for repetition, following in zip(found, [*found[1:], None], strict=True):
+        assert repetition.start <= repetition.time <= repetition.end
+        assert repetition.tempo is not None
+        *parts, rest = repetition.tempo
+        assert min(parts) >= 0
+        assert sum(parts) == pytest.approx(repetition.duration)
+        if following is None:
+            assert rest is None
+        else:
+            assert repetition.end <= following.start
+            assert rest == pytest.approx(following.start - repetition.end)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000), period=st.floats(1.2, 4.0), shift=st.floats(0.2, 1.0), first=st.floats(0, 3))
+def test_repetitions_follow_one_another_and_tempo_fills_them(
+    seed: int, period: float, shift: float, first: float
+) -> None:
+    """Arms that curl in turn, so that one rises while the other is still on its way down."""
+    times = np.arange(0, 2 + 5 * period, 1 / 15)
+    left, right = humps(times, 4, period=period), humps(times, 4, start=1 + shift * period, period=period)
+    sequence = curls(left, right, times, noise=0.02, seed=seed)
+    check_times(count_repetitions(sequence, CURL, first, float(times[-1])))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["mountain_climber", "bicycle_crunch", "biceps_curl"])
+def test_repetitions_of_sides_that_take_turns_do_not_overlap(name: str) -> None:
+    exercise, rng = load_library()[name], np.random.default_rng(2)
+    motion = generate(exercise, rng, rate=30, repetitions=8)
+    joints = {joint: motion.joints[:, BODY.index(joint)] for joint in KINETAG13.joints}
+    sequence = smooth(seen(joints, motion.times, azimuth=60, noise=0.015))
+    found = count_repetitions(sequence, exercise, 0, float(motion.times[-1]))
+    truth = np.array(motion.repetitions)
+    assert len(found) == len(truth)
+    check_times(found)
+    np.testing.assert_allclose([r.time for r in found], truth[:, 1], atol=0.2)
+    wrong = np.abs([(r.start, r.end) for r in found] - truth[:, [0, 2]])
+    assert wrong.mean() < 0.15
 
 
 def test_angles_of_a_hidden_arm_are_said_to_be_guesses() -> None:

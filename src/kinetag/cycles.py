@@ -4,7 +4,10 @@ A turning point is one only when the signal comes back from it by a threshold; a
 learns how far this signal usually swings, a second pass counts with a threshold in proportion to that.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +20,7 @@ _REST = 0.05  # of a repetition's excursion: below this it has not begun or is o
 _NEAR = 0.2  # of a repetition's excursion: within this of the peak it is near its turning point
 _HOLD = 0.3  # seconds
 _TURNING = 0.2  # a cosine is within _REST of an end for this share of the time that the rest of the way takes
+_HELD = 0.5  # of that: what is left of it where somebody stops, measured on synthetic repetitions
 _EDGE = 0.15  # of the usual excursion: how much of a repetition's far side must be seen for its peak to be a peak
 
 
@@ -26,6 +30,7 @@ class Cycle:
 
     From ``arrives`` to ``leaves`` the signal stays at the turning point. ``peak`` is its extreme, which noise puts
     anywhere in there; ``turn``, the middle of the time near the turning point, is when the repetition happened.
+    ``seen``: from when to when there is a signal.
     """
 
     start: float
@@ -36,6 +41,17 @@ class Cycle:
     arrives: float
     leaves: float
     turn: float
+    seen: tuple[float, float] = (-np.inf, np.inf)
+
+
+class Phases(NamedTuple):
+    """Four moments of a repetition (s, not decreasing): it leaves rest, arrives at its turning point, leaves that, and
+    is back at rest."""
+
+    start: float
+    arrives: float
+    leaves: float
+    end: float
 
 
 def resample(times: np.ndarray, values: np.ndarray, grid: np.ndarray) -> np.ndarray:
@@ -226,21 +242,44 @@ def _cycle(times: np.ndarray, values: np.ndarray, around: tuple[int, int, int], 
         arrives=float(times[arrives]),
         leaves=float(times[leaves]),
         turn=float(times[list(within(_NEAR))].mean()),
+        seen=(float(times[0]), float(times[-1])),
     )
 
 
-def tempo(cycle: Cycle, following: Cycle | None) -> tuple[float, float, float, float | None]:
-    """Seconds of the way there, the pause at the turning point, the way back, and the pause at rest until the next.
+def phases(cycles: Sequence[Cycle], first: float, last: float) -> list[Phases]:
+    """When each of one person's repetitions begins, arrives at its turning point, leaves it and is over.
 
-    A swing that turns without stopping has no pause: of a cosine, what lies within 5 % of a turning point belongs to
-    the way there and back. The last is None where no repetition follows.
+    ``cycles`` are in order of ``turn``, which lies in [``first``, ``last``] seconds. A cosine is within 5 % of an end
+    for a while that is no pause: that time is given back to both ways, at rest as at the turning point. A repetition
+    stays within [``first``, ``last``] and where its signal was seen, and is over before the next one begins: what two
+    share, as sides that take turns do, is divided somewhere between their turning points.
     """
-    there, back = cycle.arrives - cycle.start, cycle.end - cycle.leaves
-    share = _TURNING * (there + back)
-    pause = max(0.0, cycle.leaves - cycle.arrives - share)
-    # What the turning took is given back to both ways, at rest as at the turning point.
-    ways = [(1 + 2 * _TURNING) * way for way in (there, back)]
-    if following is None:
-        return ways[0], pause, ways[1], None
-    turning = _TURNING * (back + following.arrives - following.start)
-    return ways[0], pause, ways[1], max(0.0, following.start - cycle.end - turning)
+    if not cycles:
+        return []
+    ways = [(cycle.arrives - cycle.start, cycle.end - cycle.leaves) for cycle in cycles]
+    # Nobody sees whether the rest before the first and after the last is long; mostly it is.
+    starts, ends = [cycles[0].start - _HELD * _TURNING * ways[0][0]], []
+    for (cycle, (_, back)), (following, (there, _)) in pairwise(zip(cycles, ways, strict=True)):
+        over, begun = np.clip(_turned(cycle.end, following.start, back, there), cycle.turn, following.turn).tolist()
+        ends.append(over)
+        starts.append(begun)
+    ends.append(cycles[-1].end + _HELD * _TURNING * ways[-1][1])
+    out = []
+    for cycle, (there, back), start, end in zip(cycles, ways, starts, ends, strict=True):
+        start, end = max(start, first, cycle.seen[0]), min(end, last, cycle.seen[1])
+        arrives, leaves = np.clip(_turned(cycle.arrives, cycle.leaves, there, back), start, end).tolist()
+        out.append(Phases(start, arrives, leaves, end))
+    return out
+
+
+def _turned(first: float, second: float, before: float, after: float) -> tuple[float, float]:
+    """When the way that seems over at ``first`` (s) really is, and when the one that seems to begin at ``second`` does.
+
+    ``before`` and ``after``: seconds that these ways seem to take, in proportion to which they share what lies between:
+    all of it where it is no longer than a swing takes to turn; where somebody stops, less: they turn more abruptly.
+    """
+    swing, between = _TURNING * (before + after), second - first
+    turning = between if between <= swing else max(2 * swing - between, _HELD * swing)
+    share = before / (before + after) if before + after > 0 else 0.5
+    over = first + share * turning
+    return over, over + (between - turning)

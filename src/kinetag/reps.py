@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kinetag.angles import SEEN, Space, joint_angles, signal_confidence, signals, world_is_sane
-from kinetag.cycles import RATE, Cycle, cleanness, find_cycles, low_pass, resample, tempo, usual_swing
+from kinetag.cycles import RATE, Cycle, cleanness, find_cycles, low_pass, phases, resample, usual_swing
 from kinetag.network_reps import SLOWEST_QUICK, Progress, placed, progress_cycles
 from kinetag.periodic import periodic_cycles
 from kinetag.sequence import PoseSequence
@@ -126,17 +126,23 @@ def _repetitions(
         ranges += _ranges(piece, kept)
         guesses += _guesses(piece, kept)
     names = [name for name in (*_REPORTED, "trunk") if _is_main(name, signal, ranges)]
+    whens = phases(inside, start, end)
     return [
         Repetition(
-            start=max(cycle.start, start),
+            start=when.start,
             time=cycle.turn,
-            end=min(cycle.end, end),
+            end=when.end,
             partial=cycle.partial,
             range_of_motion={name: span[name] for name in names if name in span},
             guessed=tuple(name for name in names if name in span and name in guess),
-            tempo=tempo(cycle, following),
+            tempo=(
+                when.arrives - when.start,
+                when.leaves - when.arrives,
+                when.end - when.leaves,
+                following.start - when.end if following else None,
+            ),
         )
-        for cycle, following, span, guess in zip(inside, [*inside[1:], None], ranges, guesses, strict=False)
+        for cycle, when, following, span, guess in zip(inside, whens, [*whens[1:], None], ranges, guesses, strict=False)
     ]
 
 

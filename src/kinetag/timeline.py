@@ -40,7 +40,8 @@ class Repetition:
 
     ``range_of_motion`` maps a joint angle's name to (smallest, largest) degrees reached. ``partial`` marks one that
     stayed well short of the exercise's usual range. ``tempo``: seconds of the way there, of the pause at the turning
-    point, of the way back, and of the pause at rest (None after the last one). ``asymmetry`` maps a joint's name to
+    point, of the way back (together the duration), and of the pause at rest until the next one starts (None after the
+    last one). ``asymmetry`` maps a joint's name to
     its `Asymmetry`, where both sides were seen well. ``guessed``: those of the joint angles that rest on joints mostly
     out of sight. ``short_of_norm``: degrees by which the counted joint stayed short
     of the library's norm, None where that was not seen reliably. ``not_compared``: why there is no ``asymmetry``.
