@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # The four parts of a repetition's tempo where it is not known which way goes against the load.
 WAYS = ("out", "pause", "back", "rest")
+_MOMENT = 0.05  # seconds of a source that do not count as a part of it
 
 
 # Seconds of the way to the turning point, of the pause there, of the way back, and of the pause at rest.
@@ -254,7 +255,10 @@ class Person:
 
 @dataclass
 class Timeline:
-    """The labelled timeline of every person in one source; ``snapshots`` are small pictures for a report."""
+    """The labelled timeline of every person in one source; ``snapshots`` are small pictures for a report.
+
+    ``duration`` (s) is the length of the whole source. ``part``: from when to when it was analysed, None for all of it.
+    """
 
     source: str
     duration: float
@@ -265,12 +269,30 @@ class Timeline:
     snapshots: "Snapshots | None" = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
+    part: tuple[float, float] | None = None
+
+    @property
+    def start(self) -> float:
+        """From when on the source was analysed, s."""
+        return 0.0 if self.part is None else self.part[0]
+
+    @property
+    def end(self) -> float:
+        """Until when it was analysed, s."""
+        return self.duration if self.part is None else self.part[1]
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the source was analysed."""
+        return self.end - self.start > self.duration - _MOMENT
         """The documented JSON structure (see ``kinetag.schema``)."""
         return {
             "source": self.source,
             "duration": _round(self.duration),
             "frame_rate": _round(self.frame_rate),
             "warnings": list(self.warnings),
+            "start": _round(self.start),
+            "end": _round(self.end),
             "people": [
                 {"id": person.id, "segments": [segment.to_dict(self.frame_rate) for segment in person.segments]}
                 for person in self.people
