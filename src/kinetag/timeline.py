@@ -144,7 +144,8 @@ class Segment:
     ``family`` is the kind of exercise that it is, with the probability ``family_confidence`` that it is any of that
     kind; for 'other' it is given where no single exercise is probable but their kind is. ``variant`` is the way in
     which the exercise is done, '' where that is not clear. ``tempo_names`` are the four parts of each repetition's
-    tempo, with 'eccentric' and 'concentric' where the library says which way is which.
+    tempo, with 'eccentric' and 'concentric' where the library says which way is which. ``judged_by``: what the library
+    judges it by, names without a side: what it counts, then what has norms; empty where it says nothing.
     """
 
     label: str
@@ -157,6 +158,7 @@ class Segment:
     family: str = ""
     family_confidence: float = 0.0
     variant: str = ""
+    judged_by: tuple[str, ...] = ()
 
     @property
     def duration(self) -> float:
@@ -267,8 +269,6 @@ class Timeline:
     warnings: list[str] = field(default_factory=list)
     frame_size: tuple[int, int] = (0, 0)
     snapshots: "Snapshots | None" = field(default=None, repr=False, compare=False)
-
-    def to_dict(self) -> dict[str, Any]:
     part: tuple[float, float] | None = None
 
     @property
@@ -285,14 +285,16 @@ class Timeline:
     def whole(self) -> bool:
         """Whether all of the source was analysed."""
         return self.end - self.start > self.duration - _MOMENT
+
+    def to_dict(self) -> dict[str, Any]:
         """The documented JSON structure (see ``kinetag.schema``)."""
         return {
             "source": self.source,
             "duration": _round(self.duration),
-            "frame_rate": _round(self.frame_rate),
-            "warnings": list(self.warnings),
             "start": _round(self.start),
             "end": _round(self.end),
+            "frame_rate": _round(self.frame_rate),
+            "warnings": list(self.warnings),
             "people": [
                 {"id": person.id, "segments": [segment.to_dict(self.frame_rate) for segment in person.segments]}
                 for person in self.people
