@@ -23,6 +23,7 @@ def test_label_and_repetitions_are_those_of_the_truth(squat_clip, timeline) -> N
     assert [person.id for person in timeline.people] == [1]
     segment = timeline.people[0].main_segment
     assert segment.label == "squat"
+    assert segment.judged_by == ("knee", "trunk")
     marks = [rep.time for s in truth.segments for rep in s.repetitions]
     found = [rep.time for rep in segment.repetitions if not rep.partial]
     assert len(found) == len(marks) == 3
@@ -66,6 +67,9 @@ def test_poses_that_were_written_give_the_same_timeline(timeline, tmp_path) -> N
     again = kinetag.analyze(tmp_path / "out" / "poses.csv")
     assert [p.main_segment.label for p in again.people] == ["squat"]
     assert again.people[0].main_segment.repetition_count == 3
+    assert again.whole
+    part = kinetag.analyze(tmp_path / "out" / "poses.csv", start=2.0, end=5.0)
+    assert (part.start, part.end, part.duration) == (2.0, 5.0, again.duration)
 
 
 def test_start_and_end_keep_the_times_of_the_source(squat_clip) -> None:
@@ -73,6 +77,7 @@ def test_start_and_end_keep_the_times_of_the_source(squat_clip) -> None:
     times = part.people[0].poses.times
     assert times[0] >= 2.0 - 1 / 15
     assert times[-1] <= 5.0 + 1 / 15
+    assert (part.start, part.end, part.whole) == (2.0, 5.0, False)
 
 
 def test_nobody_is_a_valid_empty_timeline(tmp_path) -> None:
@@ -96,6 +101,8 @@ def test_an_interrupt_keeps_what_was_seen_only_when_asked(squat_clip) -> None:
     part = kinetag.analyze(squat_clip[0], progress=stop, keep_partial=True)
     assert any("stopped by the user at 3." in warning for warning in part.warnings)
     assert part.people[0].poses.times[-1] < 4.0
+    assert part.start == 0.0
+    assert 3.0 < part.end < 4.0 < part.duration
 
 
 def test_times_must_increase() -> None:

@@ -201,6 +201,7 @@ def test_a_file_in_real_time_as_lines_of_json(video):
     counts = [line["people"][0]["repetitions"] for line in lines(out)]
     assert counts == sorted(set(counts))  # a line for each change, and none without
     assert counts[-1] == 4
+    assert made.whole
     assert made.source == video.name
 
 
@@ -216,7 +217,10 @@ def test_what_cannot_be_recognised_is_told_before_the_first_line(video, monkeypa
 
 
 def test_ctrl_c_ends_it_with_the_timeline(video):
-    assert live(video, pose="ctrl-c", window=False, out=io.StringIO()).people
+    made = live(video, pose="ctrl-c", window=False, out=io.StringIO())
+    assert made.people
+    assert made.start == 0.0
+    assert 0.0 < made.end < 1.0
 
 
 def test_the_verb_prints_json_alone_and_writes_the_outputs(video, tmp_path, capsys):

@@ -1,4 +1,5 @@
 import io
+import json
 
 import cv2
 import pytest
@@ -25,6 +26,38 @@ def test_an_unknown_name_gets_the_nearest(capsys):
         find_exercise(LIBRARY, "0000")
     with pytest.raises(KinetagError, match="known: "):
         find_exercise(LIBRARY, "chemical")
+
+
+def test_a_family_is_listed(capsys):
+    assert cli.main(["exercises", "Legs"]) == 0
+    told = capsys.readouterr().out
+    assert "split_squat" in told
+    assert "push_up" not in told
+    assert "9 of 9" in told
+    assert cli.main(["exercises", "leg"]) == 2
+    assert capsys.readouterr().err == "error: unknown exercise 'leg'; did you mean 'legs'?\n"
+    assert cli.main(["exercises", "legs", "--out", "a.png"]) == 2
+    assert "--out needs the name of an exercise" in capsys.readouterr().err
+
+
+def test_the_library_is_told_to_programs(capsys):
+    def told(*words):
+        assert cli.main(["exercises", *words, "--format", "json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert [facts["name"] for facts in told()] == list(LIBRARY)
+    assert [facts["family"] for facts in told("back")] == ["back"]  # a family of one is a list, too
+    squat = told("Air squat")
+    assert (squat["name"], squat["title"], squat["family"], squat["recognised"]) == ("squat", "Squat", "legs", True)
+    assert "goblet squat" in squat["synonyms"]
+    assert squat["counting"] == {"signal": "knee", "rest": 170, "peak": 85, "sides": "both"}
+    assert squat["norms"]["knee"] == [60, 105]
+    assert squat["faults"]["too_shallow"]["above"] == 118
+    assert "below" not in squat["faults"]["too_shallow"]
+    plank = told("plank")
+    assert (plank["held"], plank["counting"]) == (True, None)
+    assert cli.main(["exercises", "squat", "--format", "json", "--out", "a.png"]) == 2
+    assert "--out does not go with --format json" in capsys.readouterr().err
 
 
 def test_other_and_files_are_told_from_names(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from made_timelines import squat_poses, timeline
 
 from kinetag.report.charts import Span, decimate, range_chart
-from kinetag.report.html import _range, label_colors, moving_angles, report_html, time_span
+from kinetag.report.html import _range, label_colors, report_html, telling_angles, time_span, without_glimpses
 from kinetag.skeletons import get_layout
 from kinetag.timeline import FormFault, Person, Repetition, Segment, Timeline
 
@@ -154,13 +154,64 @@ def test_each_label_has_one_colour_and_other_is_plain():
 
 def test_the_joints_that_move_most_come_first():
     reps = [Repetition(0, 1, 2, range_of_motion={"trunk": (0, 10), "left_knee": (60, 170), "left_hip": (90, 170)})]
-    assert moving_angles(reps) == ["left_knee", "left_hip", "trunk"]
+    assert telling_angles(reps) == ["left_knee", "left_hip", "trunk"]
 
 
-def test_a_short_part_of_a_long_source_fills_the_chart():
-    person = Person(1, [Segment("squat", 600.0, 660.0, 0.9)])
-    assert time_span(Timeline("a.mp4", 3600.0, 30.0, [person])) == Span(600.0, 660.0)
-    assert time_span(Timeline("a.mp4", 70.0, 30.0, [Person(1, [Segment("squat", 2.0, 66.0, 0.9)])])) == Span(0.0, 70.0)
+def test_what_the_exercise_is_judged_by_comes_first_and_guesses_come_last():
+    ranges = {"left_shoulder": (30, 118), "right_shoulder": (20, 108), "left_elbow": (148, 167)}
+    ranges |= {"left_hip": (93, 162), "left_knee": (96, 159), "right_knee": (89, 168), "trunk": (7, 27)}
+    reps = [Repetition(0, 1, 2, range_of_motion=ranges, guessed=("right_knee", "right_shoulder"))] * 2
+    assert telling_angles(reps, ("knee", "trunk")) == ["left_knee", "trunk", "left_shoulder", "left_hip"]
+    seen = [replace(reps[0], guessed=())] * 2
+    assert telling_angles(seen, ("knee", "trunk"))[:3] == ["right_knee", "left_knee", "trunk"]
+    few = {name: ranges[name] for name in ("right_shoulder", "right_knee", "trunk")}
+    few_seen = [Repetition(0, 1, 2, range_of_motion=few, guessed=("right_knee",))]
+    assert telling_angles(few_seen, ("knee",)) == ["right_shoulder", "trunk", "right_knee"]
+
+
+def test_guesses_are_drawn_only_where_nothing_was_seen():
+    made = timeline(people=1)
+    squat = made.people[0].segments[0]
+    ranges = {"left_knee": (62.5, 174.0), "right_knee": (60.0, 175.0)}
+
+    def drawn(*guessed):
+        squat.repetitions = [Repetition(1, 2, 3, range_of_motion=ranges, guessed=guessed)]
+        return re.findall(r"<figcaption>([^<]*), by repetition<", report_html(made))
+
+    assert drawn("right_knee") == ["Left knee"]
+    assert drawn("left_knee", "right_knee") == ["Right knee", "Left knee"]
+
+
+def test_the_axis_covers_what_was_analysed():
+    late = Person(1, [Segment("squat", 40.0, 60.0, 0.9)])
+    assert time_span(Timeline("a.mp4", 70.0, 30.0, [late])) == Span(0.0, 70.0)
+    assert time_span(Timeline("a.mp4", 3600.0, 30.0, [late], part=(5.0, 60.0))) == Span(5.0, 60.0)
+
+
+def test_the_header_says_which_part_was_analysed():
+    made = timeline()
+    assert "<li>0:12.0</li>" in report_html(made)
+    made.part = (3.0, 12.0)
+    assert "<li>0:03.0 to 0:12.0 of 0:12.0</li>" in report_html(made)
+
+
+def test_what_was_seen_for_a_moment_of_a_segment_is_no_curve():
+    times, values = np.arange(100) / 10, np.full(100, np.nan)
+    segments = [Segment("squat", 0.0, 4.95, 0.9), Segment("other", 4.95, 9.9, 0.9)]
+    values[[3, 4]] = 90.0
+    values[60:90] = 120.0
+    left = without_glimpses(times, values, segments)
+    assert np.isnan(left[:60]).all()
+    assert (left[60:90] == 120.0).all()
+    assert values[3] == 90.0
+
+
+def test_one_repetition_is_said_in_the_singular():
+    made = timeline(people=1)
+    made.people[0].segments[0].repetitions = [Repetition(1, 2, 3)]
+    page = report_html(made)
+    assert ", 1 repetition;" in page
+    assert "1 repetitions" not in page
 
 
 def test_guessed_angles_are_told_from_seen_ones():
@@ -177,9 +228,12 @@ def test_curves_end_where_a_joint_is_out_of_sight():
     hidden.confidence[:, get_layout(poses.layout).index("left_knee")] = 0.3
 
     def knee(shown):
-        page = report_html(Timeline("a.mp4", 12.0, 25.0, [Person(1, [], poses=shown)]))
+        segment = Segment("squat", 0.0, 12.0, 0.9)
+        page = report_html(Timeline("a.mp4", 12.0, 25.0, [Person(1, [segment], poses=shown)]))
         return re.search(r"<figcaption>Knee<small>(.*?)</small>", page)[1]
 
     assert "left" in knee(poses)
     assert "right" in knee(poses)
+    assert "left" not in knee(hidden)
+    hidden.confidence[40:60] = 0.95  # for a moment
     assert "left" not in knee(hidden)

@@ -32,6 +32,12 @@ def test_timelines_validate(made):
     validate_timeline(made.to_dict())
 
 
+def test_a_file_of_before_start_and_end_were_written_is_still_read():
+    old = {key: value for key, value in timeline().to_dict().items() if key not in ("start", "end")}
+    jsonschema.Draft202012Validator(timeline_schema()).validate(old)
+    assert validate_timeline(old).start is None
+
+
 def test_every_key_that_is_written_is_documented():
     """With unknown keys forbidden the timeline still validates: the schema leaves nothing out."""
 

@@ -3,7 +3,9 @@ import io
 import json
 
 import pytest
+from rich.console import Console
 
+from kinetag.report.table import timeline_table
 from kinetag.timeline import FormFault, Person, Repetition, Segment, Timeline
 
 
@@ -23,13 +25,26 @@ def timeline() -> Timeline:
 
 def test_json_has_the_documented_structure(timeline: Timeline) -> None:
     data = json.loads(timeline.to_json())
-    assert list(data) == ["source", "duration", "frame_rate", "warnings", "people"]
+    assert list(data) == ["source", "duration", "start", "end", "frame_rate", "warnings", "people"]
     segment = data["people"][0]["segments"][0]
     assert segment["label"] == "squat"
     assert segment["confidence"] == 0.912
     assert segment["repetitions"] == 2  # the partial one is listed, not counted
     assert segment["repetition_times"] == [1.5, 2.5]
     assert len(segment["repetition_details"]) == 3
+
+
+def test_the_part_that_was_analysed_is_told(timeline: Timeline) -> None:
+    assert timeline.whole
+    assert (timeline.start, timeline.end) == (0.0, 10.0)
+    timeline.part = (0.5, 9.0)
+    assert not timeline.whole
+    assert {key: timeline.to_dict()[key] for key in ("duration", "start", "end")} == {
+        "duration": 10.0, "start": 0.5, "end": 9.0
+    }  # fmt: skip
+    out = io.StringIO()
+    Console(file=out, width=120).print(timeline_table(timeline))
+    assert "0:00.5 to 0:09.0 of 0:10.0" in out.getvalue()
 
 
 def test_csv_has_a_line_a_segment(timeline: Timeline) -> None:

@@ -89,9 +89,7 @@ def analyze(
         classifier, library, unknown = known_exercises(model, exercises, profile, only)
         if is_pose_source(source):
             read = read_pose_file(str(source), frame_rate=frame_rate, frame_size=frame_size)
-            cut = (_cut(sequence, start, end) for sequence in read)
-            sequences = [sequence for sequence in cut if len(sequence)]
-            timeline = _from_poses(Path(str(source)).name, sequences, classifier, library)
+            timeline = _from_poses(Path(str(source)).name, read, start, end, classifier, library)
             timeline.warnings += unknown
             return timeline
         options = {"start": start, "end": end, "rate": rate, "pose": pose, "detector": detector, "people": max_people}
@@ -126,6 +124,8 @@ def analyze(
                 if log is not None:
                     log.write()
             timeline = analyzer.finish(video, last=True)
+            if timeline.part is None:
+                timeline.part = _part(0.0, timeline.duration, start, analyzer.last_time if stopped else end)
             timeline.warnings += unknown
             if resume_in is not None and not stopped and not keep_resume:
                 forget(resume_in)
@@ -323,6 +323,7 @@ class Analyzer:
             warnings=list(video.warnings) if video else [],
             frame_size=self.frame_size,
             snapshots=self.snapshots,
+            part=None if video and video.duration else (self.first_time, self.last_time),
         )
         timeline.warnings += _why_nothing(people)
         return timeline
@@ -379,19 +380,28 @@ def named(name: str, classifier: Classifier, library: dict[str, Exercise]) -> li
 
 
 def _from_poses(
-    name: str, sequences: list[PoseSequence], classifier: Classifier, library: dict[str, Exercise]
+    name: str,
+    read: list[PoseSequence],
+    start: float | None,
+    end: float | None,
+    classifier: Classifier,
+    library: dict[str, Exercise],
 ) -> Timeline:
+    first = float(min((s.times[0] for s in read), default=0.0))
+    last = float(max((s.times[-1] for s in read), default=0.0))
+    part = _part(first, last, start, end)
+    sequences = [cut for cut in (sequence.between(*part) for sequence in read) if len(cut)]
     people = label_people(sequences, classifier, library)
-    first = min((s.times[0] for s in sequences), default=0.0)
-    last = max((s.times[-1] for s in sequences), default=0.0)
     longest = max(sequences, key=len, default=None)
     rate = (len(longest) - 1) / longest.duration if longest is not None and longest.duration > 0 else 0.0
     size = sequences[0].frame_size if sequences else (0, 0)
-    return Timeline(name, float(last - first), rate, people, _why_nothing(people), size)
+    return Timeline(name, last - first, rate, people, _why_nothing(people), size, part=part)
 
 
-def _cut(sequence: PoseSequence, start: float | None, end: float | None) -> PoseSequence:
-    return sequence.between(float("-inf") if start is None else start, float("inf") if end is None else end)
+def _part(first: float, last: float, start: float | None, end: float | None) -> tuple[float, float]:
+    """From ``start`` to ``end`` (s, None: all) of a source that goes from ``first`` to ``last``."""
+    begin = first if start is None else min(max(first, start), last)
+    return begin, last if end is None else max(begin, min(end, last))
 
 
 def runs_of(frames: Iterable[Frame]) -> Iterator[list[Frame]]:

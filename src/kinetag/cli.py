@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 `doctor` found something broken, 2 bad input, 130 interrup
 import argparse
 import difflib
 import io
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -178,22 +179,29 @@ def demo(args: argparse.Namespace) -> int:
 
 
 def exercises(args: argparse.Namespace) -> int:
-    """List the exercise library, or show one exercise."""
+    """List the exercise library or a family of it, or show one exercise."""
     from kinetag.classifier import Classifier
     from kinetag.exercises.library import load_library
-    from kinetag.report.exercise import exercise_table, show_exercise
+    from kinetag.report.exercise import exercise_facts, exercise_table, find_exercise, find_family, show_exercise
 
-    if args.name is None:
-        for option in ("out", "animation", "sheet"):
-            if file := getattr(args, option):
-                example = f"kinetag exercises squat --{option} {file}"
-                raise KinetagError(f"--{option} needs the name of an exercise, for example: {example}")
     library = load_library([Path(path) for path in args.exercises])
-    console = _console(args)
-    if args.name is None:
-        console.print(exercise_table(library, Classifier.load().labels))
+    name: str = args.name or ""
+    listed = find_family(library, name) if name else library
+    for option in ("out", "animation", "sheet"):
+        file = getattr(args, option)
+        if file and listed:
+            example = f"kinetag exercises {next(iter(listed)) if name else 'squat'} --{option} {file}"
+            raise KinetagError(f"--{option} needs the name of an exercise, for example: {example}")
+        if file and args.format == "json":
+            raise KinetagError(f"--{option} does not go with --format json: leave out one of them")
+    if args.format == "json":
+        labels = Classifier.load().labels
+        facts = [exercise_facts(exercise, labels) for exercise in listed.values()]
+        print(json.dumps(facts or exercise_facts(find_exercise(library, name), labels), indent=2))
+    elif listed:
+        _console(args).print(exercise_table(listed, Classifier.load().labels))
     else:
-        console.print(show_exercise(library, args.name, args.animation or args.out, args.sheet))
+        _console(args).print(show_exercise(library, name, args.animation or args.out, args.sheet))
     return 0
 
 

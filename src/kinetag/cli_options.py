@@ -63,7 +63,8 @@ def demo_options(parser: argparse.ArgumentParser) -> None:
 
 
 def exercises_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", help="show this one")
+    parser.add_argument("name", nargs="?", help="show this one, or list this family")
+    parser.add_argument("--format", choices=("table", "json"), default="table", help="what is printed (default: table)")
     pictures = parser.add_mutually_exclusive_group()
     pictures.add_argument("--out", type=Path, metavar="FILE", help="write its picture (.png) or animation (.gif, .mp4)")
     pictures.add_argument("--animation", type=Path, metavar="FILE.gif", help="write one repetition as a loop")

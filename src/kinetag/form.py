@@ -81,11 +81,14 @@ class _Look:
 
 
 def assess(poses: PoseSequence, exercise: "Exercise", segment: Segment) -> None:
-    """Fill in the segment's faults and tempo names, and its repetitions' asymmetry and distance from the norm.
+    """Fill in the segment's faults, tempo names and what it is judged by, and its repetitions' asymmetry and distance
+    from the norm.
 
     ``poses`` (smoothed) are the person's, ``segment`` has its repetitions already.
     """
     segment.tempo_names = tempo_names(exercise.counting)
+    counted = () if exercise.counting is None else (exercise.counting.signal,)
+    segment.judged_by = tuple(dict.fromkeys((*counted, *exercise.norms)))
     cut = poses.between(segment.start - 1, segment.end + 1)
     if len(cut) < 4 or not (exercise.static or segment.repetitions):
         return

@@ -75,16 +75,23 @@ def live(
         )
         has_window = window and why_no_window() is None
         screen = TkScreen(video.name) if has_window else JsonLines(out or sys.stdout)
+        reached, ended = 0.0, False
         try:
             with newest_frames(video) as frames:
                 for frame in _while_it_lasts(frames, video):
+                    reached = frame.time
                     if not screen.show(frame, analyzer.feed(frame)):
                         break
+                else:
+                    ended = True
         except KeyboardInterrupt:
             pass  # the usual way to end it
         finally:
             screen.close()
-        return analyzer.finish(video, last=True)
+        timeline = analyzer.finish(video, last=True)
+        if timeline.part is None and not ended:
+            timeline.part = 0.0, reached
+        return timeline
 
 
 def _while_it_lasts(frames: "Iterator[Frame]", video: "VideoSource") -> "Iterator[Frame]":

@@ -114,7 +114,15 @@ class TimelineModel(_Model):
     """Who in a video does which exercise, when, and how many times."""
 
     source: str = Field(description="The file, stream, folder or camera that was analysed.")
-    duration: float = Field(ge=0, description="Length of the source, s.")
+    duration: float = Field(ge=0, description="Length of the whole source, s.")
+    start: float | None = Field(
+        default=None, description="From when on it was analysed, s; absent in files of older versions."
+    )
+    end: float | None = Field(
+        default=None,
+        description="Until when it was analysed, s: the counts are of what lies between start and end. Absent in files "
+        "of older versions.",
+    )
     frame_rate: float = Field(ge=0, description="Frames a second of the source, 0 when unknown.")
     warnings: list[str] = Field(description="What the reader should know: damaged frames, an early stop, nobody found.")
     people: list[PersonModel]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # The four parts of a repetition's tempo where it is not known which way goes against the load.
 WAYS = ("out", "pause", "back", "rest")
+_MOMENT = 0.05  # seconds of a source that do not count as a part of it
 
 
 # Seconds of the way to the turning point, of the pause there, of the way back, and of the pause at rest.
@@ -144,7 +145,8 @@ class Segment:
     ``family`` is the kind of exercise that it is, with the probability ``family_confidence`` that it is any of that
     kind; for 'other' it is given where no single exercise is probable but their kind is. ``variant`` is the way in
     which the exercise is done, '' where that is not clear. ``tempo_names`` are the four parts of each repetition's
-    tempo, with 'eccentric' and 'concentric' where the library says which way is which.
+    tempo, with 'eccentric' and 'concentric' where the library says which way is which. ``judged_by``: what the library
+    judges it by, names without a side: what it counts, then what has norms; empty where it says nothing.
     """
 
     label: str
@@ -157,6 +159,7 @@ class Segment:
     family: str = ""
     family_confidence: float = 0.0
     variant: str = ""
+    judged_by: tuple[str, ...] = ()
 
     @property
     def duration(self) -> float:
@@ -255,7 +258,10 @@ class Person:
 
 @dataclass
 class Timeline:
-    """The labelled timeline of every person in one source; ``snapshots`` are small pictures for a report."""
+    """The labelled timeline of every person in one source; ``snapshots`` are small pictures for a report.
+
+    ``duration`` (s) is the length of the whole source. ``part``: from when to when it was analysed, None for all of it.
+    """
 
     source: str
     duration: float
@@ -264,12 +270,30 @@ class Timeline:
     warnings: list[str] = field(default_factory=list)
     frame_size: tuple[int, int] = (0, 0)
     snapshots: "Snapshots | None" = field(default=None, repr=False, compare=False)
+    part: tuple[float, float] | None = None
+
+    @property
+    def start(self) -> float:
+        """From when on the source was analysed, s."""
+        return 0.0 if self.part is None else self.part[0]
+
+    @property
+    def end(self) -> float:
+        """Until when it was analysed, s."""
+        return self.duration if self.part is None else self.part[1]
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the source was analysed."""
+        return self.end - self.start > self.duration - _MOMENT
 
     def to_dict(self) -> dict[str, Any]:
         """The documented JSON structure (see ``kinetag.schema``)."""
         return {
             "source": self.source,
             "duration": _round(self.duration),
+            "start": _round(self.start),
+            "end": _round(self.end),
             "frame_rate": _round(self.frame_rate),
             "warnings": list(self.warnings),
             "people": [

@@ -11,7 +11,7 @@ from html import escape
 import numpy as np
 
 from kinetag.naming import readable
-from kinetag.report.style import clock
+from kinetag.report.style import clock, counted
 from kinetag.timeline import Repetition, Segment
 
 _WIDTH = 2000  # units of every drawing's x axis
@@ -57,7 +57,7 @@ def segment_strip(segments: Sequence[Segment], span: Span, colors: Mapping[str, 
     """One person's timeline: a bar of coloured segments with their names, and a tick at each counted repetition."""
     said = "; ".join(
         f"{s.name()} from {clock(s.start)} to {clock(s.end)}"
-        + (f", {s.repetition_count} repetitions" if s.repetitions else "")
+        + (f", {counted(s.repetition_count)}" if s.repetitions else "")
         for s in segments[:40]
     )
     names = [_segment_name(s, span) for s in segments if span.share(s.end) - span.share(s.start) >= _NAMED_FROM]

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Collection
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich import box
@@ -104,20 +104,52 @@ def show_exercise(
     return Group(*parts)
 
 
+def find_family(library: "dict[str, Exercise]", name: str) -> "dict[str, Exercise]":
+    """The exercises of that family, whatever the spelling; none where it is no family, or an exercise's name too."""
+    if any(_plain(name) in _words(exercise) for exercise in library.values()):
+        return {}
+    return {label: exercise for label, exercise in library.items() if _plain(exercise.family) == _plain(name)}
+
+
 def find_exercise(library: "dict[str, Exercise]", name: str) -> "Exercise":
     """By name, title or synonym, whatever the spelling; an unknown one raises a KinetagError with the nearest."""
     if name == OTHER and OTHER not in library:
         raise KinetagError(f"'{OTHER}' is no exercise: it is what the classifier calls all that is in no exercise file")
-    words = {_plain(word): e for e in library.values() for word in (e.name, e.title, *e.synonyms)}
+    words = {word: exercise for exercise in library.values() for word in _words(exercise)}
     if _plain(name) in words:
         return words[_plain(name)]
     path = Path(name)
     if path.suffix.lower() in (".yaml", ".yml") or path.is_dir():
         command = f"kinetag exercises {'' if path.is_dir() else f'{path.stem} '}--exercises {name}"
         raise KinetagError(f"'{name}' is a file or folder, not the name of an exercise; say: {command}")
-    close = difflib.get_close_matches(_plain(name), list(words), n=1, cutoff=_NEAR)
-    hint = f"; did you mean '{words[close[0]].name}'?" if close else f"; known: {', '.join(sorted(library))}"
+    meant = {_plain(e.family): e.family for e in library.values()} | {word: e.name for word, e in words.items()}
+    close = difflib.get_close_matches(_plain(name), list(meant), n=1, cutoff=_NEAR)
+    hint = f"; did you mean '{meant[close[0]]}'?" if close else f"; known: {', '.join(sorted(library))}"
     raise KinetagError(f"unknown exercise '{name}'{hint}")
+
+
+def _words(exercise: "Exercise") -> list[str]:
+    """What it is called, as `_plain` writes it."""
+    return [_plain(word) for word in (exercise.name, exercise.title, *exercise.synonyms)]
+
+
+def exercise_facts(exercise: "Exercise", recognised: Collection[str] = ()) -> dict[str, Any]:
+    """One exercise for programs, as `kinetag exercises --format json` prints it: what it is called, what is counted,
+    norms and faults, and whether it is among the labels ``recognised``. Angles
+    are degrees, heights and widths torso lengths."""
+    counting = exercise.counting
+    return {
+        "name": exercise.name,
+        "title": exercise.title,
+        "family": exercise.family,
+        "synonyms": exercise.synonyms,
+        "description": " ".join(exercise.description.split()),
+        "recognised": exercise.name in recognised,
+        "held": exercise.static,
+        "counting": None if counting is None else counting.model_dump(include={"signal", "rest", "peak", "sides"}),
+        "norms": exercise.norms,
+        "faults": {name: fault.model_dump(exclude_none=True) for name, fault in exercise.faults.items()},
+    }
 
 
 def _plain(word: str) -> str:

@@ -11,13 +11,26 @@ from kinetag import __version__
 from kinetag.naming import OTHER, UNNAMED, readable
 from kinetag.report.charts import GUESS, Span, angle_chart, range_chart, segment_strip, time_axis
 from kinetag.report.page import page, style_sheet, table
-from kinetag.report.style import LABELS, PEOPLE, clock, fault_text, measured, tempo_text, totals, worst_text
+from kinetag.report.style import (
+    LABELS,
+    PEOPLE,
+    clock,
+    counted,
+    fault_text,
+    lasting,
+    measured,
+    tempo_text,
+    totals,
+    worst_text,
+)
 from kinetag.timeline import FormFault, Person, Repetition, Segment, Timeline
 
 _MAX_ROWS = 150  # of a table; the rest is in the CSV files
 _MAX_CHARTED = 50  # people with a section of their own
 _MAX_BARS = 200  # repetitions in one chart
-_SHOWN_ANGLES = 4  # columns of the table of repetitions: the joints that move most
+_SHOWN_ANGLES = 4  # columns of the table of repetitions
+_CHARTED_ANGLES = 2
+_GLIMPSE = 0.2  # share of a segment's poses; what was seen in fewer has no range worth telling
 _PLAIN = 0  # colour number of 'other'
 
 Pictures = Mapping[tuple[int, float], bytes]
@@ -41,12 +54,9 @@ def report_html(timeline: Timeline, pictures: Pictures | None = None, *, video: 
 
 
 def time_span(timeline: Timeline) -> Span:
-    """The time worth showing: the whole source, or only the part that was looked at when that is much shorter."""
-    segments = [segment for person in timeline.people for segment in person.segments]
-    low = min((s.start for s in segments), default=0.0)
-    high = max((s.end for s in segments), default=timeline.duration)
-    edge = 0.15 * timeline.duration
-    return Span(0.0 if low <= edge else low, max(high, timeline.duration if timeline.duration - high <= edge else high))
+    """The time that was analysed, and no more: what is empty in it says that nobody was there."""
+    ends = [segment.end for person in timeline.people for segment in person.segments]
+    return Span(timeline.start, max([timeline.end, *ends]))
 
 
 def label_colors(timeline: Timeline) -> dict[str, int]:
@@ -70,14 +80,14 @@ def _color_rules(count: int) -> str:
 def _header(timeline: Timeline, video: str | None) -> str:
     count = len(timeline.people)
     reps = sum(segment.repetition_count for person in timeline.people for segment in person.segments)
-    facts = [clock(timeline.duration)]
+    facts = [lasting(timeline)]
     if timeline.frame_rate:
         facts.append(f"{timeline.frame_rate:.4g} frames/s")
     if all(timeline.frame_size):
         facts.append(f"{timeline.frame_size[0]} × {timeline.frame_size[1]}")
     facts.append("1 person" if count == 1 else f"{count} people")
     if reps:
-        facts.append(_counted(reps))
+        facts.append(counted(reps))
     items = "".join(f"<li>{fact}</li>" for fact in facts)
     if video:
         items += f'<li><a href="{escape(video)}">annotated video</a></li>'
@@ -194,12 +204,12 @@ def _pictures(person: Person, pictures: Pictures) -> str:
     if not items:
         return ""
     count = sum(len(segment.repetitions) for segment in person.segments)
-    note = f'<p class="soft">{len(items)} of {_counted(count)}.</p>' if count > len(items) else ""
+    note = f'<p class="soft">{len(items)} of {counted(count)}.</p>' if count > len(items) else ""
     return f'<h3>At each turning point</h3>{note}<ul class="shots">{"".join(items)}</ul>'
 
 
 def _repetitions(person: Person) -> str:
-    """For each exercise: the range of the joint that moves most, and a table of every repetition."""
+    """For each exercise: the ranges of the joints that tell most of it, and a table of every repetition."""
     grouped: dict[tuple[str, str], list[tuple[Repetition, Segment]]] = {}
     for segment in person.segments:  # what is called alike may still have been counted by another rule
         own = grouped.setdefault((segment.name(way=False), segment.label), [])
@@ -209,8 +219,9 @@ def _repetitions(person: Person) -> str:
         if not owned:
             continue
         repetitions = [repetition for repetition, _ in owned]
-        angles = moving_angles(repetitions)
-        charts = "".join(range_chart(angle, repetitions[:_MAX_BARS]) for angle in angles[:2])
+        angles = telling_angles(repetitions, owned[0][1].judged_by)
+        charted = [angle for angle in angles if not _mostly_guessed(angle, repetitions)] or angles
+        charts = "".join(range_chart(angle, repetitions[:_MAX_BARS]) for angle in charted[:_CHARTED_ANGLES])
         columns = _columns(repetitions, owned[0][1].tempo_names, angles)
         rows = [
             _repetition_row(number, *own, list(columns.values())) for number, own in enumerate(owned[:_MAX_ROWS], 1)
@@ -220,7 +231,7 @@ def _repetitions(person: Person) -> str:
         parts.append(
             f"<h3>Repetitions: {escape(name)}</h3>"
             f'<div class="charts">{charts}</div>'
-            f"<details{is_open}><summary>{_counted(len(repetitions))}</summary>{body}"
+            f"<details{is_open}><summary>{counted(len(repetitions))}</summary>{body}"
             f"{_more(len(repetitions), 'repetitions.csv')}</details>"
         )
     return "".join(parts)
@@ -248,10 +259,6 @@ def _columns(repetitions: Sequence[Repetition], ways: Sequence[str], angles: Seq
     return columns
 
 
-def _counted(repetitions: int) -> str:
-    return "1 repetition" if repetitions == 1 else f"{repetitions} repetitions"
-
-
 def _range(rep: Repetition, angle: str) -> str:
     low, high = rep.range_of_motion.get(angle, (np.nan, np.nan))
     if not (np.isfinite(low) and np.isfinite(high)):
@@ -268,14 +275,27 @@ def _differences(rep: Repetition) -> str:
     return f"{escape(readable(joint))} {differs.degrees:+.0f}°"
 
 
-def moving_angles(repetitions: Sequence[Repetition]) -> list[str]:
-    """The few joint angles whose range is largest, on average over the repetitions."""
+def telling_angles(repetitions: Sequence[Repetition], judged_by: Sequence[str] = ()) -> list[str]:
+    """The few joint angles that tell most: seen ones before guesses, the joints ``judged_by`` in their order before
+    others, then those whose range is largest on average."""
     ranges: dict[str, list[float]] = {}
     for repetition in repetitions:
         for angle, (low, high) in repetition.range_of_motion.items():
             if np.isfinite(low) and np.isfinite(high):
                 ranges.setdefault(angle, []).append(high - low)
-    return sorted(ranges, key=lambda angle: -float(np.mean(ranges[angle])))[:_SHOWN_ANGLES]
+
+    def rank(angle: str) -> tuple[bool, int, float]:
+        joint = angle.removeprefix("left_").removeprefix("right_")
+        place = judged_by.index(joint) if joint in judged_by else len(judged_by)
+        return _mostly_guessed(angle, repetitions), place, -float(np.mean(ranges[angle]))
+
+    return sorted(ranges, key=rank)[:_SHOWN_ANGLES]
+
+
+def _mostly_guessed(angle: str, repetitions: Sequence[Repetition]) -> bool:
+    """Whether an angle is a guess in at least half of the repetitions that have it."""
+    guesses = [angle in repetition.guessed for repetition in repetitions if angle in repetition.range_of_motion]
+    return 2 * sum(guesses) >= len(guesses)
 
 
 def _repetition_row(number: int, rep: Repetition, segment: Segment, cells: Sequence[Cell]) -> str:
@@ -295,6 +315,7 @@ def _angles(person: Person, span: Span, colors: Mapping[str, int]) -> str:
         side, _, joint = name.partition("_")
         kind, title = (side, joint) if joint and side in ("left", "right") else ("left", name)
         values = np.where(sure[name] >= SEEN, values, np.nan)  # a guessed line looks as true as a seen one
+        values = without_glimpses(person.poses.times, values, person.segments)
         if np.isfinite(values).any():
             paired.setdefault(title, {})[kind if joint else "trunk"] = values
     charts = [
@@ -306,6 +327,16 @@ def _angles(person: Person, span: Span, colors: Mapping[str, int]) -> str:
         '<span><u style="color:var(--right);border-top-style:dashed"></u>right</span></div>'
     )
     return f'<h3>Joint angles</h3><div class="charts">{"".join(charts)}</div>{key}' if charts else ""
+
+
+def without_glimpses(times: np.ndarray, values: np.ndarray, segments: Sequence[Segment]) -> np.ndarray:
+    """``values`` (T,) at ``times`` (T,), NaN in each segment in which they are known for a moment only."""
+    out = values.copy()
+    for segment in segments:
+        first, last = np.searchsorted(times, segment.start), np.searchsorted(times, segment.end, side="right")
+        if last > first and np.isfinite(values[first:last]).mean() < _GLIMPSE:
+            out[first:last] = np.nan
+    return out
 
 
 def _footer(timeline: Timeline) -> str:

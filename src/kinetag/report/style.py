@@ -1,7 +1,7 @@
 """What all outputs share: colours, and how labels and times are written."""
 
 from kinetag.naming import UNNAMED, readable
-from kinetag.timeline import FormFault, Person, Tempo, frame_at
+from kinetag.timeline import FormFault, Person, Tempo, Timeline, frame_at
 
 # Okabe and Ito's palette (https://jfly.uni-koeln.de/color/): distinct with any kind of colour vision. One a person.
 PEOPLE = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0072B2")
@@ -36,6 +36,18 @@ def clock(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     seconds_part = f"{rest // 10:02d}.{rest % 10}"
     return f"{hours}:{minutes:02d}:{seconds_part}" if hours else f"{minutes}:{seconds_part}"
+
+
+def lasting(timeline: Timeline) -> str:
+    """'0:55.2', or '0:10.0 to 0:22.0 of 0:55.2' where only a part was analysed."""
+    if timeline.whole:
+        return clock(timeline.duration)
+    return f"{clock(timeline.start)} to {clock(timeline.end)} of {clock(timeline.duration)}"
+
+
+def counted(repetitions: int) -> str:
+    """'1 repetition', '8 repetitions'."""
+    return "1 repetition" if repetitions == 1 else f"{repetitions} repetitions"
 
 
 def fault_text(fault: FormFault, frame_rate: float = 0.0) -> str:

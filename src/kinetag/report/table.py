@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kinetag.naming import UNNAMED
-from kinetag.report.style import PEOPLE, clock, fault_text, totals
+from kinetag.report.style import PEOPLE, clock, fault_text, lasting, totals
 from kinetag.timeline import Person, Segment, Timeline
 
 
@@ -25,7 +25,7 @@ def timeline_table(timeline: Timeline) -> RenderableType:
 
 def _header(timeline: Timeline) -> Text:
     count = len(timeline.people)
-    facts = [clock(timeline.duration)]
+    facts = [lasting(timeline)]
     if timeline.frame_rate:
         facts.append(f"{timeline.frame_rate:.4g} frames/s")
     facts.append("1 person" if count == 1 else f"{count} people" if count else "nobody found")
