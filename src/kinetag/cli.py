@@ -20,7 +20,7 @@ from kinetag.cli_jobs import jobs, jobs_options
 from kinetag.cli_options import analyze_options, demo_options, doctor_options, exercises_options, live_options
 from kinetag.cli_skill import skill, skill_options
 from kinetag.cli_teach import teach, teach_options
-from kinetag.errors import KinetagError
+from kinetag.errors import KinetagError, MistakesError
 from kinetag.urls import hide_secrets, is_remote
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KinetagError as error:
-        complain(str(error))
+        for line in str(error).splitlines() if isinstance(error, MistakesError) else [str(error)]:
+            complain(line)
         return 2
     except KeyboardInterrupt as stop:
         complain(str(stop) or "interrupted")
