@@ -181,20 +181,27 @@ def demo(args: argparse.Namespace) -> int:
 def exercises(args: argparse.Namespace) -> int:
     """List the exercise library, or show one exercise."""
     from kinetag.classifier import Classifier
-    from kinetag.exercises.library import load_library
-    from kinetag.report.exercise import exercise_table, show_exercise
+    from kinetag.exercises.library import library_with, read_written
+    from kinetag.report.exercise import exercise_table, find_exercise, show_exercise
 
     if args.name is None:
         for option in ("out", "animation", "sheet"):
             if file := getattr(args, option):
                 example = f"kinetag exercises squat --{option} {file}"
                 raise KinetagError(f"--{option} needs the name of an exercise, for example: {example}")
-    library = load_library([Path(path) for path in args.exercises])
+    own = [written for path in args.exercises for written in read_written(Path(path))]
+    library = library_with(own)
     console = _console(args)
     if args.name is None:
         console.print(exercise_table(library, Classifier.load().labels))
-    else:
-        console.print(show_exercise(library, args.name, args.animation or args.out, args.sheet))
+        return 0
+    from kinetag.exercises.travel import unmoved
+
+    console.print(show_exercise(library, args.name, args.animation or args.out, args.sheet))
+    shown = find_exercise(library, args.name)
+    for problem in [unmoved(written) for written in own if written.exercise is shown]:
+        if problem:
+            print(f"warning: {problem}", file=sys.stderr)
     return 0
 
 
