@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 
 from kinetag.angles import STEPS
-from kinetag.errors import KinetagError
+from kinetag.cli import main
+from kinetag.errors import KinetagError, MistakesError
 from kinetag.exercises.library import FOLDER, FORM_SIGNALS, Exercise, load_arm_styles, load_library, read_exercises
+from kinetag.storage import in_users_names
 
 MINIMAL = """name: arm_wave
 title: Arm wave
@@ -199,6 +201,52 @@ def test_mistakes_are_explained_by_line(write, old, new, line, words):
         load_library([path])
     assert f"{path}:{line}:" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+WRONG = """name: arm wave
+titel: Arm wave
+poses:
+  down: {sholder: 10}
+  up: {shoulder: [110, 80]}
+tempo: {perod: [1, 3]}
+equipment: [barbel]
+counting: {signal: shoulder, rest: 12, peak: 90}
+"""
+
+
+def test_all_mistakes_of_a_file_are_told_in_the_order_of_its_lines(write, capsys):
+    path = write(WRONG)
+    with pytest.raises(MistakesError) as caught:
+        load_library([path])
+    told = str(caught.value).splitlines()
+    expected = [
+        (1, "name is 'arm wave': "), (2, "unknown key 'titel', did you mean 'title'?"),
+        (4, "unknown key 'poses.down.sholder', did you mean 'shoulder'?"), (5, "poses.up.shoulder: [110, 80] has the "),
+        (6, "unknown key 'tempo.perod', did you mean 'period'?"), (7, "equipment.0 is 'barbel': "),
+        (8, "'counting.min_period' is missing"), (8, "'counting.max_period' is missing"),
+    ]  # fmt: skip
+    for line, (number, words) in zip(told, expected, strict=True):
+        assert line.startswith(f"{path}:{number}: {words}")
+    assert main(["exercises", "--exercises", str(path)]) == 2
+    assert capsys.readouterr().err == "".join(f"error: {line}\n" for line in told)
+
+
+def test_mistakes_are_told_of_all_documents_and_some_of_very_many(write):
+    with pytest.raises(MistakesError) as caught:
+        load_library([write(f"{MINIMAL.replace('family', 'famly')}---\n{MINIMAL.replace('title', 'titel')}")])
+    assert re.findall(r"yaml:(\d+): unknown key '(\w+)'", str(caught.value)) == [("3", "famly"), ("11", "titel")]
+    with pytest.raises(MistakesError) as caught:
+        load_library([write(MINIMAL + "".join(f"odd_{i}: 1\n" for i in range(30)))])
+    *first, last = str(caught.value).splitlines()
+    assert len(first) == 12
+    assert last == f"{write(MINIMAL)}: and 18 more mistakes"
+
+
+def test_mistakes_of_a_copy_are_told_of_the_users_file(write):
+    path = write(WRONG)
+    told = r"^s3://gym/mine\.yaml:1: .*\ns3://gym/mine\.yaml:2: "
+    with pytest.raises(MistakesError, match=told), in_users_names({str(path): "s3://gym/mine.yaml"}):
+        load_library([path])
 
 
 def test_two_exercises_of_one_name_are_refused(write):

@@ -365,7 +365,8 @@ def test_an_exercise_is_taught_by_its_yaml_alone(written, model, tmp_path):
 def test_a_yaml_file_goes_with_clips_and_takes_the_place_of_the_one_before(written, model, clips, tmp_path, capsys):
     path, file = tmp_path / "mine.npz", tmp_path / "salute.yaml"
     by_elbow = "{signal: elbow, rest: 165, peak: 60, min_period: 0.5, max_period: 6}"
-    file.write_text(re.sub("counting: .*", f"counting: {by_elbow}", WRITTEN).replace("elbow: [0, 15]", "elbow: [5, 9]"))
+    bent = WRITTEN.replace("up: {", "up: {elbow: [105, 130], ")
+    file.write_text(re.sub("counting: .*", f"counting: {by_elbow}", bent))
     given = ["--profile", str(path), "--model", str(model)]
     assert cli.main(["teach", "Salute", str(file), str(clips / "salute_0.json"), *given]) == 0
     said = capsys.readouterr().out

@@ -21,7 +21,7 @@ from kinetag.cli_jobs import jobs, jobs_options
 from kinetag.cli_options import analyze_options, demo_options, doctor_options, exercises_options, live_options
 from kinetag.cli_skill import skill, skill_options
 from kinetag.cli_teach import teach, teach_options
-from kinetag.errors import KinetagError
+from kinetag.errors import KinetagError, MistakesError
 from kinetag.urls import hide_secrets, is_remote
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KinetagError as error:
-        complain(str(error))
+        for line in str(error).splitlines() if isinstance(error, MistakesError) else [str(error)]:
+            complain(line)
         return 2
     except KeyboardInterrupt as stop:
         complain(str(stop) or "interrupted")
@@ -181,10 +182,12 @@ def demo(args: argparse.Namespace) -> int:
 def exercises(args: argparse.Namespace) -> int:
     """List the exercise library or a family of it, or show one exercise."""
     from kinetag.classifier import Classifier
-    from kinetag.exercises.library import load_library
+    from kinetag.exercises.library import library_with, read_written
+    from kinetag.exercises.travel import unmoved
     from kinetag.report.exercise import exercise_facts, exercise_table, find_exercise, find_family, show_exercise
 
-    library = load_library([Path(path) for path in args.exercises])
+    own = [written for path in args.exercises for written in read_written(Path(path))]
+    library = library_with(own)
     name: str = args.name or ""
     listed = find_family(library, name) if name else library
     for option in ("out", "animation", "sheet"):
@@ -202,6 +205,10 @@ def exercises(args: argparse.Namespace) -> int:
         _console(args).print(exercise_table(listed, Classifier.load().labels))
     else:
         _console(args).print(show_exercise(library, name, args.animation or args.out, args.sheet))
+    shown = None if listed else find_exercise(library, name)
+    for problem in [unmoved(written) for written in own if written.exercise is shown]:
+        if problem:
+            print(f"warning: {problem}", file=sys.stderr)
     return 0
 
 

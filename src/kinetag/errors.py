@@ -1,4 +1,4 @@
-"""The error class of kinetag, and the one kind of it that is told apart."""
+"""The error class of kinetag, and the kinds of it that are told apart."""
 
 
 class KinetagError(Exception):
@@ -7,6 +7,10 @@ class KinetagError(Exception):
     The message is one line that names the value found, where it was found, and what to do about it.
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+class MistakesError(KinetagError):
+    """Several things in one file are wrong: the message has a line for each."""
 
 
 class OtherRunError(KinetagError):

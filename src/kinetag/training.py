@@ -19,7 +19,7 @@ from kinetag.cores import core_count
 from kinetag.errors import KinetagError, missing_extra
 from kinetag.exercises.bank import BANK_RATE, BANK_SECONDS, Bank, build_bank
 from kinetag.exercises.labels import class_names
-from kinetag.exercises.library import load_library
+from kinetag.exercises.travel import moving_library
 from kinetag.finishing import finish
 from kinetag.trainer import Trainer, TrainingOptions, Variants, batches, run_header
 
@@ -150,7 +150,7 @@ def _run(options: argparse.Namespace, report: Report) -> None:
     if options.begin_from is not None:
         _check_checkpoint(options.begin_from)
     options.out.mkdir(parents=True, exist_ok=True)
-    library = load_library(options.exercises)
+    library = moving_library(options.exercises)
     left_out = {name for name in options.without.split(",") if name}
     if unknown := left_out - set(class_names(library)):
         raise KinetagError(f"--without names unknown exercises: {', '.join(sorted(unknown))}")

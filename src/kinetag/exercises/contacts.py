@@ -44,6 +44,11 @@ class Surfaces:
     hand_ahead: np.ndarray
 
 
+def feet_of(support: Support) -> str:
+    """What the feet do: as it says, or as they usually do on such a support."""
+    return support.feet or _DEFAULT_FEET[support.by]
+
+
 def bear(
     parameters: np.ndarray, body: Proportions, supports: list[Support], rng: np.random.Generator,
     *, grips: list[str] | None = None, loads: np.ndarray | None = None, every: float | None = None,
@@ -54,7 +59,7 @@ def bear(
     `balance.centre_of_mass` takes it; ``every`` seconds there is a frame (None: each is a pose by itself).
     """
     joints = np.empty((*parameters.shape[:2], len(BODY), 3), np.float32)
-    kinds = [(s.by, s.feet or _DEFAULT_FEET[s.by], s.elbows, s.leans) for s in supports]
+    kinds = [(s.by, feet_of(s), s.elbows, s.leans) for s in supports]
     draws = rng.random((len(supports), 5), np.float32)
     for kind in dict.fromkeys(kinds):
         rows = np.array([i for i, k in enumerate(kinds) if k == kind])

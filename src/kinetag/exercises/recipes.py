@@ -34,6 +34,7 @@ _REST = {
     "contact": (1, 1), "shoulder": (2, 12), "plane": (30, 80), "rotation": (-25, 15), "elbow": (4, 20),
     "neck": (-5, 12), "trunk": (-3, 5), "hand_contact": (1, 1),
 }  # fmt: skip
+_LYING = {"thigh": (0, 4), "thigh_in_space": (0, 0)}  # on the back the legs go on as the trunk does
 _ALIASES = {
     "thigh": ("thigh", "thigh_in_space", 1), "hip": ("thigh", "thigh_in_space", 0),
     "knee": ("knee", "knee_by_shin", 0), "shin": ("knee", "knee_by_shin", 1),
@@ -143,7 +144,9 @@ def _compiled(key: _Key, arm: str, side: Side) -> Recipe:
     order = _either(variant, exercise, "order") or list(exercise.poses)
     names = list(dict.fromkeys(order))
     style = exercise.styles[arm] if arm else None
-    rows = [_row(base, style, poses[name], first=name == names[0]) for name in names]
+    support = _either(variant, exercise, "support") or Support()
+    rest = _REST | _LYING if support.by in ("back", "shoulders") else _REST
+    rows = [_row(base, style, poses[name], rest, first=name == names[0]) for name in names]
     low, high, own, sided = (np.stack(part) for part in zip(*rows, strict=True))
     peak = exercise.peak or (list(exercise.poses)[1] if len(exercise.poses) > 1 else order[0])
     peak = peak if peak in order else order[-1]
@@ -151,7 +154,6 @@ def _compiled(key: _Key, arm: str, side: Side) -> Recipe:
     cycle, peaks = _cycle([names.index(name) for name in order], names.index(peak), side, bool(_is_sided(poses, order)))
     hold = np.array([tempo.hold.get(names[k], (0.0, 0.2)) for k, _ in cycle])
     move = np.array([tempo.move.get(names[k], (1.0, 1.0)) for k, _ in cycle])
-    support = _either(variant, exercise, "support") or Support()
     depth = _either(variant, exercise, "depth") or (0.6, 1.0)
     equipment = _equipment(_either(variant, exercise, "equipment") or (), style, support)
     one_by_one = bool((cycle[:, 1] >= LEFT_ONLY).any()) and bool(own[:, _ARMS].any())
@@ -209,8 +211,10 @@ def _is_sided(poses: dict[str, Pose], order: list[str]) -> bool:
     return False
 
 
-def _row(base: Pose, style: ArmStyle | None, pose: Pose, *, first: bool) -> tuple[np.ndarray, ...]:
-    """One key pose: low, high (P,), own, sided (P,)."""
+def _row(
+    base: Pose, style: ArmStyle | None, pose: Pose, rest: Mapping[str, tuple[float, float]], *, first: bool
+) -> tuple[np.ndarray, ...]:
+    """One key pose: low, high (P,), own, sided (P,); ``rest`` is what nobody says."""
     count = len(PARAMETERS)
     low, high = np.zeros(count, np.float32), np.zeros(count, np.float32)
     own, sided = np.zeros(count, bool), np.zeros(count, bool)
@@ -235,7 +239,7 @@ def _row(base: Pose, style: ArmStyle | None, pose: Pose, *, first: bool) -> tupl
         say(part.left.given, by_pose, ("left",))
         say(part.right.given, by_pose, ("right",))
 
-    say(_REST, False)
+    say(rest, False)
     say_all(base, False)
     if style is not None:
         say_all(style.rest, False)
@@ -252,7 +256,7 @@ def pose_row() -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _standing() -> np.ndarray:
-    low, high, _, _ = _row(Pose(), None, Pose(), first=True)
+    low, high, _, _ = _row(Pose(), None, Pose(), _REST, first=True)
     return (low + high) / 2
 
 

@@ -24,9 +24,10 @@ from kinetag.errors import KinetagError
 from kinetag.exercises.filming import film
 from kinetag.exercises.kinematics import JOINT
 from kinetag.exercises.labels import class_names
-from kinetag.exercises.library import Exercise, load_library
+from kinetag.exercises.library import Exercise
 from kinetag.exercises.motion import shipped_library
 from kinetag.exercises.recordings import Recording, read_recordings, write_recordings
+from kinetag.exercises.travel import moving_library
 from kinetag.pose.networks import Body, LandmarkNetwork
 from kinetag.pose.people import Followed, credible, look_at
 from kinetag.pose.regions import Region
@@ -246,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not 0 <= args.passers <= 1:
             raise KinetagError(f"--passers {args.passers:g} is no share; give one from 0 to 1")
-        library = load_library(args.exercises)
+        library = moving_library(args.exercises)
         counted = [name for name, exercise in library.items() if exercise.counting is not None]
         labels = args.classes.split(",") if args.classes else counted if args.sets else class_names(library)
         if odd := [label for label in labels if args.sets and label not in counted and label in class_names(library)]:

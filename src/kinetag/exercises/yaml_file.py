@@ -1,17 +1,18 @@
 """Reading YAML files that people write: safe, bounded, and with errors that name the line and the nearest right key."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from kinetag.errors import KinetagError
+from kinetag.errors import KinetagError, MistakesError
 
 MAX_BYTES = 200_000
 _MAX_DEPTH = 12
+_TOLD = 12  # mistakes of a file; more are only counted
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, ten times faster
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -28,12 +29,24 @@ class MisplacedError(ValueError):
 def read_models(path: Path, model: type[Model] | None) -> list[Any]:
     """Every document of a YAML file as a ``model``; as plain data when that is None.
 
-    Raises a KinetagError of one line, ``file:line: what is wrong``, for anything the file gets wrong.
+    Raises a KinetagError of one line, ``file:line: what is wrong``, for anything the file gets wrong; a MistakesError
+    of such lines where there are several.
     """
     nodes = _compose(path)
     if not nodes:
         raise KinetagError(f"{path} is empty; see docs/exercises.md for an example")
-    return [_construct(path, node, model) for node in nodes]
+    documents = [(node, _construct(path, node)) for node in nodes]
+    if model is None:
+        return [data for _, data in documents]
+    read, mistakes = [], []
+    for node, data in documents:
+        try:
+            read.append(model.model_validate(data))
+        except ValidationError as error:
+            mistakes += _explain(node, model, error)
+    if mistakes:
+        raise _refusal(path, mistakes)
+    return read
 
 
 def line_of(path: Path, document: int, *where: str | int) -> int:
@@ -96,7 +109,7 @@ def _check_keys(path: Path, node: yaml.Node) -> None:
             _check_keys(path, child)
 
 
-def _construct(path: Path, node: yaml.Node, model: type[Model] | None) -> Any:
+def _construct(path: Path, node: yaml.Node) -> dict[str, Any]:
     loader = yaml.SafeLoader("")
     try:
         data = loader.construct_document(node)
@@ -109,31 +122,45 @@ def _construct(path: Path, node: yaml.Node, model: type[Model] | None) -> Any:
         loader.dispose()
     if not isinstance(data, dict):
         raise KinetagError(f"{path}:{node.start_mark.line + 1}: expected 'key: value' lines, found {_short(data)}")
-    if model is None:
-        return data
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise KinetagError(_explain(path, node, model, error)) from None
+    return data
 
 
-def _explain(path: Path, node: yaml.Node, model: type[BaseModel], error: ValidationError) -> str:
-    """The first mistake as one line."""
-    # A misspelt key often causes a missing one as well: name the misspelling.
-    problem = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    loc = [part for part in problem["loc"] if not str(part).startswith("function-")]
-    loc += getattr(problem.get("ctx", {}).get("error"), "where", ())
-    line, where = _locate(node, loc)
-    place = ".".join(where) or "the exercise"
-    if problem["type"] == "extra_forbidden":
-        known = _keys(model, where[:-1])
-        return f"{path}:{line}: unknown key '{place}'{nearest(where[-1], known)}"
-    if problem["type"] == "missing":
-        return f"{path}:{line}: '{'.'.join(map(str, loc))}' is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "value_error":
-        return f"{path}:{line}: {place}: {message}"
-    return f"{path}:{line}: {place} is {_short(problem['input'])}: {message[0].lower()}{message[1:]}"
+def _refusal(path: Path, mistakes: Sequence[tuple[int, str]]) -> KinetagError:
+    """The error that tells of mistakes, each with its line, in the order of the file."""
+    ordered = sorted(mistakes, key=lambda mistake: mistake[0])
+    lines = [" ".join(f"{path}:{line}: {told}".splitlines()) for line, told in ordered[:_TOLD]]
+    if len(ordered) > _TOLD:
+        lines.append(f"{path}: and {len(ordered) - _TOLD} more mistakes")
+    return MistakesError("\n".join(lines)) if len(lines) > 1 else KinetagError(lines[0])
+
+
+def _explain(node: yaml.Node, model: type[BaseModel], error: ValidationError) -> list[tuple[int, str]]:
+    """The mistakes of a document, each with its line."""
+    problems = error.errors()
+    strange = [problem["loc"] for problem in problems if problem["type"] == "extra_forbidden"]
+    found: dict[str, tuple[int, str]] = {}  # by its place: what is neither of two things is told once
+    for problem in problems:
+        *around, key = problem["loc"] or ("",)
+        if problem["type"] == "missing" and any(
+            [*others] == around and nearest(str(other), [str(key)]) for *others, other in strange
+        ):
+            continue  # it is there, but misspelt
+        loc = [part for part in problem["loc"] if not str(part).startswith("function-")]
+        loc += getattr(problem.get("ctx", {}).get("error"), "where", ())
+        line, where = _locate(node, loc)
+        place = ".".join(where) or "the exercise"
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "missing":
+            place = ".".join(map(str, loc))
+            told = f"'{place}' is missing"
+        elif problem["type"] == "extra_forbidden":
+            told = f"unknown key '{place}'{nearest(where[-1], _keys(model, where[:-1]))}"
+        elif problem["type"] == "value_error":
+            told = f"{place}: {message}"
+        else:
+            told = f"{place} is {_short(problem['input'])}: {message[0].lower()}{message[1:]}"
+        found.setdefault(place, (line, told))
+    return list(found.values())
 
 
 def _locate(node: yaml.Node, loc: list[Any]) -> tuple[int, list[str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kinetag.errors import KinetagError
-from kinetag.exercises.library import Exercise, read_exercises
+from kinetag.exercises.library import Exercise, read_written
 from kinetag.few_shot.clips import TaughtClip
 from kinetag.sequence import PoseSequence
 
@@ -26,14 +26,19 @@ def is_written(path: str | Path) -> bool:
 
 
 def written_exercise(path: Path, name: str) -> Exercise:
-    """The exercise of a YAML file: its only one, or of several the one that is called ``name``."""
-    found = read_exercises(path)
-    own = [exercise for exercise in found if exercise.name == name]
+    """The exercise of a YAML file: its only one, or of several the one that is called ``name``.
+
+    Raises a KinetagError where the people made of it would not do what it counts."""
+    from kinetag.exercises.travel import must_move
+
+    found = read_written(path)
+    own = [written for written in found if written.exercise.name == name]
     if len(found) > 1 and not own:
-        raise KinetagError(
-            f"{path} holds {', '.join(exercise.name for exercise in found)}, but no '{name}': teach one by its name"
-        )
-    return own[0] if own else found[0]
+        names = ", ".join(written.exercise.name for written in found)
+        raise KinetagError(f"{path} holds {names}, but no '{name}': teach one by its name")
+    chosen = own[0] if own else found[0]
+    must_move(chosen)
+    return chosen.exercise
 
 
 def made_clips(exercise: Exercise, count: int = PEOPLE, *, seed: int = 0, name: str = "") -> list[TaughtClip]:

@@ -128,7 +128,7 @@ def in_users_names(names: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except KinetagError as error:
-        raise KinetagError(Names(names).shown(str(error))) from error.__cause__
+        raise type(error)(Names(names).shown(str(error))) from error.__cause__
 
 
 @contextmanager
