@@ -6,18 +6,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_teaching import salutes, squats, still
+from made_teaching import salutes, squats, still, wave
+from test_classifier import seen
 
+from kinetag.classifier import Classifier
 from kinetag.errors import KinetagError
+from kinetag.exercises.library import load_library
 from kinetag.few_shot.clips import candidate, cut_clips
 from kinetag.few_shot.counting import find_counting, swings
+from kinetag.few_shot.known import NOTHING, Known, disagreement, know
 from kinetag.few_shot.profile import Taught
 from kinetag.few_shot.teach import counted_by, repetitions
+from kinetag.network_reps import Progress
 from kinetag.smoothing import smooth
 
 
 def rule_of(*clips):
-    return find_counting([swings(smooth(clip)) for clip in clips])
+    return find_counting([(swings(smooth(clip)), NOTHING) for clip in clips])
 
 
 def test_squats_are_counted_by_a_joint_of_the_legs():
@@ -30,6 +35,56 @@ def test_squats_are_counted_by_a_joint_of_the_legs():
 
 def test_one_arm_is_either_side():
     assert rule_of(salutes(both=False)).sides == "either"
+
+
+def told(poses, period, label="other", share=0.0):
+    """What a network says that sees repetitions which turn when the knees are bent most, and takes them for this."""
+    progress = Progress(poses.times, wave(poses.times, period))
+    return Known(label, share, load_library()[label].counting if share else None, progress)
+
+
+def test_rest_is_where_the_network_sees_it_in_clips_that_begin_and_end_at_the_turning_point():
+    clip = squats(count=4, period=2.0, azimuth=60).between(0.9, 7.1)
+    assert rule_of(clip).rest < rule_of(clip).peak  # what the ends alone tell is wrong
+    knows = told(clip, 2.0)
+    rule = find_counting([(swings(smooth(clip)), knows)])
+    assert rule.rest > 150 > 110 > rule.peak
+    cut, rule, _ = cut_clips([replace(candidate("clip", [clip]), known=knows)])
+    assert repetitions(Taught("mine", "Mine", rule, tuple(cut))) == (2,)  # two more are cut off
+
+
+def test_who_rests_long_at_an_end_is_believed_though_the_network_sees_little():
+    clip = squats(count=2, wait=3.0)
+    faint = Progress(clip.times, 0.05 * (1 - wave(clip.times, 2.0, first=3.0, last=7.0)))
+    rule = find_counting([(swings(smooth(clip)), Known(progress=faint))])
+    assert rule.rest > 150 > rule.peak
+
+
+def test_what_the_library_counts_an_exercise_by_is_preferred():
+    clip = salutes()
+    assert rule_of(clip).signal == "elbow"
+    for label, signal in (("squat", "knee"), ("biceps_curl", "elbow")):
+        assert find_counting([(swings(smooth(clip)), told(clip, 1.6, label, 0.95))]).signal == signal
+
+
+@pytest.mark.parametrize("exercise", ["squat", "push_up", "pull_up", "lat_pulldown", "overhead_press"])
+def test_the_classifier_tells_rest_wherever_a_clip_is_cut(exercise):
+    classifier, counting = Classifier.load(), load_library()[exercise].counting
+    for seed in range(3):
+        whole = seen(exercise, seed=seed, repetitions=5)
+        period = whole.duration / 5
+        clip = candidate("clip", [whole.between(0.4 * period, 3.5 * period)])
+        rule = find_counting([(clip.swings, know(clip.poses, classifier))])
+        assert rule.signal == counting.signal
+        assert (rule.rest > rule.peak) == (counting.rest > counting.peak)
+
+
+def test_clips_that_are_surely_different_exercises_are_told():
+    clips = [("a.mp4", Known("squat", 0.9)), ("b.mp4", Known("push_up", 0.95)), ("c.mp4", Known("squat", 0.99))]
+    line = "the library takes a.mp4, c.mp4 for squat, b.mp4 for push up: are all of them my move?"
+    assert disagreement("my_move", clips) == line
+    unsure = [clips[0], ("b.mp4", Known("push_up", 0.7)), ("d.mp4", Known("other", 0.99))]
+    assert disagreement("my_move", unsure) == disagreement("my_move", clips[:1]) == ""
 
 
 def test_clips_that_differ_in_their_sides_are_counted_by_either():

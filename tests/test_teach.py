@@ -181,6 +181,19 @@ def test_the_command_line(model, clips, tmp_path, capsys):
     assert "nothing is taught yet" in capsys.readouterr().err
 
 
+def test_clips_of_different_exercises_are_warned_of(model, tmp_path, capsys):
+    files = {name: str(tmp_path / f"{name}.json") for name in ("squat", "jumping_jack")}
+    for name, file in files.items():
+        write_poses([seen(name, seed=1, repetitions=4)], file)
+    options = ["--profile", str(tmp_path / "mine.npz"), "--model", str(model), "--quiet"]
+    assert cli.main(["teach", "my move", *files.values(), *options]) == 0
+    line = "the library takes squat.json for squat, jumping_jack.json for jumping jack: are all of them my move?"
+    assert f"warning: {line}" in capsys.readouterr().err
+    assert teach("one", [files["squat"]], tmp_path / "one.npz", model=model).doubts == ()
+    again = teach("one", [files["jumping_jack"]], tmp_path / "one.npz", model=model)
+    assert again.doubts == (line.replace("my move", "one"),)  # what was taught before counts too
+
+
 def test_a_clip_that_shows_nothing_is_left_out_and_the_others_are_learned(model, clips, tmp_path, capsys):
     path, short, idle = tmp_path / "mine.npz", tmp_path / "short.json", clips / "held.json"
     write_poses([salutes().between(0, 0.5)], short)

@@ -76,6 +76,8 @@ def _lesson(args: argparse.Namespace) -> None:
     _console(args).print(lesson_table(lesson, args.profile))
     for reason in lesson.left_out:
         print(f"warning: left out {reason}", file=sys.stderr)
+    for doubt in lesson.doubts:
+        print(f"warning: {doubt}", file=sys.stderr)
 
 
 def _list(args: argparse.Namespace) -> None:

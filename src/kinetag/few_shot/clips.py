@@ -14,6 +14,7 @@ from kinetag.cycles import low_pass, resample
 from kinetag.errors import KinetagError
 from kinetag.exercises.library import Counting
 from kinetag.few_shot.counting import Swing, cycles, find_counting, swings
+from kinetag.few_shot.known import NOTHING, Known
 from kinetag.sequence import PoseSequence
 
 SHORTEST = 1.0  # seconds of an exercise that can be learned from
@@ -58,6 +59,7 @@ class Candidate:
     poses: PoseSequence
     swings: dict[str, Swing]
     people: tuple[int, ...]  # everybody in the file
+    known: Known = NOTHING
 
     @property
     def still(self) -> tuple[float, float] | None:
@@ -69,7 +71,7 @@ class Candidate:
         """Whether it shows a movement that comes back, rather than a pose that is held."""
         if max((swing.clarity for swing in self.swings.values()), default=0.0) < _CLEAR:
             return False
-        rule = find_counting([self.swings])
+        rule = find_counting([(self.swings, self.known)])
         count = len(cycles(self.swings, rule)) if rule is not None else 0
         held = self.still
         share = (held[1] - held[0]) / max(self.poses.duration, 1e-6) if held else 0.0
@@ -125,8 +127,7 @@ def cut_clips(
     if counting is not None:
         is_pose = False
     elif not is_pose:
-        rule = find_counting([each.swings for each, moves in zip(who, moving, strict=True) if moves])
-    assert is_pose or rule is not None
+        rule = find_counting([(each.swings, each.known) for each, moves in zip(who, moving, strict=True) if moves])
     cut: list[TaughtClip] = []
     left_out: dict[Candidate, str] = {}
     for number, each in enumerate(who):

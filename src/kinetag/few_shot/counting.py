@@ -1,7 +1,8 @@
 """What a repetition of a taught exercise is counted by: of all signals, the one with the clearest periodic swing.
 
 The signals are those of `kinetag.angles`. Each is judged by how much of it was seen, how surely, how far it swings and
-how regularly; what is best over all clips counts, with its rest, its peak and its period measured from them.
+how regularly; what is best over all clips counts, with its rest, its peak and its period measured from them. Which end
+is rest, and of several signals which one, the library has a say in: real clips are cut anywhere (see `known`).
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ import numpy as np
 from kinetag.angles import signal_confidence, signals
 from kinetag.cycles import RATE, Cycle, find_cycles, low_pass, periodicity, resample, turning_points, usual_swing
 from kinetag.exercises.library import Counting
+from kinetag.few_shot.known import Known
+from kinetag.network_reps import Progress
 from kinetag.sequence import PoseSequence
 
 REGULAR = 0.5  # autocorrelation from which on a movement is one that repeats itself
@@ -32,6 +35,9 @@ _TRUST_OTHERS = 0.6
 _ALONE = 0.3  # factor on what swings, but was not seen to do so twice
 _IDLE = 0.5  # of the busier side's swing: a side that moves less is idle
 _TOGETHER, _IN_TURN = 0.3, -0.2  # correlation of left and right from and up to which they move as one, or in turn
+_FAVOUR = 1.0  # added to the factor on the signal that the library counts by, where it is sure of the exercise
+_SHOWN = 0.5  # how much begins, ends and pauses tell of rest, beside the network's word
+_FEW, _CLEAR_WAY = 8, 0.5  # moments of that word, and the way that it must go, to be told at all, and fully
 _EDGE = 0.4  # seconds at the ends of a clip that tell what rest is
 
 
@@ -93,19 +99,29 @@ def _base(name: str) -> str:
     return rest if side in ("left", "right") else name
 
 
-def find_counting(clips: Sequence[dict[str, Swing]]) -> Counting | None:
-    """The rule that fits all clips best (each as `swings` gives it); None where nothing swings."""
-    found = {swing.signal for clip in clips for swing in clip.values()}
-    if not found:
-        return None
+def find_counting(clips: Sequence[tuple[dict[str, Swing], Known]]) -> Counting | None:
+    """The rule that fits all clips best; None where nothing swings.
+
+    Each clip is what `swings` gives of it, and what the library makes of it."""
+    found = {swing.signal for clip, _ in clips for swing in clip.values()}
 
     def clarity(signal: str) -> float:
         """Over all clips, with more weight on the worst: a rule should fit every one of them."""
-        each = [sides[0].clarity if (sides := _of(clip, signal)) else 0.0 for clip in clips]
-        return float(np.mean(np.sqrt(each)))
+        return float(np.mean(np.sqrt([_clarity(_of(clip, signal), known) for clip, known in clips])))
 
-    signal = max(sorted(found), key=clarity)
-    return _rule(signal, [_of(clip, signal) for clip in clips if _of(clip, signal)])
+    for signal in sorted(found, key=lambda signal: (-clarity(signal), signal)):
+        rule = _rule(signal, [(sides, known) for clip, known in clips if (sides := _of(clip, signal))])
+        if rule is not None:
+            return rule
+    return None
+
+
+def _clarity(sides: list[Swing], known: Known) -> float:
+    """How clearly a signal swings in a clip, with more weight on what the library counts that exercise by."""
+    if not sides:
+        return 0.0
+    favoured = known.counting is not None and known.counting.signal == sides[0].signal
+    return sides[0].clarity * (1 + _FAVOUR * known.share * favoured)
 
 
 def _of(clip: dict[str, Swing], signal: str) -> list[Swing]:
@@ -113,12 +129,13 @@ def _of(clip: dict[str, Swing], signal: str) -> list[Swing]:
     return sorted((swing for swing in clip.values() if swing.signal == signal), key=lambda swing: -swing.clarity)
 
 
-def _rule(signal: str, clips: list[list[Swing]]) -> Counting | None:
-    """Rest, peak, sides and periods of a signal, as the clips show them."""
+def _rule(signal: str, shown: list[tuple[list[Swing], Known]]) -> Counting | None:
+    """Rest, peak, sides and periods of a signal, as the clips show them; None where it usually swings too little."""
+    clips = [sides for sides, _ in shown]
     ends = [_turning_values(sides[0]) for sides in clips]
     low, high = (float(np.median([pair[i] for pair in ends])) for i in (0, 1))
-    at_rest = np.mean([_position_of_rest(sides[0], low, high) for sides in clips])
-    rest, peak = (low, high) if at_rest < 0.5 else (high, low)
+    rests_high = sum(_rests_high(sides[0], known, low, high) for sides, known in shown)
+    rest, peak = (high, low) if rests_high >= 0 else (low, high)
     if abs(high - low) * _unit(signal) < _LEAST:
         return None
     votes: set[Sides] = {_sides(each) for each in clips}
@@ -142,6 +159,26 @@ def _turning_values(swing: Swing) -> tuple[float, float]:
     index, is_high = turning_points(swing.values, _TURN * swing.size)
     values = swing.values[index]
     return float(np.median(values[~is_high])), float(np.median(values[is_high]))
+
+
+def _rests_high(swing: Swing, known: Known, low: float, high: float) -> float:
+    """Above 0 where rest seems to be at the high turning points, below 0 where at the low ones.
+
+    How people begin, end and dwell tells little of a clip that is cut anywhere; the network knows how repetitions go.
+    """
+    shown = 2 * _position_of_rest(swing, low, high) - 1
+    return _SHOWN * shown - (_follows(swing, known.progress) if known.progress is not None else 0.0)
+
+
+def _follows(swing: Swing, progress: Progress) -> float:
+    """How a signal goes with the way from rest to the turning points: 1 high at these, -1 low; towards 0 where the
+    network hardly sees a repetition."""
+    inside = (progress.times >= swing.times[0]) & (progress.times <= swing.times[-1]) & np.isfinite(progress.values)
+    told = progress.values[inside]
+    values = np.interp(progress.times[inside], swing.times, swing.values)
+    if len(told) < _FEW or min(told.std(), values.std()) < 1e-6:
+        return 0.0
+    return float(np.corrcoef(told, values)[0, 1]) * min(float(np.ptp(told)) / _CLEAR_WAY, 1.0)
 
 
 def _position_of_rest(swing: Swing, low: float, high: float) -> float:

@@ -14,6 +14,7 @@ from kinetag.errors import KinetagError
 from kinetag.exercises.library import Counting, Exercise
 from kinetag.few_shot.clips import Candidate, TaughtClip, UnusableClipError, candidate, cut_clips
 from kinetag.few_shot.counting import swings
+from kinetag.few_shot.known import disagreement, know
 from kinetag.few_shot.made import filmed, is_written, made_clips, written_exercise
 from kinetag.few_shot.profile import MAX_CLIPS, MAX_CLIPS_TRAINED, Profile, Taught, load_profile, save_profile
 from kinetag.few_shot.prototypes import Seen, calibrate, prototype, see
@@ -30,7 +31,8 @@ Progress = Callable[[float, float | None], None]
 class Lesson:
     """What was learned: the exercise, its repetitions clip by clip, and how many people each new clip shows.
 
-    ``left_out`` tells why clips could not be learned from, a line each.
+    ``left_out`` tells why clips could not be learned from, ``doubts`` why those that were may not belong together; a
+    line each.
     """
 
     taught: Taught
@@ -38,6 +40,7 @@ class Lesson:
     people: tuple[int, ...]
     profile: Profile
     left_out: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def teach(
@@ -65,8 +68,9 @@ def teach(
     place of the one before. ``finetune`` trains the last layer on top (needs 'train'). ``model``, ``pose`` and
     ``detector`` are those of `kinetag.analyze`. All files may be in an object store.
 
-    A clip that shows nobody, or too little of the exercise, is left out (`Lesson.left_out`). Raises KinetagError for a
-    file that cannot be read, and when no clip is left.
+    A clip that shows nobody, or too little of the exercise, is left out (`Lesson.left_out`). Clips that the library
+    surely takes for different exercises are learned from all the same, and told (`Lesson.doubts`). Raises
+    KinetagError for a file that cannot be read, and when no clip is left.
     """
     name, title = _names(name)
     classifier = _classifier(model)
@@ -94,10 +98,11 @@ def teach(
         with in_users_names({local: str(clip)} if is_remote(clip) else {}):
             people = _people(local, extract, frame_rate, frame_size, progress(shown))
         try:
-            found.append(candidate(shown, people, person))
+            found.append(_known(candidate(shown, people, person), classifier))
         except UnusableClipError as error:
             left_out.append(str(error))
     known = [Candidate(c.name, c.poses, swings(c.poses), (c.poses.person,)) for c in known_clips]
+    known = [_known(each, classifier) for each in known]
     _check_new(known, found)
     held = True if written is not None and written.static else held
     said = None if written is None or held else written.counting
@@ -114,7 +119,12 @@ def teach(
     after = learn({**before.exercises, name: taught}, classifier, space, finetune=finetune)
     save_profile(after, profile)
     people = tuple(len(each.people) for each in found if each not in unusable)
-    return Lesson(taught, repetitions(taught), people, after, tuple(left_out))
+    doubt = disagreement(name, [(each.name, each.known) for each in (*known, *found) if each not in unusable])
+    return Lesson(taught, repetitions(taught), people, after, tuple(left_out), (doubt,) if doubt else ())
+
+
+def _known(who: Candidate, classifier: Classifier) -> Candidate:
+    return replace(who, known=know(who.poses, classifier))
 
 
 def remove(name: str, profile: str | Path, *, model: str | Path | None = None) -> Profile:
