@@ -182,15 +182,15 @@ def test_the_command_line(model, clips, tmp_path, capsys):
 
 
 def test_clips_of_different_exercises_are_warned_of(model, tmp_path, capsys):
-    files = {name: str(tmp_path / f"{name}.json") for name in ("squat", "jumping_jack")}
+    files = {name: str(tmp_path / f"{name}.json") for name in ("push_up", "biceps_curl")}
     for name, file in files.items():
         write_poses([seen(name, seed=1, repetitions=4)], file)
     options = ["--profile", str(tmp_path / "mine.npz"), "--model", str(model), "--quiet"]
     assert cli.main(["teach", "my move", *files.values(), *options]) == 0
-    line = "the library takes squat.json for squat, jumping_jack.json for jumping jack: are all of them my move?"
+    line = "the library takes push_up.json for push up, biceps_curl.json for biceps curl: are all of them my move?"
     assert f"warning: {line}" in capsys.readouterr().err
-    assert teach("one", [files["squat"]], tmp_path / "one.npz", model=model).doubts == ()
-    again = teach("one", [files["jumping_jack"]], tmp_path / "one.npz", model=model)
+    assert teach("one", [files["push_up"]], tmp_path / "one.npz", model=model).doubts == ()
+    again = teach("one", [files["biceps_curl"]], tmp_path / "one.npz", model=model)
     assert again.doubts == (line.replace("my move", "one"),)  # what was taught before counts too
 
 
