@@ -146,3 +146,13 @@ def test_a_file_that_does_not_tell_gives_none() -> None:
 
 def _full(found: list) -> list:
     return [repetition for repetition in found if not repetition.partial]
+
+
+@pytest.mark.parametrize(("quality", "clear", "count"), [(0.65, 0.7, 3), (0.65, 0.8, 4), (0.5, 0.55, 4)])
+def test_a_signal_that_is_trusted_yields_to_a_network_that_is_clearly_clearer(
+    monkeypatch: pytest.MonkeyPatch, quality: float, clear: float, count: int
+) -> None:
+    ruled, seen = ([cycle(2.0 * i, 2.0 * i + 1.8) for i in range(n)] for n in (3, 4))
+    monkeypatch.setattr("kinetag.reps._ruled", lambda *_: (ruled, quality))
+    monkeypatch.setattr("kinetag.reps.progress_cycles", lambda *_: (seen, clear))
+    assert len(count_repetitions(squats(4), SQUAT, 0, 9, told(4))) == count  # type: ignore[arg-type]

@@ -43,6 +43,7 @@ _IDLE = 0.5  # of the busier side's excursion: a side that moves less is idle
 _UNDER_WAY = 0.25  # of a repetition's excursion: beyond it the other side's movement is part of it
 _STILL, _POOR = 0.15, 0.3  # clearness to the network and quality of the signal: below both nobody moves
 _TRUSTED = 0.6  # quality from which on the signal tells which repetitions are partial
+_CLEARER = 0.1  # by so much more the network must be clear to count more than a trusted signal, or less
 _ALIKE = 0.8  # of the longer of two cycles, left and right, in which both go on: they begin and end together
 _TOGETHER = 0.6  # correlation from which on one side tells what the other does
 _MOVES = 15.0  # degrees: joint angles that change less in a repetition are not reported, but for the counting joint
@@ -170,7 +171,7 @@ def _cycles(cut: PoseSequence, counting: "Counting", progress: Progress | None) 
     if progress is None:
         return ruled
     told, clear = progress_cycles(progress, cut.times[0], cut.times[-1], counting.min_period, counting.max_period)
-    if clear > quality:
+    if clear > quality + (_CLEARER if quality >= _TRUSTED else 0.0):
         return placed(told, ruled, trusted=quality >= _TRUSTED)
     return [] if clear < _STILL and quality < _POOR else ruled
 
