@@ -75,9 +75,11 @@ class DemoResult:
             )
         named = sum(row.named for row in found.rows)
         counted = sum(min(row.repetitions, row.truth.repetition_count) for row in found.rows if row.named)
+        surplus = sum(max(0, row.repetitions - row.truth.repetition_count) for row in found.rows if row.named)
         summary = (
             f"{named} of {len(found.rows)} exercises, {counted} of "
-            f"{sum(row.truth.repetition_count for row in found.rows)} repetitions and {found.people} of "
+            f"{sum(row.truth.repetition_count for row in found.rows)} repetitions"
+            f"{f' ({surplus} too many)' if surplus else ''} and {found.people} of "
             f"{found.true_people} people found; the label is right {found.agreement:.0%} of the time"
         )
         place = Text.assemble("Report: ", (str(self.out / "report.html"), "bold"))
