@@ -171,8 +171,9 @@ def _cycles(cut: PoseSequence, counting: "Counting", progress: Progress | None) 
     if progress is None:
         return ruled
     told, clear = progress_cycles(progress, cut.times[0], cut.times[-1], counting.min_period, counting.max_period)
-    if clear > quality + (_CLEARER if quality >= _TRUSTED else 0.0):
-        return placed(told, ruled, trusted=quality >= _TRUSTED)
+    trusted = quality >= _TRUSTED
+    if clear > quality + (_CLEARER if trusted else 0.0):
+        return placed(told, ruled, trusted=trusted)
     return [] if clear < _STILL and quality < _POOR else ruled
 
 
